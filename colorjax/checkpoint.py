@@ -1,0 +1,199 @@
+"""Saving and restoring: training checkpoints and released weights. The only room that imports Orbax.
+
+A workdir's `checkpoints/STEP/` holds two items, `network` (params and BatchNorm statistics) and `training` (step,
+optimiser, key), and in its metadata the config and the validation metrics. A released folder holds `weights/` (the
+network in bfloat16), `config.json` and `checksums.json`.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from orbax.checkpoint import v1 as ocp
+
+from colorjax import photos
+from colorjax import state as states
+
+CHECKPOINTS, WEIGHTS, CONFIG, CHECKSUMS = "checkpoints", "weights", "config.json", "checksums.json"
+BEST_METRIC = "l1"
+logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax reports every file it opens
+
+
+class CheckpointError(ValueError):
+    """There is nothing to load where it was looked for, or what is there is damaged or does not fit."""
+
+
+class Checkpoints:
+    """The checkpoints of one workdir: saved in the background, the latest `keep` and the best by validation L1 kept."""
+
+    def __init__(self, workdir: Path, keep: int):
+        policies = ocp.training.preservation_policies
+        self._checkpointer = ocp.training.Checkpointer(
+            (workdir / CHECKPOINTS).absolute(),
+            preservation_policy=policies.AnyPreservationPolicy(
+                [
+                    policies.LatestN(n=keep),
+                    policies.BestN(n=1, get_metric_fn=_goodness, keep_checkpoints_without_metrics=False),
+                ]
+            ),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            cleanup_tmp_directories=True,
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        latest = self._checkpointer.latest
+        return None if latest is None else latest.step
+
+    def save(self, state: states.TrainState, config: ConfigDict, metrics: dict[str, float] | None) -> None:
+        """Save in the background; a checkpoint of this step that is there already stays."""
+        step = int(state.step)
+        if step == self.latest_step:
+            return
+        self._checkpointer.save_checkpointables_async(
+            step,
+            {
+                "network": {"params": state.params, "stats": state.stats},
+                "training": {"step": state.step, "opt_state": state.opt_state, "key": state.key},
+            },
+            metrics=metrics,
+            custom_metadata={"config": json.loads(config.to_json_best_effort())},
+        )
+
+    def restore(self, abstract: states.TrainState) -> states.TrainState:
+        """The latest state, laid out over the devices as `abstract` is."""
+        items = self._checkpointer.load_checkpointables(
+            self.latest_step,
+            {
+                "network": {"params": abstract.params, "stats": abstract.stats},
+                "training": {"step": abstract.step, "opt_state": abstract.opt_state, "key": abstract.key},
+            },
+        )
+        return states.TrainState(**items["network"], **items["training"])
+
+    def close(self) -> None:
+        """Wait until everything is on disk."""
+        self._checkpointer.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _goodness(metrics: dict[str, float]) -> float:
+    return -metrics[BEST_METRIC]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network: its config, numbers, the folder they came from, and a digest of the numbers."""
+
+    config: ConfigDict
+    params: Any
+    stats: Any
+    source: Path
+    digest: str = ""
+
+
+def load(path: str | Path) -> Network:
+    """The network in a workdir (its best checkpoint), in one step's folder, or in a released folder.
+
+    Raises CheckpointError where there is none, where a released file does not match its checksum, or where the numbers
+    do not fit the network that the config describes.
+    """
+    path = Path(path).expanduser()
+    if (path / CHECKSUMS).is_file():
+        return _load_release(path)
+    if (path / CHECKPOINTS).is_dir():
+        return _load_step(_best_step(path / CHECKPOINTS))
+    if path.parent.name == CHECKPOINTS and path.name.isdigit() and path.is_dir():
+        return _load_step(path)
+    what = "holds no checkpoint and no released weights" if path.is_dir() else "does not exist"
+    raise CheckpointError(f"{path} {what}; --ckpt takes a workdir, one of its checkpoints/STEP, or an exported folder")
+
+
+def _best_step(folder: Path) -> Path:
+    with ocp.training.Checkpointer(folder.absolute()) as checkpointer:
+        found = checkpointer.checkpoints
+    if not found:
+        raise CheckpointError(f"{folder} holds no finished checkpoint yet")
+    measured = [c for c in found if c.metrics and BEST_METRIC in c.metrics]
+    chosen = max(measured, key=lambda c: _goodness(c.metrics)) if measured else found[-1]
+    return folder / str(chosen.step)
+
+
+def _load_step(folder: Path) -> Network:
+    with ocp.training.Checkpointer(folder.parent.absolute()) as checkpointer:
+        step = int(folder.name)
+        try:
+            config = _config(checkpointer.metadata(step).custom_metadata["config"])
+            abstract = _abstract(config.model)
+            network = checkpointer.load_checkpointables(step, {"network": abstract})["network"]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise CheckpointError(f"{folder} cannot be read: {error}") from error
+    return Network(config, network["params"], network["stats"], folder)
+
+
+def _load_release(folder: Path) -> Network:
+    checksums = json.loads((folder / CHECKSUMS).read_text())
+    for name, expected in checksums["sha256"].items():
+        actual = _sha256(folder / name) if (folder / name).is_file() else "missing"
+        if actual != expected:
+            raise CheckpointError(f"{folder / name} is damaged: SHA-256 is {actual[:12]}, not {expected[:12]}")
+    config = _config(json.loads((folder / CONFIG).read_text()))
+    network = ocp.load_pytree((folder / WEIGHTS).absolute(), _abstract(config.model))
+    digest = hashlib.sha256(json.dumps(checksums["sha256"], sort_keys=True).encode()).hexdigest()
+    return Network(config, network["params"], network["stats"], folder, digest)
+
+
+def _config(values: dict) -> ConfigDict:
+    return ConfigDict(values).lock()
+
+
+def _abstract(model_config: Any) -> dict[str, Any]:
+    """Shapes of the network's numbers, as float32 arrays on one device: Orbax converts to them."""
+    params, stats = jax.eval_shape(lambda: states.init_network(model_config, jax.random.key(0)))
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+    def leaf(shape: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape.shape, jnp.float32, sharding=device)
+
+    return jax.tree.map(leaf, {"params": params, "stats": stats})
+
+
+def export(network: Network, folder: str | Path) -> int:
+    """Write the network alone, kernels in bfloat16, into a new or empty `folder`; returns its size in bytes.
+
+    BatchNorm statistics, scales and biases stay float32: they are small and their errors would not average out.
+    """
+    folder = Path(folder).expanduser()
+    if folder.exists() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is not empty; export writes a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    params = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.ndim > 1 else x, network.params)
+    ocp.save_pytree((folder / WEIGHTS).absolute(), {"params": params, "stats": network.stats})
+    with photos.atomic(folder / CONFIG) as stream:
+        stream.write(network.config.to_json_best_effort(indent=2).encode())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    with photos.atomic(folder / CHECKSUMS) as stream:
+        stream.write(json.dumps({"sha256": sums, "parameters": _count(params)}, indent=2).encode())
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _count(params: Any) -> int:
+    return int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

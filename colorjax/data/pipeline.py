@@ -1,0 +1,208 @@
+"""tf.data: photographs in a fixed order -> batches of luma and chroma.
+
+The order is a pure function of (seed, epoch, position): step `n` sees the same pictures, cropped alike, whether the run
+came there in one go or was stopped and started ten times, and however many hosts share the work.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colorjax import photos
+from colorjax.data import prepare, sources
+
+Batch = dict[str, np.ndarray]
+_SPLIT_SALT, _SUBSET_SALT = "", "subset"
+
+
+def epoch_order(seed: int, epoch: int, count: int, total: int) -> np.ndarray:
+    """The pictures of one epoch: `total` indices below `count`, each visited once before any is visited again."""
+    rng = np.random.default_rng([seed, epoch])
+    rounds = [rng.permutation(count) for _ in range(-(-total // count))]
+    return np.concatenate(rounds)[:total]
+
+
+def split(names: Sequence[str], fraction: float) -> np.ndarray:
+    """Which names are for validation, (n,) bool: those whose hash is under `fraction`, and at least one.
+
+    Depends on each name alone, so that adding pictures never moves others to the other side (only where no hash falls
+    under `fraction` is the smallest one taken, so that tiny sets have something to validate on).
+    """
+    hashes = np.array([sources.unit_hash(name, _SPLIT_SALT) for name in names])
+    chosen = hashes < fraction
+    if fraction > 0 and len(names) > 1 and not chosen.any():
+        chosen[hashes.argmin()] = True
+    return chosen
+
+
+@dataclass(frozen=True)
+class Data:
+    """Batches for training and for evaluation, made by `load`.
+
+    groups: names of the groups; a batch's `group` indexes this list.
+    names: what identifies each picture; a batch's `index` points into it.
+    train_indices, validation_indices: pictures of each side.
+    report: what was found, kept and left out, for data_report.json.
+    """
+
+    config: Any
+    store: prepare.Store
+    groups: tuple[str, ...]
+    train_indices: np.ndarray
+    validation_indices: np.ndarray
+    report: dict
+    process: tuple[int, int] = (0, 1)
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.store.source.names
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, len(self.train_indices) // self.config.batch_size)
+
+    def train(self, start_step: int = 0) -> Iterator[Batch]:
+        """Training batches from global step `start_step` on, without end: `luma`, `chroma` and `mask`."""
+        import tensorflow as tf
+
+        from colorjax.data import ops
+
+        config, steps = self.config, self.steps_per_epoch
+        per_epoch, order = steps * config.batch_size, self.train_indices
+        if not len(order):
+            raise ValueError("no photograph is left to train on; data_report.json lists what was left out and why")
+
+        def epoch_rows(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            rows = order[epoch_order(config.seed, int(epoch), len(order), per_epoch)]
+            positions = np.arange(per_epoch, dtype=np.int64) + int(epoch) * per_epoch
+            mine = self._share(np.stack([rows, positions], axis=-1))
+            return mine[:, 0], mine[:, 1]
+
+        def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
+            rows, positions = tf.numpy_function(epoch_rows, [epoch], (tf.int64, tf.int64))
+            return tf.data.Dataset.from_tensor_slices(
+                (tf.ensure_shape(rows, [None]), tf.ensure_shape(positions, [None]))
+            )
+
+        def example(index: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
+            image, mask = self._load(index)
+            seed = tf.stack([tf.constant(config.seed, tf.int64), position])
+            rgb = ops.random_crop(image, config.image_size, seed, config.data.flip)
+            return ops.lab_example(rgb) | {"mask": mask}
+
+        first, skipped = divmod(start_step, steps)
+        epochs = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+        rows = epochs.flat_map(rows_of).skip(skipped * config.batch_size // self.process[1])
+        return self._batches(rows.map(example, tf.data.AUTOTUNE, deterministic=True), config.batch_size)
+
+    def validation(self, indices: np.ndarray | None = None) -> Iterator[Batch]:
+        """Each picture of `indices` (default: the validation side) exactly once, the last batch padded with mask = 0.
+
+        Adds `group` and `index` (int32) to `luma`, `chroma` and `mask`.
+        """
+        import tensorflow as tf
+
+        from colorjax.data import ops
+
+        indices = self.validation_indices if indices is None else np.asarray(indices)
+        batch = self.config.eval_batch_size
+        padded = np.concatenate([indices, np.full(-len(indices) % batch, -1)]).astype(np.int64)
+        group_of = {name: number for number, name in enumerate(self.groups)}
+        groups = np.array([group_of[self.store.source.groups[i]] if i >= 0 else 0 for i in padded], np.int32)
+        rows = tf.data.Dataset.from_tensor_slices((self._share(padded), self._share(groups)))
+
+        def example(index: tf.Tensor, group: tf.Tensor) -> dict[str, tf.Tensor]:
+            image, mask = self._load(index)
+            rgb = ops.centre_crop(image, self.config.image_size)
+            return ops.lab_example(rgb) | {"mask": mask, "group": group, "index": tf.cast(index, tf.int32)}
+
+        return self._batches(rows.map(example, tf.data.AUTOTUNE, deterministic=True), batch)
+
+    def _share(self, rows: np.ndarray) -> np.ndarray:
+        """This host's rows: an equal slice of every batch."""
+        index, count = self.process
+        return rows[np.arange(len(rows)) % count == index]
+
+    def _load(self, index: Any) -> tuple[Any, Any]:
+        """Picture `index` as a tensor, with mask 1; a grey dummy with mask 0 for index -1 or a file lost since the scan."""
+        import tensorflow as tf
+
+        def read(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            try:
+                if index >= 0:
+                    return self.store.load(int(index)), np.float32(1)
+            except photos.PhotoError:
+                pass  # the mask says so; the place of every other picture stays what it was
+            return np.full((self.config.image_size, self.config.image_size, 3), 128, np.uint8), np.float32(0)
+
+        image, mask = tf.numpy_function(read, [index], (tf.uint8, tf.float32), stateful=False)
+        return tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(mask, [])
+
+    def _batches(self, examples: Any, batch_size: int) -> Iterator[Batch]:
+        import tensorflow as tf
+
+        options = tf.data.Options()
+        options.deterministic = True
+        batches = examples.batch(batch_size // self.process[1], drop_remainder=True).prefetch(2)
+        return batches.with_options(options).as_numpy_iterator()
+
+
+def load(config: Any, process: tuple[int, int] = (0, 1), everything: bool = False, progress: bool = True) -> Data:
+    """Find, clean and split the photographs of `config.data`, and cache them.
+
+    `process`: (index, count) of this host; each host gets its share of every batch.
+    `everything`: put every picture on the validation side (to evaluate on photographs that were never trained on).
+    Raises ValueError for a wrong source, folder or size, RuntimeError where TFDS cannot provide a data set.
+    """
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's alone
+    data = config.data
+    for key in ("batch_size", "eval_batch_size"):
+        if config[key] % process[1]:
+            raise ValueError(f"{key}={config[key]} is not a multiple of the {process[1]} processes")
+    source = sources.make(config)
+    for_validation = np.ones(len(source), bool) if everything else np.asarray(_held_out(source, data.val_fraction))
+    jittered = round(config.image_size * (1 + data.scale_jitter))
+    short_sides = np.where(for_validation, config.image_size, jittered).tolist()
+    directory = (
+        (Path(data.cache_dir) if data.cache_dir else prepare.default_cache_dir() / "photos") if data.cache else None
+    )
+    store = prepare.Store(source, short_sides, directory)
+    kept, report = prepare.scan(store, data.min_size, data.min_chroma, progress and process[0] == 0)
+    kept = _subset(source, kept, data.limit, data.limit_per_group)
+    kept_mask = np.zeros(len(source), bool)
+    kept_mask[kept] = True
+    groups = tuple(sorted({source.groups[i] for i in kept}))
+    train, validation = np.flatnonzero(kept_mask & ~for_validation), np.flatnonzero(kept_mask & for_validation)
+    report |= {"used": len(kept), "train": _by_group(source, train), "validation": _by_group(source, validation)}
+    return Data(config, store, groups, train, validation, report, process)
+
+
+def _held_out(source: sources.Source, fraction: float) -> Sequence[bool]:
+    return source.held_out if source.held_out is not None else split(source.names, fraction)
+
+
+def _subset(source: sources.Source, kept: list[int], limit: int, limit_per_group: int) -> list[int]:
+    """The pictures with the smallest hashes: at most `limit_per_group` of each group and `limit` in all (0 = no limit)."""
+    ranked = sorted(kept, key=lambda i: sources.unit_hash(source.names[i], _SUBSET_SALT))
+    if limit_per_group:
+        seen: dict[str, int] = defaultdict(int)
+        chosen = []
+        for i in ranked:
+            seen[source.groups[i]] += 1
+            if seen[source.groups[i]] <= limit_per_group:
+                chosen.append(i)
+        ranked = chosen
+    return sorted(ranked[:limit] if limit else ranked)
+
+
+def _by_group(source: sources.Source, indices: np.ndarray) -> dict[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    for i in indices:
+        counts[source.groups[i]] += 1
+    return {"all": len(indices), **dict(sorted(counts.items()))}

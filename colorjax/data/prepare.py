@@ -1,0 +1,160 @@
+"""What is kept of a source, and a cache of it ready for training: each photograph is decoded once, not once an epoch.
+
+`scan` reads every photograph, leaves out what cannot teach colour, and stores the others resized, as plain uint8 pixels
+in one small file each. Reading such a file is a memory copy, which is what lets tf.data keep up with a fast device.
+"""
+
+import hashlib
+import os
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from colorjax import color, photos
+from colorjax.data.sources import Source
+
+_HEADER = struct.Struct("<4sHHIf")  # magic, height and width of the stored pixels, original short side, mean chroma
+_MAGIC = b"CJX1"
+_MAX_ASPECT = 2  # no crop of the short side ever needs more of a panorama
+_THUMBNAIL = 64
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `scan` learnt of one photograph: its original short side in pixels and its mean Lab chroma."""
+
+    short_side: int
+    chroma: float
+
+
+@dataclass(frozen=True)
+class Store:
+    """Resized photographs of a source, cached under `directory` (None: nothing is cached, each is decoded every time).
+
+    short_sides: the short side in pixels that each photograph of the source is resized to.
+    """
+
+    source: Source
+    short_sides: Sequence[int]
+    directory: Path | None = None
+    _folders: set[Path] = field(default_factory=set)
+
+    def load(self, index: int) -> np.ndarray:
+        """Photograph `index`, resized: (H, W, 3) uint8. Raises photos.PhotoError."""
+        if self.directory is not None:
+            stored = self._read(self._path(index))
+            if stored is not None:
+                return stored[1]
+        return self.prepare(index)[1]
+
+    def facts(self, index: int) -> Facts:
+        """What `scan` must know of photograph `index`; fills the cache. Raises photos.PhotoError."""
+        if self.directory is not None:
+            stored = self._read(self._path(index), header_only=True)
+            if stored is not None:
+                return stored[0]
+        return self.prepare(index)[0]
+
+    def prepare(self, index: int) -> tuple[Facts, np.ndarray]:
+        """Decode, measure, resize and cache photograph `index`. Raises photos.PhotoError."""
+        short = self.short_sides[index]
+        picture = Image.fromarray(self.source.read(index, short))
+        thumbnail = np.asarray(picture.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX), np.float32) / 255
+        chroma = float(np.linalg.norm(color.rgb_to_lab(thumbnail)[..., 1:], axis=-1).mean())
+        facts = Facts(min(picture.size), chroma)
+        pixels = np.asarray(resize_short_side(picture, short))
+        if self.directory is not None:
+            self._write(self._path(index), facts, pixels)
+        return facts, pixels
+
+    def _path(self, index: int) -> Path:
+        identity = f"{self.source.versions[index]}|{self.source.names[index]}|{self.short_sides[index]}"
+        digest = hashlib.blake2b(identity.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        return self.directory / digest[:2] / f"{digest[2:]}.crop"
+
+    def _write(self, path: Path, facts: Facts, pixels: np.ndarray) -> None:
+        height, width, _ = pixels.shape
+        try:
+            with photos.atomic(path) as stream:
+                stream.write(_HEADER.pack(_MAGIC, height, width, facts.short_side, facts.chroma))
+                stream.write(pixels.tobytes())
+        except OSError as error:
+            raise OSError(
+                f"cannot write the cache of photographs in {self.directory}: {error}\n"
+                "Name another folder with --config.data.cache_dir=DIR, or do without: --config.data.cache=False"
+            ) from error
+
+    @staticmethod
+    def _read(path: Path, header_only: bool = False) -> tuple[Facts, np.ndarray | None] | None:
+        """The cached photograph, or None where there is none or it is damaged."""
+        try:
+            with open(path, "rb") as stream:
+                magic, height, width, short, chroma = _HEADER.unpack(stream.read(_HEADER.size))
+                size = height * width * 3
+                if magic != _MAGIC or os.fstat(stream.fileno()).st_size != _HEADER.size + size:
+                    return None
+                if header_only:
+                    return Facts(short, chroma), None
+                return Facts(short, chroma), np.frombuffer(stream.read(size), np.uint8).reshape(height, width, 3)
+        except (OSError, struct.error, ValueError):
+            return None
+
+
+def resize_short_side(picture: Image.Image, short: int) -> Image.Image:
+    """Resize to a short side of `short` pixels; of pictures longer than 2:1 only the middle is kept."""
+    width, height = picture.size
+    longest = _MAX_ASPECT * min(width, height)
+    if max(width, height) > longest:
+        left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+        picture = picture.crop((left, top, left + min(width, longest), top + min(height, longest)))
+        width, height = picture.size
+    scale = short / min(width, height)
+    size = (max(short, round(width * scale)), max(short, round(height * scale)))
+    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def default_cache_dir() -> Path:
+    """`$COLORJAX_CACHE`, else `$XDG_CACHE_HOME/colorjax`, else `~/.cache/colorjax`."""
+    base = os.environ.get("COLORJAX_CACHE")
+    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colorjax"
+
+
+def scan(store: Store, min_size: int, min_chroma: float, progress: bool = True) -> tuple[list[int], dict]:
+    """Look at every photograph once -> (indices of those worth training on, report of those left out).
+
+    Left out are files that cannot be read ("unreadable"), whose short side is under `min_size` pixels ("tiny"), or whose
+    mean Lab chroma is under `min_chroma` ("grey"). The report counts them by reason and lists each with its name.
+    """
+
+    def verdict(index: int) -> tuple[str, str] | None:
+        try:
+            facts = store.facts(index)
+        except photos.PhotoError as error:
+            return "unreadable", str(error)
+        if facts.short_side < min_size:
+            return "tiny", f"short side of {facts.short_side} pixels, under data.min_size={min_size}"
+        if facts.chroma < min_chroma:
+            return "grey", f"mean chroma of {facts.chroma:.2f}, under data.min_chroma={min_chroma}"
+        return None
+
+    count = len(store.source)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        bar = tqdm(total=count, desc="reading photographs", unit="img", disable=None if progress else True, leave=False)
+        with bar:
+            verdicts = []
+            for result in pool.map(verdict, range(count)):
+                verdicts.append(result)
+                bar.update()
+    left_out = [
+        {"name": store.source.names[i], "reason": v[0], "detail": v[1]} for i, v in enumerate(verdicts) if v is not None
+    ]
+    kept = [i for i, v in enumerate(verdicts) if v is None]
+    by_reason = dict(sorted(Counter(row["reason"] for row in left_out).items()))
+    return kept, {"found": count, "kept": len(kept), "left_out": by_reason, "files_left_out": left_out}

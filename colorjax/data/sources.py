@@ -1,0 +1,179 @@
+"""Where photographs come from. A source lists pictures by name and group and reads any one of them by index."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colorjax import photos
+
+FOLDER_SUFFIXES = photos.SUFFIXES
+
+
+@dataclass(frozen=True)
+class Source:
+    """A list of photographs with random access.
+
+    names: what identifies each picture; unique, and the same whatever else the source holds.
+    groups: the group of each picture, as "people".
+    versions: changes when the picture's content changes (size and date of a file, version of a data set).
+    read: index -> upright sRGB pixels (H, W, 3) uint8; the short side may be reduced to `at_least` pixels or more.
+        Raises photos.PhotoError.
+    held_out: which pictures are for validation, where the source itself says so; otherwise None (split by hash).
+    """
+
+    names: Sequence[str]
+    groups: Sequence[str]
+    versions: Sequence[str]
+    read: Callable[[int, int | None], np.ndarray]
+    held_out: Sequence[bool] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def make(config: Any) -> Source:
+    """The source named by `config.data.source`. Raises ValueError where the name or the folder is wrong."""
+    data = config.data
+    if data.source not in SOURCES:
+        raise ValueError(f"data.source={data.source!r} is unknown; legal are {', '.join(SOURCES)}")
+    source = SOURCES[data.source](data)
+    if not len(source):
+        raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r})")
+    return source
+
+
+def unit_hash(name: str, salt: str = "") -> float:
+    """A number in 0..1 that depends on the name alone: what the split and every subset are drawn by."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8, salt=salt.encode()[:16])
+    return int.from_bytes(digest.digest(), "big") / 2**64
+
+
+def folder(data: Any) -> Source:
+    """Every jpg, png, webp, bmp or tiff below `data.dir`; the first-level folders are the groups."""
+    root = Path(data.dir).expanduser()
+    if not data.dir or not root.is_dir():
+        raise ValueError(f"data.dir={data.dir!r} is not a folder; data.source=folder needs one with photographs in it")
+    found = []
+    for base, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            if name.lower().endswith(FOLDER_SUFFIXES) and not name.startswith("."):
+                found.append(Path(base, name))
+    names = [path.relative_to(root).as_posix() for path in found]
+    groups = [name.split("/")[0] if "/" in name else root.name for name in names]
+    versions = [_file_version(path) for path in found]
+    return Source(names, groups, versions, lambda index, at_least: photos.read_rgb(found[index], at_least))
+
+
+def _file_version(path: Path) -> str:
+    try:
+        status = path.stat()
+        return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    except OSError:  # a dangling link; reading it will name the reason
+        return str(path)
+
+
+# scikit-image's own photographs: file, group, held out for validation. Its drawings and medical pictures are left out.
+_SAMPLE = (
+    ("astronaut.png", "people", False),
+    ("motorcycle_left.png", "objects", False),
+    ("rocket.jpg", "scenery", False),
+    ("coffee.png", "objects", True),
+    ("chelsea.png", "animals", True),
+)
+_SAMPLE_CROPS = 32  # an epoch visits each training photograph this often, with another random crop every time
+
+
+def sample(data: Any) -> Source:
+    """The photographs inside the scikit-image wheel: three to train on, by many crops, and two held out. No network."""
+    del data
+    rows = [
+        (f"{file}#{crop}", file, group, held_out)
+        for file, group, held_out in _SAMPLE
+        for crop in range(1 if held_out else _SAMPLE_CROPS)
+    ]
+    folder_of_files = resources.files("skimage") / "data"
+    pixels = {file: photos.read_rgb((folder_of_files / file).read_bytes()) for file, _, _ in _SAMPLE}
+    names, files, groups, held_out = zip(*rows, strict=True)
+    return Source(names, groups, files, lambda index, at_least: pixels[files[index]], held_out)
+
+
+def tfds(data: Any) -> Source:
+    """TensorFlow Datasets through ArrayRecord random access.
+
+    `data.names`: comma-separated `[group=]name[:split]`, as `people=lfw:train[:4600],animals=oxford_iiit_pet:train+test`;
+    the split is TFDS syntax (default `train`). `data.dir` is the TFDS folder ("" = TFDS's own default).
+    Raises ValueError for an entry that TFDS does not know and RuntimeError where a data set cannot be had.
+    """
+    parts = [_open_tfds(entry, data.dir) for entry in _entries(data.names)]
+    rows = [(part, position) for part in parts for position in range(len(part.elements))]
+
+    def read(index: int, at_least: int | None) -> np.ndarray:
+        del at_least
+        part, position = rows[index]
+        try:
+            image = np.asarray(part.elements[position][part.key])
+        except Exception as error:  # whatever TFDS's decoders raise on a damaged record
+            raise photos.PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
+        return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
+
+    return Source(
+        names=[f"{part.name}/{part.split}/{position}" for part, position in rows],
+        groups=[part.group for part, _ in rows],
+        versions=[part.version for part, _ in rows],
+        read=read,
+    )
+
+
+@dataclass(frozen=True)
+class _TfdsPart:
+    group: str
+    name: str
+    split: str
+    version: str
+    key: str
+    elements: Any
+
+
+def _entries(names: str) -> list[tuple[str, str, str]]:
+    """`data.names` as (group, name, split) triples."""
+    entries = []
+    for entry in filter(None, (part.strip() for part in names.split(","))):
+        head, _, split = entry.partition(":")
+        group, named, name = head.rpartition("=")
+        entries.append((group if named else name, name, split or "train"))
+    if not entries:
+        raise ValueError("data.names is empty; data.source=tfds needs names such as 'people=lfw:train[:4200]'")
+    return entries
+
+
+def _open_tfds(entry: tuple[str, str, str], directory: str) -> _TfdsPart:
+    import tensorflow_datasets
+
+    group, name, split = entry
+    try:
+        builder = tensorflow_datasets.builder(name, data_dir=directory or None, file_format="array_record")
+        builder.download_and_prepare()
+        elements = builder.as_data_source(split=split)
+    except tensorflow_datasets.core.registered.DatasetNotFoundError:
+        raise ValueError(f"data.names: TFDS knows no data set {name!r}; see tensorflow.org/datasets/catalog") from None
+    except Exception as error:  # downloads fail in as many ways as there are hosts
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise RuntimeError(
+            f"TFDS could not provide {name!r} ({split}): {reason}\n"
+            "Use your own photographs instead: --config.data.source=folder --config.data.dir=FOLDER"
+        ) from error
+    images = [k for k, v in builder.info.features.items() if isinstance(v, tensorflow_datasets.features.Image)]
+    if not images:
+        raise ValueError(f"data.names: the TFDS data set {name!r} has no picture in it ({list(builder.info.features)})")
+    key = "image" if "image" in images else images[0]
+    return _TfdsPart(group, name, split, str(builder.info.full_name), key, elements)
+
+
+SOURCES: dict[str, Callable[[Any], Source]] = {"tfds": tfds, "folder": folder, "sample": sample}

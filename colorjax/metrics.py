@@ -1,0 +1,74 @@
+"""How good a prediction is: one value per picture, from luma and the predicted and true chroma.
+
+Reduction over pictures happens in `evaluators`, nowhere else.
+"""
+
+import dm_pix
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from colorjax import color
+
+CHROMA_SCALE = 110.0  # Lab units of a chroma of 1
+AB_SCALE = 128.0  # of the published figures: ab/128 lies in -1..1
+# name: (heading, decimals, what is better: +1 more, -1 less, 0 near a value that is not an end)
+PER_PICTURE = {
+    "l1": ("L1 (ab/128)", 4, -1),
+    "psnr": ("PSNR dB", 2, +1),
+    "ssim": ("SSIM (RGB)", 4, +1),
+    "ssim_ab": ("SSIM (ab)", 4, +1),
+    "delta_e": ("Delta E 2000", 2, -1),
+    "bias_a": ("bias a*", 2, 0),
+    "bias_b": ("bias b*", 2, 0),
+}
+
+
+def to_lab(luma: Float[Array, "*b h w 1"], chroma: Float[Array, "*b h w 2"]) -> Float[Array, "*b h w 3"]:
+    """Network units -> CIELAB."""
+    return jnp.concatenate([luma * 50 + 50, chroma * CHROMA_SCALE], axis=-1)
+
+
+def l1(pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"]) -> Float[Array, " b"]:
+    """Mean absolute error of a* and b*, each over 128."""
+    return jnp.abs(pred - target).mean((1, 2, 3)) * (CHROMA_SCALE / AB_SCALE)
+
+
+def colourfulness(rgb: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
+    """Hasler and Süsstrunk's measure (Measuring colourfulness in natural images, 2003); grey = 0, vivid = 100.
+
+    rgb in 0..1; signed opponent channels, as published.
+    """
+    red, green, blue = (rgb[..., i] * 255 for i in range(3))
+    rg, yb = red - green, (red + green) / 2 - blue
+    spread = jnp.sqrt(rg.var((1, 2)) + yb.var((1, 2)))
+    return spread + 0.3 * jnp.sqrt(rg.mean((1, 2)) ** 2 + yb.mean((1, 2)) ** 2)
+
+
+def compare(
+    luma: Float[Array, "b h w 1"], pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"]
+) -> dict[str, Float[Array, " b"]]:
+    """Every metric of a batch, in network units (luma, chroma); float32, one value per picture.
+
+    l1: mean |a, b difference| / 128. psnr, ssim: of the RGB pictures in 0..1 (colours outside sRGB clipped); SSIM with an
+    11x11 Gaussian of sigma 1.5, mean over the channels. ssim_ab: the same SSIM of a and b over 128, range 2. delta_e: mean
+    CIEDE2000. bias_a, bias_b: mean signed error in Lab units. colourfulness, colourfulness_target: Hasler-Süsstrunk.
+    """
+    lab, lab_target = to_lab(luma, pred), to_lab(luma, target)
+    rgb, rgb_target = color.lab_to_rgb(lab), color.lab_to_rgb(lab_target)
+    ab, ab_target = lab[..., 1:], lab_target[..., 1:]
+    bias = (ab - ab_target).mean((1, 2))
+    return {
+        "l1": l1(pred, target),
+        "psnr": jnp.minimum(dm_pix.psnr(rgb, rgb_target), 100.0),  # identical pictures would be infinite
+        "ssim": dm_pix.ssim(rgb, rgb_target, max_val=1.0),
+        "ssim_ab": dm_pix.ssim(ab / AB_SCALE, ab_target / AB_SCALE, max_val=2.0),
+        "delta_e": color.delta_e_2000(lab, lab_target).mean((1, 2)),
+        "bias_a": bias[:, 0],
+        "bias_b": bias[:, 1],
+        "colourfulness": colourfulness(rgb),
+        "colourfulness_target": colourfulness(rgb_target),
+    }
+
+
+compare_jit = jax.jit(compare)

@@ -1,0 +1,31 @@
+"""The networks by name: luma (B, H, W, 1) in -1..1 -> chroma (B, H, W, 2) in -1..1, at any height and width."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from colorjax.models.resnet import STEMS
+from colorjax.models.shallow import Shallow
+from colorjax.models.unet import ResNetUNet
+
+MODELS: dict[str, Callable[..., nnx.Module]] = {"resnet_unet": ResNetUNet, "shallow": Shallow}
+_DTYPES = ("auto", "float32", "bfloat16")
+
+
+def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
+    """The network that `config.model` describes. Raises ValueError, listing what is legal, for unknown names."""
+    if model.name not in MODELS:
+        raise ValueError(f"model.name={model.name!r} is unknown; legal are {', '.join(MODELS)}")
+    if model.dtype not in _DTYPES:
+        raise ValueError(f"model.dtype={model.dtype!r} is unknown; legal are {', '.join(_DTYPES)}")
+    if model.width < 4 or model.width % 4:
+        raise ValueError(f"model.width={model.width} must be a positive multiple of 4")
+    if model.stem not in STEMS:
+        raise ValueError(f"model.stem={model.stem!r} is unknown; legal are {', '.join(STEMS)}")
+    dtype = model.dtype
+    if dtype == "auto":
+        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return MODELS[model.name](width=model.width, stem=model.stem, dtype=jnp.dtype(dtype), rngs=rngs)

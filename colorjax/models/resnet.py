@@ -1,0 +1,105 @@
+"""ResNet-18's convolutional part on one channel of lightness, its parameters laid out to take torchvision's weights.
+
+He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015; torchvision.models.resnet18.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from colorjax import color
+
+STEMS = ("full", "strided")
+# Between the channels of ImageNet's statistics: padding with 0 after this is padding with mid grey, nearly as torchvision.
+GREY_MEAN, GREY_STD = 0.449, 0.226
+_PAD_1 = ((1, 1), (1, 1))  # as PyTorch pads; Flax's SAME pads strided operations differently
+
+
+def _conv(
+    cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs, bias: bool = False
+) -> nnx.Conv:
+    pad = size // 2
+    return nnx.Conv(
+        cin,
+        cout,
+        (size, size),
+        strides=(stride, stride),
+        padding=((pad, pad), (pad, pad)),
+        use_bias=bias,
+        kernel_init=nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
+        dtype=dtype,
+        param_dtype=jnp.float32,
+        rngs=rngs,
+    )
+
+
+def batch_norm(features: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.BatchNorm:
+    """BatchNorm with PyTorch's momentum and epsilon; statistics are float32 and, under jit, of the whole batch."""
+    return nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
+
+
+class BasicBlock(nnx.Module):
+    """Two 3x3 convolutions and a shortcut: (B, H, W, cin) -> (B, ceil(H / stride), ceil(W / stride), cout)."""
+
+    def __init__(self, cin: int, cout: int, stride: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.conv1 = _conv(cin, cout, 3, stride, dtype, rngs)
+        self.bn1 = batch_norm(cout, dtype, rngs)
+        self.conv2 = _conv(cout, cout, 3, 1, dtype, rngs)
+        self.bn2 = batch_norm(cout, dtype, rngs)
+        self.shortcut = _conv(cin, cout, 1, stride, dtype, rngs) if stride != 1 or cin != cout else None
+        self.shortcut_bn = batch_norm(cout, dtype, rngs) if self.shortcut is not None else None
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
+        y = nnx.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if self.shortcut is not None:
+            x = self.shortcut_bn(self.shortcut(x))
+        return nnx.relu(x + y)
+
+
+class Stage(nnx.Module):
+    """Two blocks, the first of which may halve the size: torchvision's layer1 to layer4."""
+
+    def __init__(self, cin: int, cout: int, stride: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.block0 = BasicBlock(cin, cout, stride, dtype=dtype, rngs=rngs)
+        self.block1 = BasicBlock(cout, cout, 1, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
+        return self.block1(self.block0(x))
+
+
+class ResNetEncoder(nnx.Module):
+    """ResNet-18 without its classifier: luma -> feature maps of `width` x 1, 1, 2, 4, 8 channels.
+
+    stem="full": 7x7 of stride 1 and no pooling, so that layer1 works at full resolution (the report's network).
+    stem="strided": torchvision's own, 7x7 of stride 2 and 3x3 max pooling of stride 2.
+    """
+
+    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.strided = stem == "strided"
+        self.dtype = dtype
+        self.conv1 = _conv(1, width, 7, 2 if self.strided else 1, dtype, rngs, bias=True)
+        self.bn1 = batch_norm(width, dtype, rngs)
+        self.layer1 = Stage(width, width, 1, dtype=dtype, rngs=rngs)
+        self.layer2 = Stage(width, 2 * width, 2, dtype=dtype, rngs=rngs)
+        self.layer3 = Stage(2 * width, 4 * width, 2, dtype=dtype, rngs=rngs)
+        self.layer4 = Stage(4 * width, 8 * width, 2, dtype=dtype, rngs=rngs)
+
+    def __call__(self, luma: Float[Array, "b h w 1"]) -> dict[str, Float[Array, "b _ _ _"]]:
+        """luma in -1..1 -> {"stem", "layer1", ..., "layer4"}."""
+        # Torchvision's filters know sRGB values, not L*: give them the grey photograph that has this lightness.
+        grey = color.lightness_to_grey(luma.astype(jnp.float32) * 50 + 50)
+        x = ((grey - GREY_MEAN) / GREY_STD).astype(self.dtype)
+        stem = nnx.relu(self.bn1(self.conv1(x)))
+        x = nnx.max_pool(stem, (3, 3), strides=(2, 2), padding=_PAD_1) if self.strided else stem
+        layer1 = self.layer1(x)
+        layer2 = self.layer2(layer1)
+        layer3 = self.layer3(layer2)
+        layer4 = self.layer4(layer3)
+        return {"stem": stem, "layer1": layer1, "layer2": layer2, "layer3": layer3, "layer4": layer4}
+
+
+def count_parameters(tree: object) -> int:
+    """Number of scalars in a tree of arrays or shapes."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))

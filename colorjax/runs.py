@@ -1,0 +1,123 @@
+"""What surrounds the training loop: checking a config, owning a workdir, and telling how it went."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from colorjax import figures, photos, telemetry
+from colorjax.evaluators import Evaluation
+
+# Keys that may change between one start of a run and the next: they alter neither the network nor what it sees.
+_FREE_KEYS = (
+    *("epochs", "learning_rate", "warmup_steps", "weight_decay", "clip_norm", "pretrained", "eval_batch_size"),
+    *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
+)
+_POSITIVE = ("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints")
+_SMALLEST_PICTURE = 16  # SSIM's window is 11 pixels wide
+
+
+def check(config: ConfigDict) -> None:
+    """Raise ValueError, naming key, value and what is legal, where a value makes no sense."""
+    for key in _POSITIVE:
+        if config[key] <= 0:
+            raise ValueError(f"{key}={config[key]} must be positive")
+    if config.image_size < _SMALLEST_PICTURE:
+        raise ValueError(f"image_size={config.image_size} must be at least {_SMALLEST_PICTURE}")
+    if not 0 <= config.data.val_fraction < 1:
+        raise ValueError(f"data.val_fraction={config.data.val_fraction} must be at least 0 and below 1")
+    if not 0 <= config.data.scale_jitter <= 3:
+        raise ValueError(f"data.scale_jitter={config.data.scale_jitter} must be between 0 and 3")
+
+
+def claim(workdir: Path, config: ConfigDict) -> None:
+    """Write the config into the workdir, or check that the run there is this one.
+
+    Raises ValueError, showing each difference, where the workdir holds a run of another network or other data.
+    """
+    path = workdir / "config.json"
+    values = json.loads(config.to_json_best_effort())
+    if path.exists():
+        before, after = _flat(json.loads(path.read_text())), _flat(values)
+        keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
+        changed = [
+            f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)
+        ]
+        if changed:
+            shown = "\n".join(changed)
+            raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
+    with photos.atomic(path) as stream:
+        stream.write(json.dumps(values, indent=2).encode())
+
+
+def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def describe_data(report: dict) -> str:
+    """One or two lines: how many photographs, how they are split, what was left out."""
+    groups = ", ".join(f"{n} {group}" for group, n in report["train"].items() if group != "all")
+    line = f"{report['used']} photographs: {report['train']['all']} to train on ({groups}), "
+    line += f"{report['validation']['all']} for validation"
+    if report["left_out"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
+        line += f"\nleft out: {reasons} (listed in data_report.json)"
+    return line
+
+
+def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, float]:
+    """Means of the scalars of the steps since the last report: [(step, {name: value})].
+
+    Raises FloatingPointError, naming the first step and what was not finite in it, if any is not.
+    """
+    for step, scalars in pending:
+        bad = [name for name, value in scalars.items() if not np.isfinite(value)]
+        if bad:
+            leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+            broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not np.isfinite(leaf).all()]
+            after = (
+                f"{len(broken)} of {len(leaves)} parameters are not finite now" if broken else "parameters are finite"
+            )
+            first = f", the first is params{broken[0]}" if broken else ""
+            raise FloatingPointError(
+                f"step {step}: {', '.join(bad)} not finite ({after}{first}); nothing of it was saved. "
+                "A lower --config.learning_rate or a --config.clip_norm above 0 usually helps."
+            )
+    return {name: float(np.mean([scalars[name] for _, scalars in pending])) for name in pending[0][1]}
+
+
+def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:
+    return (
+        f"epoch {epoch}/{epochs}: validation L1 {values['l1']:.4f}, PSNR {values['psnr']:.2f} dB, "
+        f"SSIM {values['ssim']:.4f}, SSIM(ab) {values['ssim_ab']:.4f}, Delta E {values['delta_e']:.2f}, "
+        f"colourfulness ratio {values['colourfulness_ratio']:.2f}, bias a* {values['bias_a']:+.2f} b* {values['bias_b']:+.2f}"
+    )
+
+
+def write_figures(workdir: Path, evaluation: Evaluation) -> None:
+    """figures/losses.png and figures/panels.png."""
+    figures.loss_curves(telemetry.read_rows(workdir), workdir / "figures" / "losses.png")
+    if len(evaluation.panel_indices):
+        figures.save_png(figures.panels(*evaluation.panels), workdir / "figures" / "panels.png")
+
+
+def last_validation(workdir: Path) -> dict[str, float]:
+    """The last validation metrics in metrics.jsonl; empty where there are none."""
+    rows = [row for row in telemetry.read_rows(workdir) if row["kind"] == "validation"]
+    return {k: v for k, v in rows[-1].items() if k not in ("kind", "step", "epoch")} if rows else {}
+
+
+def next_commands(workdir: Path, values: dict[str, float]) -> str:
+    """What to do with a finished run."""
+    return (
+        f"done: validation L1 {values['l1']:.4f}; look at {workdir}/figures/panels.png. Next:\n"
+        f"  python evaluate.py --ckpt={workdir} --out={workdir}/report\n"
+        f"  colorjax colorize PHOTO.jpg --ckpt {workdir} --out {workdir}/colorized\n"
+        f"  colorjax export --ckpt {workdir} --out {workdir}/weights"
+    )

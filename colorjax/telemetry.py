@@ -1,0 +1,99 @@
+"""What a run tells: metrics.jsonl, TensorBoard, the progress bar; and how it is told to stop."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from tqdm import tqdm
+
+from colorjax import photos
+
+
+class Writer:
+    """Rows to `metrics.jsonl` and scalars to TensorBoard. Rows after `resume_step` (of a run cut off) are dropped."""
+
+    def __init__(self, workdir: Path, resume_step: int):
+        from tensorboard.summary import Writer as TensorBoard
+
+        self._path = workdir / "metrics.jsonl"
+        rows = [row for row in read_rows(workdir) if row["step"] <= resume_step]
+        with photos.atomic(self._path) as stream:
+            stream.writelines(_line(row) for row in rows)
+        self._file = open(self._path, "ab")
+        self._tensorboard = TensorBoard(str(workdir / "tensorboard"))
+
+    def write(self, kind: str, step: int, values: dict[str, float]) -> None:
+        """One row; `kind` is "train" or "validation"."""
+        self._file.write(_line({"kind": kind, "step": step, **values}))
+        self._file.flush()
+        for name, value in values.items():
+            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+        if kind == "validation":
+            self._tensorboard.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self._tensorboard.close()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _line(row: dict) -> bytes:
+    return (json.dumps(row) + "\n").encode()
+
+
+def read_rows(workdir: Path) -> list[dict]:
+    """The rows of `metrics.jsonl`; none where there is no file, and a last line cut short by a crash is left out."""
+    rows = []
+    path = workdir / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def progress(total: int, start: int, batch_size: int) -> tqdm:
+    """A bar over pictures: share done, time left, img/s. Redrawn ten times a second, or every half minute in a log."""
+    return tqdm(
+        total=total * batch_size,
+        initial=start * batch_size,
+        desc="training",
+        unit="img",
+        unit_scale=True,
+        smoothing=0.05,
+        mininterval=0.1 if sys.stderr.isatty() else 30,
+        dynamic_ncols=sys.stderr.isatty(),
+    )
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[str]]:
+    """Ctrl-C and SIGTERM append their name to the list instead of ending the program; a second one ends it."""
+    received: list[str] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(signal.Signals(number).name)
+        tqdm.write(f"{received[0]}: stopping after this step; once more to stop at once", file=sys.stderr)
+
+    try:
+        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals are the caller's affair
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""Every key of every config, with its meaning. The other files of this folder only change values.
+
+Any key can be set on the command line: --config.batch_size=64 --config.data.source=folder --config.data.dir=photos
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0  # decides initial weights, order, crops: two runs with one seed see the same
+    config.epochs = 20
+    config.batch_size = 32  # over all devices
+    config.eval_batch_size = 32
+    config.image_size = 256  # side of the square crops that the network is trained and measured on
+
+    config.learning_rate = 3e-4  # at the start; falls along a cosine, one step down each epoch
+    config.warmup_steps = 0  # linear rise to learning_rate over the first steps
+    config.weight_decay = 0.01  # AdamW's; on convolution kernels only
+    config.clip_norm = 1.0  # gradients are scaled down to this global norm (0 = never)
+
+    config.model = ConfigDict()
+    config.model.name = "resnet_unet"  # resnet_unet | shallow
+    config.model.stem = "full"  # resnet_unet: full (stride 1, no pooling) | strided (as torchvision, 10 times cheaper)
+    config.model.width = 64  # channels of the first feature map; the others are multiples of it
+    config.model.dtype = "auto"  # of the computation: float32 | bfloat16 | auto (bfloat16 on accelerators)
+
+    config.pretrained = "torchvision"  # ImageNet encoder: torchvision (downloads it) | a .pth or .safetensors file | ""
+
+    config.data = ConfigDict()
+    config.data.source = "tfds"  # tfds | folder | sample (photographs inside the scikit-image wheel)
+    config.data.dir = ""  # folder: the photographs; tfds: where TFDS keeps its data ("" = its default)
+    config.data.names = ""  # tfds: comma-separated [group=]name[:split], as people=lfw:train[:4600]
+    config.data.val_fraction = 0.1  # share held out for validation, chosen by a hash of each picture's name
+    config.data.limit = 0  # use only this many photographs, chosen by hash (0 = all)
+    config.data.limit_per_group = 0  # use only this many of each group (0 = all)
+    config.data.min_size = 64  # photographs with a shorter short side are left out
+    config.data.min_chroma = 2.0  # photographs with a lower mean Lab chroma are left out: they are grey
+    config.data.scale_jitter = 0.15  # crops show between 1 and 1 / (1 + this) of the short side
+    config.data.flip = True  # mirror half of the crops
+    config.data.cache = True  # keep resized photographs on disk, about 0.35 MB each at 256
+    config.data.cache_dir = ""  # where ("" = photos/ below $COLORJAX_CACHE or ~/.cache/colorjax)
+
+    config.log_every = 50  # steps between two lines of metrics.jsonl and TensorBoard
+    config.checkpoint_every = 0  # further checkpoints each so many steps (0 = only after each epoch)
+    config.keep_checkpoints = 3  # the latest so many are kept, and the best by validation L1
+    config.panels = 8  # pictures in figures/panels.png
+    return config
