@@ -14,7 +14,6 @@ import math
 import os
 import pickletools
 import re
-import sys
 import urllib.error
 import urllib.request
 import uuid
@@ -34,14 +33,16 @@ RESNET18_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 RESNET18_SHA256_PREFIX = "f37072fd"
 
 _MAX_PICKLE_BYTES = 8 << 20  # names and shapes of some 40,000 tensors; their numbers lie elsewhere
-_MAX_DIMENSIONS = 32
 _LEGACY_HEAD = (0x1950A86A20F9469CFC6C, 1001)  # magic number and protocol version
-_LEGAL = "legal is a state dict saved by torch.save (.pth, .pt) or as .safetensors"
-_INSTEAD = "pass --config.pretrained=PATH (a .pth or .safetensors file), or --config.pretrained= to start at random"
+_LEGAL = "legal is model.state_dict() saved by torch.save (.pth, .pt) or as .safetensors"
+_INSTEAD = (
+    "pass --config.pretrained=PATH (a .pth or .safetensors file) "
+    "or --config.pretrained= to start at random"
+)
 
 
 class UnsafeWeightsError(ValueError):
-    """A weight file that asks for code or for objects other than tensors; names what was refused."""
+    """A weight file asks for code or for objects other than tensors; names what was refused."""
 
 
 class DownloadError(RuntimeError):
@@ -69,14 +70,16 @@ _GLOBALS: dict[str, Any] = {
     "torch._utils._rebuild_parameter": lambda tensor, _grad, _hooks: tensor,
     "torch.Size": lambda sizes=(): sizes,
 } | {f"torch.{name}Storage": np.dtype(dtype) for name, dtype in _DTYPES.items()}
-_LITERALS = "NONE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE".split()
-_EMPTY = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
+_TAKES = {  # how many values an opcode takes off the stack; None is all above the last mark
+    "TUPLE": None, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "APPENDS": None,
+    "SETITEM": 2, "SETITEMS": None, "STACK_GLOBAL": 2, "REDUCE": 2, "BINPERSID": 1, "BUILD": 1,
+}  # fmt: skip
 
 
 def _global(name: str) -> Any:
-    if name not in _GLOBALS:
-        raise UnsafeWeightsError(f"refers to {name!r:.99}, which is refused; {_LEGAL}")
-    return _GLOBALS[name]
+    if name in _GLOBALS:
+        return _GLOBALS[name]
+    raise UnsafeWeightsError(f"it refers to {name!r:.99}, which is refused")
 
 
 def _persistent(saved_id: tuple) -> _Storage:
@@ -89,7 +92,7 @@ def _persistent(saved_id: tuple) -> _Storage:
 
 def _insert(target: Any, items: list) -> None:
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if type(target) is not dict or type(key) not in (str, int):  # a nested tuple's hash crashes
+        if type(target) is not dict or type(key) not in (str, int):  # hashing deep tuples crashes
             raise ValueError(f"a {type(target).__name__} has a key of type {type(key).__name__}")
         target[key] = value
 
@@ -97,84 +100,74 @@ def _insert(target: Any, items: list) -> None:
 def _unpickle(stream: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
     """One pickle -> its value (plain data, `_Storage`, `_Tensor`) and its storages by key.
 
-    Raises UnsafeWeightsError for a global or opcode not on the lists, and others for damage.
+    Raises UnsafeWeightsError for a global or opcode that is not on the lists; others for damage.
     """
     stack, marks, memo, storages = [], [], {}, {}
-
-    def take(count: int | None = None) -> list:  # None: all above the last mark
-        start = marks.pop() if count is None else len(stack) - count
-        if not 0 <= start <= len(stack):
-            raise ValueError("the pickle takes more values than it has made")
-        values = stack[start:]
-        del stack[start:]
-        return values
-
     for opcode, value, _position in pickletools.genops(stream):
+        taken = []
+        if opcode.name in _TAKES:
+            count = _TAKES[opcode.name]
+            start = marks.pop() if count is None else len(stack) - count
+            if not 0 <= start <= len(stack):
+                raise ValueError("the pickle takes more values than it has made")
+            taken, stack[start:] = stack[start:], []
         match opcode.name:
             case "PROTO" | "FRAME" | "STOP":
                 pass
             case "MARK":
                 marks.append(len(stack))
-            case name if name in _LITERALS:
+            case "NONE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
                 stack.append(value)
-            case "NEWTRUE" | "NEWFALSE" as name:
-                stack.append(name == "NEWTRUE")
-            case name if name in _EMPTY:
-                stack.append(_EMPTY[name]())
-            case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
-                stack.append(tuple(take(None if name == "TUPLE" else int(name[-1]))))
-            case "APPEND" | "APPENDS" as name:
-                items = take(None if name == "APPENDS" else 1)
-                stack[-1].extend(items)
-            case "SETITEM" | "SETITEMS" as name:
-                items = take(None if name == "SETITEMS" else 2)
-                _insert(stack[-1], items)
+            case "BINUNICODE" | "SHORT_BINUNICODE":
+                stack.append(value)
+            case "NEWTRUE" | "NEWFALSE":
+                stack.append(opcode.name == "NEWTRUE")
+            case "EMPTY_LIST" | "EMPTY_DICT":
+                stack.append([] if opcode.name == "EMPTY_LIST" else {})
+            case "EMPTY_TUPLE" | "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(taken))
+            case "APPEND" | "APPENDS":
+                stack[-1].extend(taken)
+            case "SETITEM" | "SETITEMS":
+                _insert(stack[-1], taken)
             case "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
                 memo[len(memo) if value is None else value] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[value])
             case "GLOBAL" | "STACK_GLOBAL":
-                parts = take(2) if value is None else value.split(" ", 1)
-                stack.append(_global(".".join(parts)))
+                stack.append(_global(".".join(taken or value.split(" ", 1))))
             case "REDUCE":
-                function, arguments = take(2)
-                stack.append(function(*arguments))  # nothing callable but _GLOBALS gets here
+                stack.append(taken[0](*taken[1]))  # only functions of _GLOBALS can be called here
             case "BINPERSID":
-                storage = _persistent(*take(1))
-                stack.append(storages.setdefault(storage.key, storage))
+                stack.append(_persistent(*taken))
+                storages[stack[-1].key] = stack[-1]
             case "BUILD":
-                take(1)  # attributes, such as OrderedDict's _metadata: our values have none
+                pass  # drops attributes, such as OrderedDict's _metadata: our values have none
             case name:
-                refused = f"its pickle uses {name} {value!r:.99}, which is refused; {_LEGAL}"
-                raise UnsafeWeightsError(refused)
-    (value,) = stack
-    return value, storages
+                raise UnsafeWeightsError(f"its pickle uses {name} {value!r:.99}, which is refused")
+    (result,) = stack
+    return result, storages
 
 
-def _array(tensor: _Tensor, block: bytes, swapped: bool) -> np.ndarray:
+def _array(tensor: _Tensor, block: np.ndarray) -> np.ndarray:
     """A view of a storage's bytes. Raises ValueError where the tensor reaches beyond them."""
     (_, dtype, numel), offset, shape, strides = tensor
     if len(block) != numel * dtype.itemsize:
         raise ValueError(f"storage of {numel} x {dtype} is declared, {len(block)} bytes are there")
     if not type(shape) is type(strides) is tuple or not len(shape) == len(strides) <= 32:
-        raise ValueError(f"shape and strides must be equally long tuples, at most 32 long")
+        raise ValueError("shape and strides must be tuples of the same length, 32 at most")
     if any(type(number) is not int or number < 0 for number in (offset, *shape, *strides)):
         raise ValueError("offset, shape and strides must be whole numbers, 0 or more")
-    if 0 in shape:
-        return np.zeros(shape, dtype)
+    elements = math.prod(shape)
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    if last >= numel or math.prod(shape) > numel:  # the latter: repetition could fill any memory
+    if elements and (last >= numel or elements > numel):  # repeats could fill any memory
         declared = f"shape {shape}, strides {strides}, offset {offset}"
-        raise ValueError(f"{declared} do not fit {numel} stored elements")
-    buffer: Any = block
-    if swapped:
-        word = dtype.itemsize // (2 if dtype.kind == "c" else 1)
-        buffer = np.frombuffer(block, f"u{word}").byteswap()
-    size = dtype.itemsize
-    return np.ndarray(shape, dtype, buffer, offset * size, [stride * size for stride in strides])
+        raise ValueError(f"{declared} do not fit its {numel} stored elements")
+    steps = [stride * dtype.itemsize for stride in strides]
+    return np.ndarray(shape, dtype, block, offset * dtype.itemsize, steps)
 
 
-def _arrays(value: Any, load: Callable[[str], bytes], swapped: bool) -> dict[str, np.ndarray]:
+def _arrays(value: Any, load: Callable[[str], bytes], order: str = "<") -> dict[str, np.ndarray]:
     for wrapper in ("state_dict", "model"):
         if isinstance(value, dict) and isinstance(value.get(wrapper), dict):
             value = value[wrapper]
@@ -184,13 +177,15 @@ def _arrays(value: Any, load: Callable[[str], bytes], swapped: bool) -> dict[str
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, _Tensor):
             found = type(tensor).__name__
-            raise ValueError(f"{name!r:.99} is a {found}; legal are tensors by name only")
-        key = tensor.storage.key
-        blocks[key] = blocks[key] if key in blocks else load(key)
+            raise ValueError(f"{name!r:.99} is a {found}; legal are tensors by name, nothing else")
+        storage = tensor.storage
         try:
-            arrays[name] = _array(tensor, blocks[key], swapped)
-        except (ValueError, OverflowError) as error:
-            raise ValueError(f"{name!r:.99}: {error}") from error
+            if storage not in blocks:
+                stored = np.frombuffer(load(storage.key), storage.dtype.newbyteorder(order))
+                blocks[storage] = stored.astype(storage.dtype, copy=False).view(np.uint8)
+            arrays[name] = _array(tensor, blocks[storage])
+        except (ValueError, LookupError, OverflowError) as error:
+            raise ValueError(f"tensor {name!r:.99}: {error}") from error
     return arrays
 
 
@@ -198,6 +193,143 @@ def _read_zip(stream: BinaryIO, size: int) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(stream) as archive:
         entries = archive.infolist()
         declared = sum(entry.file_size for entry in entries)
-        if declared > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError(f"its entries declare {declared} bytes in a file of {size}; legal are uncompressed entries")
-        (entry,) = (entry for entry in entries if entry.filename.endswith("/data.pkl")) ...
+        if declared > size or any(entry.compress_type for entry in entries):
+            raise ValueError(f"{declared} bytes in {size}; legal are uncompressed entries only")
+        pickles = [entry for entry in entries if entry.filename.endswith("/data.pkl")]
+        if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE_BYTES:
+            legal = f"legal is one of {_MAX_PICKLE_BYTES} bytes at most"
+            raise ValueError(f"it has {len(pickles)} entries data.pkl, or a bigger one; {legal}")
+        root, order = pickles[0].filename.removesuffix("data.pkl"), b"little"
+        if f"{root}byteorder" in archive.namelist():
+            order = archive.read(f"{root}byteorder")
+        if order not in (b"little", b"big"):
+            raise ValueError(f"byteorder is {order!r:.99}; legal are little and big")
+        value, _ = _unpickle(io.BytesIO(archive.read(pickles[0])))
+        sign = "<" if order == b"little" else ">"
+        return _arrays(value, lambda key: archive.read(f"{root}data/{key}"), sign)
+
+
+def _read_legacy(stream: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    pickles = io.BytesIO(stream.read(_MAX_PICKLE_BYTES))
+    if (_unpickle(pickles)[0], _unpickle(pickles)[0]) != _LEGACY_HEAD:
+        raise ValueError("it is a pickle, but not one of torch.save")
+    _unpickle(pickles)  # the writer's type sizes; the numbers are little-endian whatever it was
+    value, storages = _unpickle(pickles)
+    keys, _ = _unpickle(pickles)
+    if not isinstance(keys, list) or any(type(key) is not str for key in keys):
+        raise ValueError("its storage keys are not a list of names")
+    if set(keys) != set(storages):
+        raise ValueError(f"{len(storages)} storages are declared, {len(keys)} are there")
+    stream.seek(pickles.tell())
+    blocks = {}
+    for storage in map(storages.get, keys):
+        length = storage.numel * storage.dtype.itemsize
+        counted = stream.read(8) == storage.numel.to_bytes(8, "little")
+        if not counted or length > size - stream.tell():
+            raise ValueError(f"storage {storage.key!r:.99} is not there with its {length} bytes")
+        blocks[storage.key] = stream.read(length)
+    if stream.tell() != size:
+        raise ValueError(f"{size - stream.tell()} bytes are left over after its last storage")
+    return _arrays(value, blocks.__getitem__)
+
+
+def _read(stream: BinaryIO, path: Path) -> dict[str, np.ndarray]:
+    size, head = os.fstat(stream.fileno()).st_size, stream.read(9)
+    stream.seek(0)
+    if size > MAX_BYTES:
+        raise ValueError(f"it has {size} bytes; legal are {MAX_BYTES} at most")
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
+        return safetensors.numpy.load_file(path)
+    if head.startswith(b"PK\x03\x04"):
+        return _read_zip(stream, size)
+    if head.startswith(b"\x80"):
+        return _read_legacy(stream, size)
+    raise ValueError("its content is of no known format, or cut off")
+
+
+def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """A weight file -> its tensors by name, each of the shape and dtype it was saved with.
+
+    Told by content: safetensors, or either format of torch.save, where the mapping may lie under
+    `state_dict` or `model`. float16, bfloat16 and float64 stay what they are. From a torch file
+    come read-only views, which share memory and are non-contiguous as its tensors did and were.
+    Nothing of the file is ever executed.
+
+    Raises FileNotFoundError; UnsafeWeightsError (a ValueError) where the file asks for more than
+    tensors, naming it; ValueError where it is damaged, cut off, over `MAX_BYTES` or something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        missing = ValueError if path.exists() else FileNotFoundError
+        raise missing(f"{path}: no such file; {_LEGAL}")
+    with path.open("rb") as stream:
+        try:
+            return _read(stream, path)
+        except UnsafeWeightsError as error:
+            raise UnsafeWeightsError(f"{path}: {error}; {_LEGAL}") from None
+        except Exception as error:  # damage surfaces as nearly anything, here and in libraries
+            what = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{path}: cannot be read ({what}); {_LEGAL}") from error
+
+
+def _fetch(url: str, out: BinaryIO, progress: bool) -> str:
+    """Copy the body at `url` to `out` -> its SHA-256. Raises OSError or HTTPException."""
+    request = urllib.request.Request(url, headers={"User-Agent": "colorjax"})
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        total, digest = reply.length, hashlib.sha256()
+        shown = None if progress else True  # None: tqdm is silent unless stderr is a terminal
+        with tqdm(total=total, unit="B", unit_scale=True, disable=shown) as bar:
+            while block := reply.read(1 << 20):
+                out.write(block)
+                digest.update(block)
+                bar.update(len(block))
+    if total is not None and out.tell() != total:
+        raise ConnectionError(f"the connection ended after {out.tell()} of {total} bytes")
+    return digest.hexdigest()
+
+
+def download(
+    url: str,
+    sha256_prefix: str,
+    directory: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> Path:
+    """The file at `url`, kept in `directory` -> its path; no network where a good copy is there.
+
+    `directory` defaults to $COLORJAX_CACHE, $XDG_CACHE_HOME/colorjax or ~/.cache/colorjax. Its
+    SHA-256 must begin with `sha256_prefix` (8 to 64 hexadecimal digits). `progress` shows a bar on
+    stderr where that is a terminal. The file appears whole or not at all.
+
+    Raises DownloadError, which says what to do instead; ValueError for an illegal argument.
+    """
+    name = re.fullmatch(r"https?://[^/?#]+/(?:[^?#]*/)?(\w[^/?#]*)(?:[?#].*)?", url)
+    if not name or not re.fullmatch(r"[0-9a-f]{8,64}", sha256_prefix):
+        raise ValueError(
+            f"url {url!r}, sha256_prefix {sha256_prefix!r}: legal are "
+            "http(s)://HOST/.../NAME and 8 to 64 lower-case hexadecimal digits"
+        )
+    if directory is None:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        directory = os.environ.get("COLORJAX_CACHE") or Path(base) / "colorjax"
+    path = Path(directory) / name[1]
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        if path.is_file():
+            with path.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest().startswith(sha256_prefix):
+                    return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as out:
+            digest = _fetch(url, out, progress)
+        if not digest.startswith(sha256_prefix):
+            raise OSError(f"its SHA-256 is {digest}; it must begin with {sha256_prefix}")
+        os.replace(temporary, path)
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
+        reason = " ".join(str(error).split())
+        raise DownloadError(f"could not download {url}: {reason}\n{_INSTEAD}") from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+    return path
