@@ -77,6 +77,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
             for step in range(first + 1, total + 1):
                 now, scalars = train_step(now, next(batches))
                 pending.append((step, scalars))
+                jax.block_until_ready(pending[-2:][0])  # one step may be in flight, not a queue of them
                 bar.update(config.batch_size)
                 epoch_ends = step % steps_per_epoch == 0
                 save_due = epoch_ends or (config.checkpoint_every and step % config.checkpoint_every == 0)
@@ -107,6 +108,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
 
 
 def main(argv: list[str]) -> None:
+    """Parse the flags."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     if _SUMMARY.value:
@@ -116,7 +118,10 @@ def main(argv: list[str]) -> None:
     elif _WORKDIR.value is None:
         raise app.UsageError("--workdir=DIR says where the run is kept")
     else:
-        train(_CONFIG.value, _WORKDIR.value)
+        try:
+            train(_CONFIG.value, _WORKDIR.value)
+        except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
+            sys.exit(f"train.py: {error}")
 
 
 if __name__ == "__main__":

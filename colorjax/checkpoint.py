@@ -49,6 +49,7 @@ class Checkpoints:
 
     @property
     def latest_step(self) -> int | None:
+        """The newest finished checkpoint's step; None where there is none."""
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 

@@ -24,9 +24,7 @@ class Evaluation:
     panel_indices: np.ndarray
 
 
-def run(
-    step: Callable[[dict], dict], batches: Iterable[dict], put: Callable[[dict], dict], show: set[int]
-) -> Evaluation:
+def run(step: Callable[[dict], dict], batches: Iterable[dict], put: Callable[[dict], dict], show: set[int]) -> Evaluation:
     """Evaluate every picture whose mask is 1.
 
     step: batch on the device -> metrics by picture and the predicted "chroma". put: batch -> batch on the device.

@@ -50,9 +50,7 @@ def port(weights: dict[str, np.ndarray], params: dict, stats: dict) -> tuple[dic
     Kernels go from OIHW to HWIO, the stem through `fold_stem`. A stage that is missing as a whole keeps its numbers.
     Raises ValueError naming every key that is missing from a stage that is there, or has another shape.
     """
-    weights = {
-        key: value.astype(np.float32) for key, value in weights.items() if not key.endswith("num_batches_tracked")
-    }
+    weights = {key: value.astype(np.float32) for key, value in weights.items() if not key.endswith("num_batches_tracked")}
     trees = {"params": _copy(params), "stats": _copy(stats)}
     if "conv1.weight" in weights and weights["conv1.weight"].shape[1:2] == (3,):
         kernel, bias = fold_stem(weights["conv1.weight"])
@@ -77,9 +75,7 @@ def port(weights: dict[str, np.ndarray], params: dict, stats: dict) -> tuple[dic
             else:
                 faults.append(f"{key} has shape {tuple(weights[key].shape)}, which does not become {node[last].shape}")
     if left == list(STAGES):
-        raise ValueError(
-            f"these are not the weights of a ResNet-18: none of its keys is there, but {list(weights)[:5]}"
-        )
+        raise ValueError(f"these are not the weights of a ResNet-18: none of its keys is there, but {list(weights)[:5]}")
     if faults:
         raise ValueError("the ResNet-18 weights do not fit:\n  " + "\n  ".join(sorted(faults)))
     return trees["params"], trees["stats"], left
@@ -95,9 +91,7 @@ def fold_stem(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     kernel = kernel.astype(np.float64)
     scale = (GREY_STD / IMAGENET_STD)[None, :, None, None]
     offset = ((GREY_MEAN - IMAGENET_MEAN) / IMAGENET_STD)[None, :, None, None]
-    return (kernel * scale).sum(1, keepdims=True).astype(np.float32), (kernel * offset).sum((1, 2, 3)).astype(
-        np.float32
-    )
+    return (kernel * scale).sum(1, keepdims=True).astype(np.float32), (kernel * offset).sum((1, 2, 3)).astype(np.float32)
 
 
 def _stage(key: str) -> str:

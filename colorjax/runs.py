@@ -33,6 +33,13 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"data.scale_jitter={config.data.scale_jitter} must be between 0 and 3")
 
 
+def merge(base: ConfigDict, stored: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
+    """`base` with the values of a stored config and then `changes` (flattened keys); unknown keys are refused."""
+    base.update(stored)
+    base.update_from_flattened_dict(changes)
+    return base.lock()
+
+
 def claim(workdir: Path, config: ConfigDict) -> None:
     """Write the config into the workdir, or check that the run there is this one.
 
@@ -43,9 +50,7 @@ def claim(workdir: Path, config: ConfigDict) -> None:
     if path.exists():
         before, after = _flat(json.loads(path.read_text())), _flat(values)
         keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
-        changed = [
-            f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)
-        ]
+        changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
         if changed:
             shown = "\n".join(changed)
             raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
@@ -81,9 +86,7 @@ def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, floa
         if bad:
             leaves = jax.tree_util.tree_flatten_with_path(params)[0]
             broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not np.isfinite(leaf).all()]
-            after = (
-                f"{len(broken)} of {len(leaves)} parameters are not finite now" if broken else "parameters are finite"
-            )
+            after = f"{len(broken)} of {len(leaves)} parameters are not finite now" if broken else "parameters are finite"
             first = f", the first is params{broken[0]}" if broken else ""
             raise FloatingPointError(
                 f"step {step}: {', '.join(bad)} not finite ({after}{first}); nothing of it was saved. "
@@ -93,6 +96,7 @@ def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, floa
 
 
 def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:
+    """The validation metrics after an epoch, for the screen."""
     return (
         f"epoch {epoch}/{epochs}: validation L1 {values['l1']:.4f}, PSNR {values['psnr']:.2f} dB, "
         f"SSIM {values['ssim']:.4f}, SSIM(ab) {values['ssim_ab']:.4f}, Delta E {values['delta_e']:.2f}, "

@@ -35,14 +35,11 @@ RESNET18_SHA256_PREFIX = "f37072fd"
 _MAX_PICKLE_BYTES = 8 << 20  # names and shapes of some 40,000 tensors; their numbers lie elsewhere
 _LEGACY_HEAD = (0x1950A86A20F9469CFC6C, 1001)  # magic number and protocol version
 _LEGAL = "legal is model.state_dict() saved by torch.save (.pth, .pt) or as .safetensors"
-_INSTEAD = (
-    "pass --config.pretrained=PATH (a .pth or .safetensors file) "
-    "or --config.pretrained= to start at random"
-)
+_INSTEAD = "pass --config.pretrained=PATH (a .pth or .safetensors file) or --config.pretrained= to start at random"
 
 
 class UnsafeWeightsError(ValueError):
-    """A weight file asks for code or for objects other than tensors; names what was refused."""
+    """A weight file that asks for code or objects other than tensors; it names what was refused."""
 
 
 class DownloadError(RuntimeError):
@@ -162,7 +159,7 @@ def _array(tensor: _Tensor, block: np.ndarray) -> np.ndarray:
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if elements and (last >= numel or elements > numel):  # repeats could fill any memory
         declared = f"shape {shape}, strides {strides}, offset {offset}"
-        raise ValueError(f"{declared} do not fit its {numel} stored elements")
+        raise ValueError(f"{declared:.200} do not fit its {numel} stored elements")
     steps = [stride * dtype.itemsize for stride in strides]
     return np.ndarray(shape, dtype, block, offset * dtype.itemsize, steps)
 
@@ -219,7 +216,7 @@ def _read_legacy(stream: BinaryIO, size: int) -> dict[str, np.ndarray]:
     if not isinstance(keys, list) or any(type(key) is not str for key in keys):
         raise ValueError("its storage keys are not a list of names")
     if set(keys) != set(storages):
-        raise ValueError(f"{len(storages)} storages are declared, {len(keys)} are there")
+        raise ValueError(f"it lists {len(keys)} storages, not the {len(storages)} of its tensors")
     stream.seek(pickles.tell())
     blocks = {}
     for storage in map(storages.get, keys):
@@ -259,9 +256,10 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     tensors, naming it; ValueError where it is damaged, cut off, over `MAX_BYTES` or something else.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; {_LEGAL}")
     if not path.is_file():
-        missing = ValueError if path.exists() else FileNotFoundError
-        raise missing(f"{path}: no such file; {_LEGAL}")
+        raise ValueError(f"{path}: not a file; {_LEGAL}")
     with path.open("rb") as stream:
         try:
             return _read(stream, path)
@@ -288,12 +286,7 @@ def _fetch(url: str, out: BinaryIO, progress: bool) -> str:
     return digest.hexdigest()
 
 
-def download(
-    url: str,
-    sha256_prefix: str,
-    directory: str | os.PathLike | None = None,
-    progress: bool = True,
-) -> Path:
+def download(url: str, sha256_prefix: str, directory: str | os.PathLike | None = None, progress: bool = True) -> Path:
     """The file at `url`, kept in `directory` -> its path; no network where a good copy is there.
 
     `directory` defaults to $COLORJAX_CACHE, $XDG_CACHE_HOME/colorjax or ~/.cache/colorjax. Its

@@ -23,7 +23,7 @@ class Writer:
         rows = [row for row in read_rows(workdir) if row["step"] <= resume_step]
         with photos.atomic(self._path) as stream:
             stream.writelines(_line(row) for row in rows)
-        self._file = open(self._path, "ab")
+        self._file = open(self._path, "ab")  # noqa: SIM115, closed by close()
         self._tensorboard = TensorBoard(str(workdir / "tensorboard"))
 
     def write(self, kind: str, step: int, values: dict[str, float]) -> None:
@@ -36,6 +36,7 @@ class Writer:
             self._tensorboard.flush()
 
     def close(self) -> None:
+        """Write what is left and close the files."""
         self._file.close()
         self._tensorboard.close()
 

@@ -14,8 +14,6 @@ from configs import base
 
 def get_config():
     config = base.get_config()
-    config.data.names = (
-        "people=lfw:train[:5000],animals=oxford_iiit_pet:train+test[:1200],scenery=scene_parse150:train[:5000]"
-    )
+    config.data.names = "people=lfw:train[:5000],animals=oxford_iiit_pet:train+test[:1200],scenery=scene_parse150:train[:5000]"
     config.data.limit_per_group = 4200
     return config

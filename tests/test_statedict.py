@@ -240,13 +240,9 @@ HOSTILE = {
     "os.system": lambda run: b"cos\nsystem\n" + opcodes((run,)) + b"R",
     "posix.system": lambda run: b"cposix\nsystem\n" + opcodes((run,)) + b"R",
     "nt.system": lambda run: opcodes("nt") + opcodes("system") + b"\x93" + opcodes((run,)) + b"R",
-    "builtins.eval": lambda run: (
-        b"cbuiltins\neval\n" + opcodes((f"__import__('os').system({run!r})",)) + b"R"
-    ),
+    "builtins.eval": lambda run: b"cbuiltins\neval\n" + opcodes((f"__import__('os').system({run!r})",)) + b"R",
     "__builtin__.exec": lambda run: b"c__builtin__\nexec\n" + opcodes(("import os",)) + b"R",
-    "builtins.getattr": lambda run: (
-        b"cbuiltins\ngetattr\n(" + REBUILD + opcodes("__globals__") + b"tR"
-    ),
+    "builtins.getattr": lambda run: b"cbuiltins\ngetattr\n(" + REBUILD + opcodes("__globals__") + b"tR",
     "operator.attrgetter": lambda run: b"coperator\nattrgetter\n" + opcodes(("x",)) + b"R",
     "torch.load": lambda run: b"ctorch\nload\n" + opcodes((run,)) + b"R",
     "torch.hub.load": lambda run: b"ctorch.hub\nload\n" + opcodes((run,)) + b"R",
@@ -314,9 +310,7 @@ def test_build_changes_nothing(save):
     for instance in (REBUILD, ORDERED_DICT, b"ctorch\nFloatStorage\n", plain(), 5):
         for built in (state, (None, state), (state, state)):
             value = opcodes(instance) + opcodes(built) + b"b"
-            read_state_dict(
-                save(opcodes({"optimizer": value, "model": {"w": plain()}}), {"0": SIX})
-            )
+            read_state_dict(save(opcodes({"optimizer": value, "model": {"w": plain()}}), {"0": SIX}))
     assert before == (statedict._rebuild_tensor.__defaults__, vars(statedict._rebuild_tensor))
 
 
@@ -482,9 +476,7 @@ def test_damaged_at_every_byte(tmp_path, writer):
             damaged = bytearray(whole)
             damaged[position] ^= mask
             path.write_bytes(damaged)
-            with contextlib.suppress(
-                ValueError
-            ):  # it may pass, as numbers do; nothing else may leave
+            with contextlib.suppress(ValueError):  # it may pass, as numbers do; nothing else may leave
                 read_state_dict(path)
 
 
@@ -496,7 +488,7 @@ def test_legacy_counts_are_checked(tmp_path):
         with pytest.raises(ValueError, match="is not there with its 24 bytes"):
             read_state_dict(path)
     for keys in ({}, {"0": SIX, "1": SIX}, {"7": SIX}):
-        with pytest.raises(ValueError, match="storages are declared"):
+        with pytest.raises(ValueError, match="it lists"):
             read_state_dict(write_legacy(path, {"w": plain()}, keys))
 
 
@@ -559,7 +551,7 @@ def test_files_over_the_limit(tmp_path, monkeypatch):
 def test_missing_files_folders_and_other_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth: no such file; legal is .*\.pth"):
         read_state_dict(tmp_path / "nowhere.pth")
-    with pytest.raises(ValueError, match="legal is "):
+    with pytest.raises(ValueError, match="not a file; legal is "):
         read_state_dict(tmp_path)
     path = tmp_path / "w.safetensors"
     for content in (b"", b"\n", b"not weights at all", b"\x89PNG\r\n\x1a\n" + bytes(99), bytes(99)):
@@ -628,9 +620,7 @@ def test_tensors_of_torch(torch_save, protocol):
 
 def test_module_of_torch(torch_save):
     torch, save = torch_save
-    module = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2)
-    )
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2))
     tensors = module.state_dict()
     assert tensors._metadata
     arrays = read_state_dict(save(tensors))

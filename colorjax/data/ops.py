@@ -35,9 +35,7 @@ def centre_crop(image: tf.Tensor, size: int) -> tf.Tensor:
 
 def _to_square(crop: tf.Tensor, size: int) -> tf.Tensor:
     exact = tf.equal(tf.shape(crop)[0], size)
-    crop = tf.cond(
-        exact, lambda: tf.cast(crop, tf.float32), lambda: tf.image.resize(crop, (size, size), method="bilinear")
-    )
+    crop = tf.cond(exact, lambda: tf.cast(crop, tf.float32), lambda: tf.image.resize(crop, (size, size), method="bilinear"))
     return tf.ensure_shape(crop, (size, size, 3)) / 255
 
 

@@ -59,10 +59,12 @@ class Data:
 
     @property
     def names(self) -> Sequence[str]:
+        """What identifies each picture of the source."""
         return self.store.source.names
 
     @property
     def steps_per_epoch(self) -> int:
+        """Whole batches in one pass over the training side; at least 1."""
         return max(1, len(self.train_indices) // self.config.batch_size)
 
     def train(self, start_step: int = 0) -> Iterator[Batch]:
@@ -84,9 +86,7 @@ class Data:
 
         def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
             rows, positions = tf.numpy_function(epoch_rows, [epoch], (tf.int64, tf.int64))
-            return tf.data.Dataset.from_tensor_slices(
-                (tf.ensure_shape(rows, [None]), tf.ensure_shape(positions, [None]))
-            )
+            return tf.data.Dataset.from_tensor_slices((tf.ensure_shape(rows, [None]), tf.ensure_shape(positions, [None])))
 
         def example(index: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
             image, mask = self._load(index)
@@ -169,9 +169,7 @@ def load(config: Any, process: tuple[int, int] = (0, 1), everything: bool = Fals
     for_validation = np.ones(len(source), bool) if everything else np.asarray(_held_out(source, data.val_fraction))
     jittered = round(config.image_size * (1 + data.scale_jitter))
     short_sides = np.where(for_validation, config.image_size, jittered).tolist()
-    directory = (
-        (Path(data.cache_dir) if data.cache_dir else prepare.default_cache_dir() / "photos") if data.cache else None
-    )
+    directory = (Path(data.cache_dir) if data.cache_dir else prepare.default_cache_dir() / "photos") if data.cache else None
     store = prepare.Store(source, short_sides, directory)
     kept, report = prepare.scan(store, data.min_size, data.min_chroma, progress and process[0] == 0)
     kept = _subset(source, kept, data.limit, data.limit_per_group)

@@ -17,9 +17,7 @@ STEMS = ("full", "strided")
 GREY_MEAN, GREY_STD = 0.449, 0.226
 
 
-def _conv(
-    cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs, bias: bool = False
-) -> nnx.Conv:
+def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs, bias: bool = False) -> nnx.Conv:
     pad = size // 2
     return nnx.Conv(
         cin,

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from colorjax.models.unet import chroma_head
+
 
 class Shallow(nnx.Module):
     """ShallowColorizationNet: conv, pool, conv, pool, a widening bottleneck, two transposed convs, conv to chroma, tanh."""
@@ -17,7 +19,7 @@ class Shallow(nnx.Module):
         self.bottleneck = nnx.Conv(2 * width, 4 * width, (3, 3), **options)
         self.up1 = nnx.ConvTranspose(4 * width, 2 * width, (2, 2), strides=(2, 2), **options)
         self.up2 = nnx.ConvTranspose(2 * width, width, (2, 2), strides=(2, 2), **options)
-        self.head = nnx.Conv(width, 2, (3, 3), **options)
+        self.head = chroma_head(width, dtype, rngs)
 
     def feature_maps(self, luma: Float[Array, "b h w 1"]) -> dict[str, Float[Array, "b _ _ _"]]:
         """Every intermediate map by name, the chroma (B, H, W, 2) last."""

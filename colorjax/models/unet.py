@@ -7,6 +7,12 @@ from jaxtyping import Array, Float
 from colorjax.models.resnet import ResNetEncoder, batch_norm
 
 
+def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.Conv:
+    """The last 3x3 convolution. Its kernel starts at 0: an untrained network predicts grey, the best uninformed guess."""
+    zeros = nnx.initializers.zeros
+    return nnx.Conv(cin, 2, (3, 3), kernel_init=zeros, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
+
+
 class UpBlock(nnx.Module):
     """Double the size with a 2x2 transposed convolution, join the skip, two 3x3 convolutions with BatchNorm and ReLU."""
 
@@ -42,9 +48,7 @@ class ResNetUNet(nnx.Module):
         strided = stem == "strided"
         self.up_stem = UpBlock(width, width, width, **options) if strided else None
         self.up_luma = UpBlock(width, 1, width // 4, **options) if strided else None
-        self.head = nnx.Conv(
-            width // 4 if strided else width, 2, (3, 3), dtype=dtype, param_dtype=jnp.float32, rngs=rngs
-        )
+        self.head = chroma_head(width // 4 if strided else width, dtype, rngs)
 
     def feature_maps(self, luma: Float[Array, "b h w 1"]) -> dict[str, Float[Array, "b _ _ _"]]:
         """Every intermediate map by name, the chroma (B, H, W, 2) last."""

@@ -1,0 +1,93 @@
+"""Measure a trained network: python evaluate.py --ckpt=DIR [--out=DIR] [--config.KEY=VALUE ...]
+
+The settings are those of the run; --config.KEY=VALUE changes them. By default the run's validation photographs are
+measured; when --config.data.source, .dir or .names say other photographs, all of those are (see --split).
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from configs import base
+
+_CKPT = flags.DEFINE_string("ckpt", None, "A workdir, one of its checkpoints/STEP, or an exported folder.", required=True)
+_OUT = flags.DEFINE_string("out", None, "Folder for metrics.json, report.html and panels.png (default: only the table).")
+_SPLIT = flags.DEFINE_enum("split", "auto", ["auto", "validation", "all"], "Which photographs to measure.")
+_CONFIG = config_flags.DEFINE_config_dict("config", base.get_config(), "Changes to the run's settings.", lock_config=True)
+_OTHER_PHOTOGRAPHS = {"data.source", "data.dir", "data.names"}
+
+
+def evaluate(ckpt: str | Path, out: str | Path | None, changes: dict, split: str = "auto") -> dict:
+    """Measure the network in `ckpt` beside a grey picture; returns rows["grey" | model name][group][metric].
+
+    changes: flattened config keys, as {"data.dir": ...}. Raises ValueError where there is no network or no photograph.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from colorjax import checkpoint, data, evaluators, figures, metrics, runs, sharding, state, steps
+
+    network = checkpoint.load(ckpt)
+    config = runs.merge(base.get_config(), network.config, changes)
+    mesh = sharding.make_mesh({"eval_batch_size": config.eval_batch_size})
+    everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))
+    photographs = data.load(config, everything=everything)
+    print(f"{network.source}: {len(photographs.validation_indices)} photographs" + (" (all)" if everything else ""))
+
+    params, stats = jax.device_put((network.params, network.stats), sharding.replicated(mesh))
+    evaluate_step = steps.evaluate(state.graphdef(config.model), mesh)
+
+    def model_step(batch: dict) -> dict:
+        return evaluate_step(params, stats, batch)
+
+    @jax.jit
+    def grey_step(batch: dict) -> dict:
+        grey = jnp.zeros_like(batch["chroma"])
+        return metrics.compare(batch["luma"], grey, batch["chroma"]) | {"chroma": grey}
+
+    shown = evaluators.spread(photographs.validation_indices, config.panels)
+    evaluations = {
+        name: evaluators.run(step, photographs.validation(), lambda batch: sharding.put(batch, mesh), shown)
+        for name, step in (("grey", grey_step), (config.model.name, model_step))
+    }
+    rows = {name: evaluators.table(result, photographs.groups) for name, result in evaluations.items()}
+    print(figures.text_table(rows))
+    if out is not None:
+        _write(Path(out), network, config, photographs, rows, evaluations[config.model.name], figures)
+    return rows
+
+
+def _write(out: Path, network, config: ConfigDict, photographs, rows: dict, evaluation, figures) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    names = [photographs.names[i] for i in evaluation.index]
+    facts = {
+        "weights": str(network.source),
+        "network": f"{config.model.name}, stem {config.model.stem}, width {config.model.width}",
+        "photographs": f"{len(names)} from {config.data.source} {config.data.dir}, {config.image_size} pixels, centre crop",
+        "left out": json.dumps(photographs.report["left_out"]),
+    }
+    per_picture = {name: dict(zip(names, map(float, values), strict=True)) for name, values in evaluation.values.items()}
+    result = {"facts": facts, "rows": rows, "per_picture": per_picture}
+    (out / "metrics.json").write_text(json.dumps(result, indent=1))
+    sheet = figures.panels(*evaluation.panels)
+    figures.save_png(sheet, out / "panels.png")
+    (out / "report.html").write_text(figures.report("colorjax: evaluation", facts, rows, sheet), encoding="utf-8")
+    print(f"written: {out}/metrics.json, report.html, panels.png")
+
+
+def main(argv: list[str]) -> None:
+    """Parse the flags."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    changes = config_flags.get_override_values(flags.FLAGS["config"])
+    try:
+        evaluate(_CKPT.value, _OUT.value, changes, _SPLIT.value)
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"evaluate.py: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)
