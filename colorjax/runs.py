@@ -68,7 +68,7 @@ def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
 def describe_data(report: dict) -> str:
     """One or two lines: how many photographs, how they are split, what was left out."""
     groups = ", ".join(f"{n} {group}" for group, n in report["train"].items() if group != "all")
-    line = f"{report['used']} photographs: {report['train']['all']} to train on ({groups}), "
+    line = f"{report['kept']} photographs: {report['train']['all']} to train on ({groups}), "
     line += f"{report['validation']['all']} for validation"
     if report["left_out"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())

@@ -4,7 +4,7 @@ The order is a pure function of (seed, epoch, position): step `n` sees the same 
 came there in one go or was stopped and started ten times, and however many hosts share the work.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,13 +171,12 @@ def load(config: Any, process: tuple[int, int] = (0, 1), everything: bool = Fals
     short_sides = np.where(for_validation, config.image_size, jittered).tolist()
     directory = (Path(data.cache_dir) if data.cache_dir else prepare.default_cache_dir() / "photos") if data.cache else None
     store = prepare.Store(source, short_sides, directory)
-    kept, report = prepare.scan(store, data.min_size, data.min_chroma, progress and process[0] == 0)
-    kept = _subset(source, kept, data.limit, data.limit_per_group)
+    kept, report = _choose(store, data, progress and process[0] == 0)
     kept_mask = np.zeros(len(source), bool)
     kept_mask[kept] = True
     groups = tuple(sorted({source.groups[i] for i in kept}))
     train, validation = np.flatnonzero(kept_mask & ~for_validation), np.flatnonzero(kept_mask & for_validation)
-    report |= {"used": len(kept), "train": _by_group(source, train), "validation": _by_group(source, validation)}
+    report |= {"train": _by_group(source, train), "validation": _by_group(source, validation)}
     return Data(config, store, groups, train, validation, report, process)
 
 
@@ -185,22 +184,34 @@ def _held_out(source: sources.Source, fraction: float) -> Sequence[bool]:
     return source.held_out if source.held_out is not None else split(source.names, fraction)
 
 
-def _subset(source: sources.Source, kept: list[int], limit: int, limit_per_group: int) -> list[int]:
-    """The pictures with the smallest hashes: at most `limit_per_group` of each group and `limit` in all (0 = no limit)."""
-    ranked = sorted(kept, key=lambda i: sources.unit_hash(source.names[i], _SUBSET_SALT))
-    if limit_per_group:
-        seen: dict[str, int] = defaultdict(int)
-        chosen = []
-        for i in ranked:
-            seen[source.groups[i]] += 1
-            if seen[source.groups[i]] <= limit_per_group:
-                chosen.append(i)
-        ranked = chosen
-    return sorted(ranked[:limit] if limit else ranked)
+def _choose(store: prepare.Store, data: Any, progress: bool) -> tuple[list[int], dict]:
+    """The usable pictures with the smallest hashes: `limit_per_group` of each group and `limit` in all (0 = no limit).
+
+    Only as many are looked at as it takes. The report is that of `prepare.scan`, with `found` and `looked_at`.
+    """
+    names, groups = store.source.names, store.source.groups
+    remaining = sorted(range(len(names)), key=lambda i: sources.unit_hash(names[i], _SUBSET_SALT))
+    kept: list[int] = []
+    left_out: list[dict] = []
+    looked_at = 0
+    while True:
+        counts = Counter(groups[i] for i in kept)
+        wanted: list[int] = []
+        for i in remaining:
+            room_in_group = not data.limit_per_group or counts[groups[i]] < data.limit_per_group
+            if room_in_group and (not data.limit or len(kept) + len(wanted) < data.limit):
+                counts[groups[i]] += 1
+                wanted.append(i)
+        if not wanted:
+            break
+        good, bad = prepare.scan(store, sorted(wanted), data.min_size, data.min_chroma, progress)
+        kept, left_out, looked_at = kept + good, left_out + bad, looked_at + len(wanted)
+        taken = set(wanted)
+        remaining = [i for i in remaining if i not in taken]
+    reasons = Counter(row["reason"] for row in left_out)
+    report = {"found": len(names), "looked_at": looked_at, "kept": len(kept), "left_out": dict(sorted(reasons.items()))}
+    return sorted(kept), report | {"files_left_out": left_out}
 
 
 def _by_group(source: sources.Source, indices: np.ndarray) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for i in indices:
-        counts[source.groups[i]] += 1
-    return {"all": len(indices), **dict(sorted(counts.items()))}
+    return {"all": len(indices), **dict(sorted(Counter(source.groups[i] for i in indices).items()))}

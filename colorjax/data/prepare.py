@@ -7,10 +7,9 @@ in one small file each. Reading such a file is a memory copy, which is what lets
 import hashlib
 import os
 import struct
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,6 @@ class Store:
     source: Source
     short_sides: Sequence[int]
     directory: Path | None = None
-    _folders: set[Path] = field(default_factory=set)
 
     def load(self, index: int) -> np.ndarray:
         """Photograph `index`, resized: (H, W, 3) uint8. Raises photos.PhotoError."""
@@ -126,11 +124,13 @@ def default_cache_dir() -> Path:
     return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colorjax"
 
 
-def scan(store: Store, min_size: int, min_chroma: float, progress: bool = True) -> tuple[list[int], dict]:
-    """Look at every photograph once -> (indices of those worth training on, report of those left out).
+def scan(
+    store: Store, indices: Sequence[int], min_size: int, min_chroma: float, progress: bool = True
+) -> tuple[list[int], list[dict]]:
+    """Look at photographs once -> (indices of those worth training on, [{"name", "reason", "detail"}] of the others).
 
     Left out are files that cannot be read ("unreadable"), whose short side is under `min_size` pixels ("tiny"), or whose
-    mean Lab chroma is under `min_chroma` ("grey"). The report counts them by reason and lists each with its name.
+    mean Lab chroma is under `min_chroma` ("grey").
     """
 
     def verdict(index: int) -> tuple[str, str] | None:
@@ -144,17 +144,13 @@ def scan(store: Store, min_size: int, min_chroma: float, progress: bool = True) 
             return "grey", f"mean chroma of {facts.chroma:.2f}, under data.min_chroma={min_chroma}"
         return None
 
-    count = len(store.source)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        bar = tqdm(total=count, desc="reading photographs", unit="img", disable=None if progress else True, leave=False)
-        with bar:
-            verdicts = []
-            for result in pool.map(verdict, range(count)):
-                verdicts.append(result)
-                bar.update()
-    left_out = [
-        {"name": store.source.names[i], "reason": v[0], "detail": v[1]} for i, v in enumerate(verdicts) if v is not None
-    ]
-    kept = [i for i, v in enumerate(verdicts) if v is None]
-    by_reason = dict(sorted(Counter(row["reason"] for row in left_out).items()))
-    return kept, {"found": count, "kept": len(kept), "left_out": by_reason, "files_left_out": left_out}
+    kept, left_out = [], []
+    bar = tqdm(total=len(indices), desc="reading photographs", unit="img", disable=None if progress else True, leave=False)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, bar:
+        for index, found in zip(indices, pool.map(verdict, indices), strict=True):
+            if found is None:
+                kept.append(index)
+            else:
+                left_out.append({"name": store.source.names[index], "reason": found[0], "detail": found[1]})
+            bar.update()
+    return kept, left_out
