@@ -11,12 +11,9 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
+from colorjax import cli
 from configs import base
 
-_CKPT = flags.DEFINE_string("ckpt", None, "A workdir, one of its checkpoints/STEP, or an exported folder.", required=True)
-_OUT = flags.DEFINE_string("out", None, "Folder for metrics.json, report.html and panels.png (default: only the table).")
-_SPLIT = flags.DEFINE_enum("split", "auto", ["auto", "validation", "all"], "Which photographs to measure.")
-_CONFIG = config_flags.DEFINE_config_dict("config", base.get_config(), "Changes to the run's settings.", lock_config=True)
 _OTHER_PHOTOGRAPHS = {"data.source", "data.dir", "data.names"}
 
 
@@ -28,8 +25,9 @@ def evaluate(ckpt: str | Path, out: str | Path | None, changes: dict, split: str
     import jax
     import jax.numpy as jnp
 
-    from colorjax import checkpoint, data, evaluators, figures, metrics, runs, sharding, state, steps
+    from colorjax import caching, checkpoint, data, evaluators, figures, metrics, runs, sharding, state, steps
 
+    caching.keep_compiled()
     network = checkpoint.load(ckpt)
     config = runs.merge(base.get_config(), network.config, changes)
     mesh = sharding.make_mesh({"eval_batch_size": config.eval_batch_size})
@@ -78,16 +76,25 @@ def _write(out: Path, network, config: ConfigDict, photographs, rows: dict, eval
     print(f"written: {out}/metrics.json, report.html, panels.png")
 
 
+def define_flags() -> None:
+    """The command line; in a function, so that the module can be imported beside others with flags."""
+    flags.DEFINE_string("ckpt", None, "A workdir, one of its checkpoints/STEP, or an exported folder.", required=True)
+    flags.DEFINE_string("out", None, "Folder for metrics.json, report.html and panels.png (default: only the table).")
+    flags.DEFINE_enum("split", "auto", ["auto", "validation", "all"], "Which photographs to measure.")
+    config_flags.DEFINE_config_dict("config", base.get_config(), "Changes to the run's settings.", lock_config=True)
+
+
 def main(argv: list[str]) -> None:
-    """Parse the flags."""
+    """Run what the flags say."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
-    changes = config_flags.get_override_values(flags.FLAGS["config"])
+    args = flags.FLAGS
     try:
-        evaluate(_CKPT.value, _OUT.value, changes, _SPLIT.value)
+        evaluate(args.ckpt, args.out, config_flags.get_override_values(args["config"]), args.split)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    define_flags()
+    app.run(main, flags_parser=cli.parse_flags)

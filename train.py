@@ -12,9 +12,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
-_CONFIG = config_flags.DEFINE_config_file("config", help_string="A file of configs/.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and figures go.")
-_SUMMARY = flags.DEFINE_bool("summary", False, "Print parameters, feature maps and GFLOPs, and exit.")
+from colorjax import cli
 
 
 def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
@@ -25,8 +23,9 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     # Here and not above, so that --help and a misspelt flag answer at once.
     import jax
 
-    from colorjax import checkpoint, data, evaluators, optim, pretrained, runs, sharding, state, steps, telemetry
+    from colorjax import caching, checkpoint, data, evaluators, optim, pretrained, runs, sharding, state, steps, telemetry
 
+    caching.keep_compiled()
     workdir = Path(workdir)
     runs.check(config)
     mesh = sharding.make_mesh({"batch_size": config.batch_size, "eval_batch_size": config.eval_batch_size})
@@ -89,7 +88,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
                     writer.write("train", step, row)
                     bar.set_postfix(l1=f"{row['l1']:.4f}", refresh=False)
                     pending, since = [], time.perf_counter()
-                if epoch_ends:
+                if epoch_ends and len(photographs.validation_indices):
                     evaluation = validate(now)
                     measured = evaluators.means(evaluation.values)
                     writer.write("validation", step, {"epoch": step // steps_per_epoch} | measured)
@@ -97,7 +96,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
                     runs.write_figures(workdir, evaluation)
                     since = time.perf_counter()
                 if save_due or stop:
-                    checkpoints.save(now, config, measured if epoch_ends else None)
+                    checkpoints.save(now, config, measured if epoch_ends and measured else None)
                 if stop:
                     print(f"stopped at step {step} of {total}; the same command goes on from here")
                     return measured
@@ -107,23 +106,32 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     return measured
 
 
+def define_flags() -> None:
+    """The command line; in a function, so that the module can be imported beside others with flags."""
+    config_flags.DEFINE_config_file("config", help_string="A file of configs/.", lock_config=True)
+    flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and figures go.")
+    flags.DEFINE_bool("summary", False, "Print parameters, feature maps and GFLOPs, and exit.")
+    flags.mark_flag_as_required("config")
+
+
 def main(argv: list[str]) -> None:
-    """Parse the flags."""
+    """Run what the flags say."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
-    if _SUMMARY.value:
-        from colorjax import summary
-
-        print(summary.describe(_CONFIG.value))
-    elif _WORKDIR.value is None:
+    args = flags.FLAGS
+    if not (args.summary or args.workdir):
         raise app.UsageError("--workdir=DIR says where the run is kept")
-    else:
-        try:
-            train(_CONFIG.value, _WORKDIR.value)
-        except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
-            sys.exit(f"train.py: {error}")
+    try:
+        if args.summary:
+            from colorjax import summary
+
+            print(summary.describe(args.config))
+        else:
+            train(args.config, args.workdir)
+    except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
+        sys.exit(f"train.py: {error}")
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
-    app.run(main)
+    define_flags()
+    app.run(main, flags_parser=cli.parse_flags)

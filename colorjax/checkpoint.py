@@ -151,7 +151,7 @@ def _load_release(folder: Path) -> Network:
         if actual != expected:
             raise CheckpointError(f"{folder / name} is damaged: SHA-256 is {actual[:12]}, not {expected[:12]}")
     config = _config(json.loads((folder / CONFIG).read_text()))
-    network = ocp.load_pytree((folder / WEIGHTS).absolute(), _abstract(config.model))
+    network = ocp.load((folder / WEIGHTS).absolute(), _abstract(config.model))
     digest = hashlib.sha256(json.dumps(checksums["sha256"], sort_keys=True).encode()).hexdigest()
     return Network(config, network["params"], network["stats"], folder, digest)
 
@@ -181,7 +181,7 @@ def export(network: Network, folder: str | Path) -> int:
         raise CheckpointError(f"{folder} is not empty; export writes a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     params = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.ndim > 1 else x, network.params)
-    ocp.save_pytree((folder / WEIGHTS).absolute(), {"params": params, "stats": network.stats})
+    ocp.save((folder / WEIGHTS).absolute(), {"params": params, "stats": network.stats})
     with photos.atomic(folder / CONFIG) as stream:
         stream.write(network.config.to_json_best_effort(indent=2).encode())
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -20,6 +20,16 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
+def parse_flags(argv: list[str]) -> list[str]:
+    """absl's flags of train.py and evaluate.py; a misspelt --config key ends with one line instead of a traceback."""
+    from absl import app
+
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError) as error:
+        sys.exit(f"{Path(argv[0]).name}: --config: {error.args[0]}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="colorjax", description="Gives grey photographs their colour.")
     parser.add_argument("--version", action="version", version=f"colorjax {__version__}")
@@ -43,9 +53,10 @@ def _colorize(args: argparse.Namespace) -> int:
     """Colour photographs of any size; NAME.jpg becomes NAME.colorized.jpg below --out, sources are never touched."""
     from tqdm import tqdm
 
-    from colorjax import photos
+    from colorjax import caching, photos
     from colorjax.colorizer import Colorizer
 
+    caching.keep_compiled()
     found = list(photos.find(args.paths))
     if not found:
         raise ValueError(f"no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")

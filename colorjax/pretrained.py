@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from colorjax import statedict
+from colorjax import caching, statedict
 from colorjax.models.resnet import GREY_MEAN, GREY_STD
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
@@ -23,7 +23,7 @@ def load_encoder(name: str, params: dict, stats: dict) -> tuple[dict, dict, list
     name: "torchvision" (downloads the official file once) or the path of a .pth or .safetensors file with torchvision's
     key names. params, stats: nested dicts of a `resnet_unet`; they are not changed.
     Raises ValueError where the network has no such encoder, or the file has keys missing or misshapen (all are named);
-    statedict.DownloadError where the download fails.
+    caching.DownloadError where the download fails.
     """
     if "encoder" not in params:
         raise ValueError(f"pretrained={name!r} needs model.name=resnet_unet: this network has no ResNet-18 encoder")
@@ -31,7 +31,7 @@ def load_encoder(name: str, params: dict, stats: dict) -> tuple[dict, dict, list
     if width != _WIDTH:
         raise ValueError(f"pretrained={name!r} needs model.width={_WIDTH} (ResNet-18's), not {width}")
     if name == "torchvision":
-        path = statedict.download(statedict.RESNET18_URL, statedict.RESNET18_SHA256_PREFIX)
+        path = caching.download(caching.RESNET18_URL, caching.RESNET18_SHA256_PREFIX)
     else:
         path = Path(name).expanduser()
     weights = statedict.read_state_dict(path)

@@ -119,8 +119,9 @@ def last_validation(workdir: Path) -> dict[str, float]:
 
 def next_commands(workdir: Path, values: dict[str, float]) -> str:
     """What to do with a finished run."""
+    done = f"done: validation L1 {values['l1']:.4f}; look at {workdir}/figures/panels.png" if values else "done"
     return (
-        f"done: validation L1 {values['l1']:.4f}; look at {workdir}/figures/panels.png. Next:\n"
+        f"{done}. Next:\n"
         f"  python evaluate.py --ckpt={workdir} --out={workdir}/report\n"
         f"  colorjax colorize PHOTO.jpg --ckpt {workdir} --out {workdir}/colorized\n"
         f"  colorjax export --ckpt {workdir} --out {workdir}/weights"

@@ -1,4 +1,4 @@
-"""PyTorch weight files, read without PyTorch and without running what they hold, or fetched once.
+"""PyTorch weight files, read without PyTorch and without running what they hold.
 
 A `.pth` file is a pickle, and a pickle is a program. None is ever run here: `pickletools.genops`
 only parses, and a small machine knows just the opcodes that build plain data and the names of
@@ -7,16 +7,10 @@ even of our own functions, LONG_BINPUT allocates what the file says, and hashing
 tuple crashes the interpreter. The formats are those of torch/serialization.py.
 """
 
-import hashlib
-import http.client
 import io
 import math
 import os
 import pickletools
-import re
-import urllib.error
-import urllib.request
-import uuid
 import zipfile
 from collections import namedtuple
 from collections.abc import Callable
@@ -26,24 +20,16 @@ from typing import Any, BinaryIO
 import ml_dtypes  # also teaches NumPy the name "bfloat16", which safetensors looks up
 import numpy as np
 import safetensors.numpy
-from tqdm import tqdm
 
 MAX_BYTES = 2 << 30  # of a weight file; what it declares may never exceed what it has
-RESNET18_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
-RESNET18_SHA256_PREFIX = "f37072fd"
 
 _MAX_PICKLE_BYTES = 8 << 20  # names and shapes of some 40,000 tensors; their numbers lie elsewhere
 _LEGACY_HEAD = (0x1950A86A20F9469CFC6C, 1001)  # magic number and protocol version
 _LEGAL = "legal is model.state_dict() saved by torch.save (.pth, .pt) or as .safetensors"
-_INSTEAD = "pass --config.pretrained=PATH (a .pth or .safetensors file) or --config.pretrained= to start at random"
 
 
 class UnsafeWeightsError(ValueError):
     """A weight file that asks for code or objects other than tensors; it names what was refused."""
-
-
-class DownloadError(RuntimeError):
-    """A failed download, in two lines: what failed with its URL, and what to do instead."""
 
 
 _Storage = namedtuple("_Storage", "key dtype numel")
@@ -268,61 +254,3 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
         except Exception as error:  # damage surfaces as nearly anything, here and in libraries
             what = f"{type(error).__name__}: {error}"
             raise ValueError(f"{path}: cannot be read ({what}); {_LEGAL}") from error
-
-
-def _fetch(url: str, out: BinaryIO, progress: bool) -> str:
-    """Copy the body at `url` to `out` -> its SHA-256. Raises OSError or HTTPException."""
-    request = urllib.request.Request(url, headers={"User-Agent": "colorjax"})
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        total, digest = reply.length, hashlib.sha256()
-        shown = None if progress else True  # None: tqdm is silent unless stderr is a terminal
-        with tqdm(total=total, unit="B", unit_scale=True, disable=shown) as bar:
-            while block := reply.read(1 << 20):
-                out.write(block)
-                digest.update(block)
-                bar.update(len(block))
-    if total is not None and out.tell() != total:
-        raise ConnectionError(f"the connection ended after {out.tell()} of {total} bytes")
-    return digest.hexdigest()
-
-
-def download(url: str, sha256_prefix: str, directory: str | os.PathLike | None = None, progress: bool = True) -> Path:
-    """The file at `url`, kept in `directory` -> its path; no network where a good copy is there.
-
-    `directory` defaults to $COLORJAX_CACHE, $XDG_CACHE_HOME/colorjax or ~/.cache/colorjax. Its
-    SHA-256 must begin with `sha256_prefix` (8 to 64 hexadecimal digits). `progress` shows a bar on
-    stderr where that is a terminal. The file appears whole or not at all.
-
-    Raises DownloadError, which says what to do instead; ValueError for an illegal argument.
-    """
-    name = re.fullmatch(r"https?://[^/?#]+/(?:[^?#]*/)?(\w[^/?#]*)(?:[?#].*)?", url)
-    if not name or not re.fullmatch(r"[0-9a-f]{8,64}", sha256_prefix):
-        raise ValueError(
-            f"url {url!r}, sha256_prefix {sha256_prefix!r}: legal are "
-            "http(s)://HOST/.../NAME and 8 to 64 lower-case hexadecimal digits"
-        )
-    if directory is None:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        directory = os.environ.get("COLORJAX_CACHE") or Path(base) / "colorjax"
-    path = Path(directory) / name[1]
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        if path.is_file():
-            with path.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest().startswith(sha256_prefix):
-                    return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as out:
-            digest = _fetch(url, out, progress)
-        if not digest.startswith(sha256_prefix):
-            raise OSError(f"its SHA-256 is {digest}; it must begin with {sha256_prefix}")
-        os.replace(temporary, path)
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()  # it holds the connection
-        reason = " ".join(str(error).split())
-        raise DownloadError(f"could not download {url}: {reason}\n{_INSTEAD}") from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
-    return path

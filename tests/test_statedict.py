@@ -25,8 +25,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from colorjax import statedict
-from colorjax.statedict import DownloadError, UnsafeWeightsError, download, read_state_dict
+from colorjax import caching, statedict
+from colorjax.caching import DownloadError, download
+from colorjax.statedict import UnsafeWeightsError, read_state_dict
 
 ORDERED_DICT = b"ccollections\nOrderedDict\n"
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
@@ -751,7 +752,7 @@ def test_interrupted_downloads_leave_nothing(server, tmp_path, monkeypatch, stop
     def update(*_):
         raise stop
 
-    monkeypatch.setattr(statedict.tqdm, "update", update)
+    monkeypatch.setattr(caching.tqdm, "update", update)
     with pytest.raises(KeyboardInterrupt if stop is KeyboardInterrupt else DownloadError):
         download(f"{server.url}/good/weights.pth", DIGEST, tmp_path)
     assert not os.listdir(tmp_path)
@@ -796,5 +797,5 @@ def test_illegal_arguments(tmp_path, url, prefix):
 
 
 def test_the_official_file():
-    url, prefix = statedict.RESNET18_URL, statedict.RESNET18_SHA256_PREFIX
+    url, prefix = caching.RESNET18_URL, caching.RESNET18_SHA256_PREFIX
     assert url == "https://download.pytorch.org/models/resnet18-f37072fd.pth" and prefix in url

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from colorjax import photos
+from colorjax import caching, photos
 from colorjax.data import prepare, sources
 
 Batch = dict[str, np.ndarray]
@@ -169,7 +169,7 @@ def load(config: Any, process: tuple[int, int] = (0, 1), everything: bool = Fals
     for_validation = np.ones(len(source), bool) if everything else np.asarray(_held_out(source, data.val_fraction))
     jittered = round(config.image_size * (1 + data.scale_jitter))
     short_sides = np.where(for_validation, config.image_size, jittered).tolist()
-    directory = (Path(data.cache_dir) if data.cache_dir else prepare.default_cache_dir() / "photos") if data.cache else None
+    directory = (Path(data.cache_dir) if data.cache_dir else caching.cache_dir() / "photos") if data.cache else None
     store = prepare.Store(source, short_sides, directory)
     kept, report = _choose(store, data, progress and process[0] == 0)
     kept_mask = np.zeros(len(source), bool)

@@ -118,12 +118,6 @@ def resize_short_side(picture: Image.Image, short: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
-def default_cache_dir() -> Path:
-    """`$COLORJAX_CACHE`, else `$XDG_CACHE_HOME/colorjax`, else `~/.cache/colorjax`."""
-    base = os.environ.get("COLORJAX_CACHE")
-    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colorjax"
-
-
 def scan(
     store: Store, indices: Sequence[int], min_size: int, min_chroma: float, progress: bool = True
 ) -> tuple[list[int], list[dict]]:
