@@ -4,7 +4,6 @@ Reduction over pictures happens in `evaluators`, nowhere else.
 """
 
 import dm_pix
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -69,6 +68,3 @@ def compare(
         "colourfulness": colourfulness(rgb),
         "colourfulness_target": colourfulness(rgb_target),
     }
-
-
-compare_jit = jax.jit(compare)

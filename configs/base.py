@@ -9,9 +9,9 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # decides initial weights, order, crops: two runs with one seed see the same
-    config.epochs = 20
+    config.epochs = 20  # passes over the training photographs
     config.batch_size = 32  # over all devices
-    config.eval_batch_size = 32
+    config.eval_batch_size = 32  # likewise, for validation and evaluate.py
     config.image_size = 256  # side of the square crops that the network is trained and measured on
 
     config.learning_rate = 3e-4  # at the start; falls along a cosine, one step down each epoch

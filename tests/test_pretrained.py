@@ -155,7 +155,9 @@ def test_a_file_replaces_all_of_the_encoder_and_nothing_else(tmp_path, capsys, w
     for before, after in ((before_params, params), (before_stats, stats)):
         assert jax.tree.map(np.shape, after) == jax.tree.map(np.shape, before)
         for name in before:
-            unchanged = set(jax.tree.leaves(jax.tree.map(lambda a, b: bool((np.asarray(a) == b).any()), after[name], before[name])))
+            unchanged = set(
+                jax.tree.leaves(jax.tree.map(lambda a, b: bool((np.asarray(a) == b).any()), after[name], before[name]))
+            )
             assert unchanged == {name != "encoder"}, name
         assert all((leaf == -1).all() for leaf in jax.tree.leaves(before))  # the given trees are left as they were
     kernel = params["encoder"]["layer3"]["block0"]["shortcut"]["kernel"]
@@ -285,6 +287,8 @@ def test_fold_stem_in_the_encoder(weights, trees):
     np.testing.assert_allclose(stem, np.broadcast_to(stem[:1, :1], stem.shape), atol=1e-5)
     normalised = (level - pretrained.IMAGENET_MEAN) / pretrained.IMAGENET_STD
     z = np.einsum("ocij,c->o", weights["conv1.weight"].astype(np.float64), normalised)
-    z = (z - weights["bn1.running_mean"]) / np.sqrt(weights["bn1.running_var"] + 1e-5) * weights["bn1.weight"] + weights["bn1.bias"]
+    z = (z - weights["bn1.running_mean"]) / np.sqrt(weights["bn1.running_var"] + 1e-5) * weights["bn1.weight"] + weights[
+        "bn1.bias"
+    ]
     np.testing.assert_allclose(stem[5, 5], np.maximum(z, 0), atol=1e-4)
     assert (z > 0).sum() > 10
