@@ -5,9 +5,7 @@ The same command again goes on from the latest checkpoint. --summary describes t
 
 import json
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
@@ -23,7 +21,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     # Here and not above, so that --help and a misspelt flag answer at once.
     import jax
 
-    from colorjax import caching, checkpoint, data, evaluators, optim, pretrained, runs, sharding, state, steps, telemetry
+    from colorjax import caching, checkpoint, data, evaluators, optim, runs, sharding, state, steps, telemetry
 
     caching.keep_compiled()
     workdir = Path(workdir)
@@ -38,70 +36,52 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
 
     graphdef = state.graphdef(config.model)
     optimizer = optim.make(config, steps_per_epoch)
+    rate = optim.schedule(config, steps_per_epoch)
     train_step = steps.regression(graphdef, optimizer, mesh)
     evaluate_step = steps.evaluate(graphdef, mesh)
-    rate = optim.schedule(config, steps_per_epoch)
     shown = evaluators.spread(photographs.validation_indices, config.panels)
 
-    everywhere = sharding.replicated(mesh)
-    abstract = jax.eval_shape(lambda: state.init(config, optimizer))
-    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), abstract)
-
-    with checkpoint.Checkpoints(workdir, config.keep_checkpoints) as checkpoints:
-        if checkpoints.latest_step is not None:
-            now = checkpoints.restore(abstract)
-            print(f"going on from step {checkpoints.latest_step} of {total}")
-        else:
-            now = jax.jit(lambda: state.init(config, optimizer), out_shardings=everywhere)()
-            if config.pretrained:
-                now.params, now.stats, _ = pretrained.load_encoder(config.pretrained, now.params, now.stats)
-                now = jax.device_put(now, everywhere)
+    with checkpoint.Checkpoints(workdir, config.keep_checkpoints) as checkpoints, telemetry.stop_requests() as stop:
+        now = runs.start(config, optimizer, mesh, checkpoints)
         first = int(now.step)
-
-        def validate(now: Any) -> evaluators.Evaluation:
-            return evaluators.run(
-                lambda batch: evaluate_step(now.params, now.stats, batch),
-                photographs.validation(),
-                lambda batch: sharding.put(batch, mesh),
-                shown,
-            )
-
-        with (
-            telemetry.Writer(workdir, first) as writer,
-            telemetry.progress(total, first, config.batch_size) as bar,
-            telemetry.stop_requests() as stop,
-        ):
-            batches = sharding.prefetch(photographs.train(first), mesh)
-            measured, pending, since = {}, [], time.perf_counter()
+        writer = telemetry.Writer(workdir, first)
+        bar = telemetry.progress(total, first, config.batch_size)
+        meter = runs.Meter(config.batch_size)
+        batches = sharding.prefetch(photographs.train(first), mesh)
+        measured: dict[str, float] = {}
+        with writer, bar:
             for step in range(first + 1, total + 1):
                 now, scalars = train_step(now, next(batches))
-                pending.append((step, scalars))
-                jax.block_until_ready(pending[-2:][0])  # one step may be in flight, not a queue of them
+                meter.add(step, scalars)
                 bar.update(config.batch_size)
-                epoch_ends = step % steps_per_epoch == 0
-                save_due = epoch_ends or (config.checkpoint_every and step % config.checkpoint_every == 0)
+                epoch, rest = divmod(step, steps_per_epoch)
+                save_due = rest == 0 or (config.checkpoint_every and step % config.checkpoint_every == 0)
 
                 if step % config.log_every == 0 or save_due or stop or step == first + 1:
-                    row = runs.finite_means(jax.device_get(pending), now.params)
-                    speed = len(pending) * config.batch_size / (time.perf_counter() - since)
-                    row |= {"learning_rate": float(rate(step - 1)), "images_per_second": speed}
-                    writer.write("train", step, row)
+                    row = meter.report(now.params)  # raises where something is not finite: before it could be saved
+                    writer.write("train", step, row | {"learning_rate": float(rate(step - 1))})
                     bar.set_postfix(l1=f"{row['l1']:.4f}", refresh=False)
-                    pending, since = [], time.perf_counter()
-                if epoch_ends and len(photographs.validation_indices):
-                    evaluation = validate(now)
-                    measured = evaluators.means(evaluation.values)
-                    writer.write("validation", step, {"epoch": step // steps_per_epoch} | measured)
-                    bar.write(runs.epoch_line(step // steps_per_epoch, config.epochs, measured), file=sys.stdout)
+                metrics = None
+                if rest == 0 and len(photographs.validation_indices):
+                    evaluation = evaluators.run(
+                        lambda batch, now=now: evaluate_step(now.params, now.stats, batch),
+                        photographs.validation(),
+                        lambda batch: sharding.put(batch, mesh),
+                        shown,
+                    )
+                    metrics = measured = evaluators.means(evaluation.values)
+                    writer.write("validation", step, {"epoch": epoch} | measured)
+                    bar.write(runs.epoch_line(epoch, config.epochs, measured), file=sys.stdout)
                     runs.write_figures(workdir, evaluation)
-                    since = time.perf_counter()
+                    meter.restart()
                 if save_due or stop:
-                    checkpoints.save(now, config, measured if epoch_ends and measured else None)
+                    checkpoints.save(now, config, metrics)
                 if stop:
                     print(f"stopped at step {step} of {total}; the same command goes on from here")
                     return measured
 
     measured = measured or runs.last_validation(workdir)
+    runs.write_example(workdir, photographs.example())
     print(runs.next_commands(workdir, measured))
     return measured
 

@@ -22,8 +22,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse_flags(argv: list[str]) -> list[str]:
     """absl's flags of train.py and evaluate.py; a misspelt --config key ends with one line instead of a traceback."""
-    from absl import app
+    from absl import app, logging
 
+    logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell a lot otherwise
     try:
         return app.parse_flags_with_usage(argv)
     except (AttributeError, KeyError) as error:

@@ -1,15 +1,20 @@
 """What surrounds the training loop: checking a config, owning a workdir, and telling how it went."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
+from PIL import Image
 
-from colorjax import figures, photos, telemetry
+from colorjax import color, figures, photos, pretrained, sharding, state, telemetry
+from colorjax.checkpoint import Checkpoints
 from colorjax.evaluators import Evaluation
+from colorjax.state import TrainState
 
 # Keys that may change between one start of a run and the next: they alter neither the network nor what it sees.
 _FREE_KEYS = (
@@ -76,6 +81,45 @@ def describe_data(report: dict) -> str:
     return line
 
 
+def start(config: ConfigDict, optimizer: Any, mesh: Mesh, checkpoints: Checkpoints) -> TrainState:
+    """The latest checkpoint's state; where there is none, a new one, with the pretrained encoder if the config says so."""
+    everywhere = sharding.replicated(mesh)
+    if checkpoints.latest_step is not None:
+        shapes = jax.eval_shape(lambda: state.init(config, optimizer))
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
+        print(f"going on from step {checkpoints.latest_step}")
+        return checkpoints.restore(abstract)
+    now = jax.jit(lambda: state.init(config, optimizer), out_shardings=everywhere)()
+    if config.pretrained:
+        now.params, now.stats, _ = pretrained.load_encoder(config.pretrained, now.params, now.stats)
+    return jax.device_put(now, everywhere)
+
+
+class Meter:
+    """Collects the scalars of steps without waiting for them, and reports their means and the speed."""
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was collected and start the clock."""
+        self._pending: list[tuple[int, dict]] = []
+        self._since = time.perf_counter()
+
+    def add(self, step: int, scalars: dict[str, jax.Array]) -> None:
+        """Note the scalars of a step that may still be running; waits for the step before it, so that no queue builds up."""
+        self._pending.append((step, scalars))
+        jax.block_until_ready(self._pending[-2:][0])
+
+    def report(self, params: Any) -> dict[str, float]:
+        """Means since the last report, and images_per_second. Raises FloatingPointError, see `finite_means`."""
+        row = finite_means(jax.device_get(self._pending), params)
+        row["images_per_second"] = len(self._pending) * self._batch_size / (time.perf_counter() - self._since)
+        self.restart()
+        return row
+
+
 def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, float]:
     """Means of the scalars of the steps since the last report: [(step, {name: value})].
 
@@ -111,6 +155,12 @@ def write_figures(workdir: Path, evaluation: Evaluation) -> None:
         figures.save_png(figures.panels(*evaluation.panels), workdir / "figures" / "panels.png")
 
 
+def write_example(workdir: Path, image_u8: np.ndarray) -> None:
+    """example.png: a photograph (H, W, 3) made grey, for a first try of `colorjax colorize`."""
+    grey = color.lightness_to_grey(color.rgb_to_lab(image_u8.astype(np.float32) / 255)[..., 0])
+    figures.save_png(Image.fromarray(np.round(grey * 255).astype(np.uint8)), workdir / "example.png")
+
+
 def last_validation(workdir: Path) -> dict[str, float]:
     """The last validation metrics in metrics.jsonl; empty where there are none."""
     rows = [row for row in telemetry.read_rows(workdir) if row["kind"] == "validation"]
@@ -123,6 +173,6 @@ def next_commands(workdir: Path, values: dict[str, float]) -> str:
     return (
         f"{done}. Next:\n"
         f"  python evaluate.py --ckpt={workdir} --out={workdir}/report\n"
-        f"  colorjax colorize PHOTO.jpg --ckpt {workdir} --out {workdir}/colorized\n"
+        f"  colorjax colorize {workdir}/example.png --ckpt {workdir} --out {workdir}/colorized\n"
         f"  colorjax export --ckpt {workdir} --out {workdir}/weights"
     )

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy

@@ -3,6 +3,10 @@
 The only room that imports TensorFlow, and only when a pipeline is built.
 """
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets every start with four lines otherwise
+
 from colorjax.data.pipeline import Data, load
 
 __all__ = ["Data", "load"]

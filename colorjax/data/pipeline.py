@@ -67,6 +67,11 @@ class Data:
         """Whole batches in one pass over the training side; at least 1."""
         return max(1, len(self.train_indices) // self.config.batch_size)
 
+    def example(self) -> np.ndarray:
+        """A photograph that was not trained on, where there is one: (H, W, 3) uint8."""
+        indices = self.validation_indices if len(self.validation_indices) else self.train_indices
+        return self.store.source.read(int(indices[0]), None)
+
     def train(self, start_step: int = 0) -> Iterator[Batch]:
         """Training batches from global step `start_step` on, without end: `luma`, `chroma` and `mask`."""
         import tensorflow as tf

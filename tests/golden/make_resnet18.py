@@ -141,7 +141,7 @@ def main() -> None:
     np.savez_compressed(PATH, **golden)
     for stage, values in golden.items():
         print(
-            f"{stage:<8}{str(features[stage].shape):<18}mean {values.mean():.3f}, std {values.std():.3f}, max {values.max():.3f}"
+            f"{stage:<8}{features[stage].shape!s:<18}mean {values.mean():.3f}, std {values.std():.3f}, max {values.max():.3f}"
         )
     print(f"{PATH.name}: {PATH.stat().st_size} bytes")
 

@@ -1,0 +1,156 @@
+"""How many training examples a second one CPU core makes, chroma included: four ways in one run.
+
+    python benchmarks/input_pipeline.py                      # JPEGs made from scikit-image's photographs
+    python benchmarks/input_pipeline.py --photos=DIR --size=256 --seconds=5
+
+(a) is how small colourisation projects feed a network: Pillow, then scikit-image, one picture after the other.
+(b) is the least that tf.data can do with JPEG files: decode and resize, no Lab.
+(c) and (d) are what train.py uses, colorjax.data.load(config).train(), without and with its cache: crops, mirroring and Lab.
+The process is bound to one core and TensorFlow to one thread, so that the figures are per core.
+"""
+
+import argparse
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"
+
+import numpy as np
+from PIL import Image
+
+BATCH = 32
+REPEATS = 3
+MADE = 200  # pictures, about 500x375 as those of ImageNet and of the TFDS photographs
+
+
+def pin_to_one_core() -> str:
+    """Bind this process to one core, before any library starts its threads -> what could be done."""
+    try:
+        core = min(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {core})
+    except (AttributeError, OSError) as error:
+        return f"NOT bound to one core ({type(error).__name__}: {error}); the figures are not per core"
+    return f"bound to core {core} of {os.cpu_count()}"
+
+
+def make_photos(directory: Path) -> None:
+    """JPEG files of about 500x375 pixels: random crops of scikit-image's colour photographs, enlarged where they are small."""
+    from skimage import data
+
+    rng = np.random.default_rng(0)
+    sources = [Image.fromarray(picture()) for picture in (data.astronaut, data.coffee, data.chelsea, data.rocket)]
+    for number in range(MADE):
+        source = sources[number % len(sources)]
+        width, height = (int(side + rng.integers(-25, 26)) for side in (500, 375))
+        share = rng.uniform(0.7, 1.0) * min(source.width / width, source.height / height)
+        left, top = rng.uniform(0, source.width - share * width), rng.uniform(0, source.height - share * height)
+        box = (left, top, left + share * width, top + share * height)
+        picture = source.resize((width, height), Image.Resampling.BICUBIC, box=box)
+        picture.save(directory / f"{number:03}.jpg", quality=90)
+
+
+def by_hand(files: list[Path], size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(a): Pillow decodes and resizes, scikit-image converts; one picture after the other."""
+    from skimage.color import rgb2lab
+
+    for file in itertools.cycle(files):
+        rgb = np.asarray(Image.open(file).convert("RGB").resize((size, size)))
+        lab = rgb2lab(rgb).astype(np.float32)
+        yield 1, (lab[..., :1] - 50) / 50 + 0 * lab[..., 1:] / 110
+
+
+def decode_only(files: list[Path], size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(b): tf.data decodes and resizes; no Lab."""
+    import tensorflow as tf
+
+    def example(path: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.ensure_shape(tf.image.resize(image, (size, size)) / 255, (size, size, 3))
+
+    paths = tf.data.Dataset.from_tensor_slices([str(file) for file in files]).repeat()
+    batches = paths.map(example, tf.data.AUTOTUNE, deterministic=True).batch(BATCH, drop_remainder=True).prefetch(2)
+    for batch in batches.as_numpy_iterator():
+        yield len(batch), batch
+
+
+def with_colorjax(files: list[Path], size: int, cache_dir: str) -> Iterator[tuple[int, np.ndarray]]:
+    """(c), and (d) where `cache_dir` names a folder: the batches that train.py trains on."""
+    from colorjax import data
+    from configs import base
+
+    config = base.get_config()
+    config.batch_size, config.image_size = BATCH, size
+    config.data.update(source="folder", dir=str(files[0].parent), val_fraction=0.0, min_chroma=0.0)
+    config.data.update(cache=bool(cache_dir), cache_dir=cache_dir)
+    for batch in data.load(config, progress=False).train():  # load reads each photograph once, and so warms the cache
+        yield int(batch["mask"].sum()), batch
+
+
+def measure(examples: Callable[[], Iterator], seconds: float) -> list[float]:
+    """Pictures a second, in each of `REPEATS` stretches of `seconds`; the first batches are not counted."""
+    stream, rates = examples(), []
+    for _ in itertools.takewhile(lambda seen: seen < 4 * BATCH, itertools.accumulate(count for count, _ in stream)):
+        pass
+    for _ in range(REPEATS):
+        done, since = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - since) < seconds:
+            done += next(stream)[0]
+        rates.append(done / elapsed)
+    return rates
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, help=f"a folder of JPEG files (default: {MADE} made from scikit-image's)")
+    parser.add_argument("--size", type=int, default=256, help="side of the examples in pixels (default: 256)")
+    parser.add_argument("--seconds", type=float, default=5, help="length of each of the 3 stretches (default: 5)")
+    args = parser.parse_args()
+
+    bound = pin_to_one_core()
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = args.photos
+        if directory is None:
+            directory = Path(temporary, "photos")
+            directory.mkdir()
+            make_photos(directory)
+        files = sorted(path.resolve() for path in directory.glob("*.jp*g"))
+        if not files:
+            parser.error(f"--photos={directory} holds no JPEG files")
+
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        sides = np.mean([Image.open(file).size for file in files], axis=0)
+        print(
+            f"{len(files)} JPEG files of {sides[0]:.0f}x{sides[1]:.0f} on average, examples of {args.size}x{args.size}, {bound}"
+        )
+        print(f"median of {REPEATS} stretches of {args.seconds:g} s; load average {os.getloadavg()[0]:.1f}\n")
+        ways = {
+            "(a) Pillow, skimage.color.rgb2lab": lambda: by_hand(files, args.size),
+            "(b) tf.data, decode and resize, no Lab": lambda: decode_only(files, args.size),
+            "(c) colorjax.data.load(...).train(), no cache": lambda: with_colorjax(files, args.size, ""),
+            "(d) colorjax.data.load(...).train(), cached": lambda: with_colorjax(
+                files, args.size, str(Path(temporary, "cache"))
+            ),
+        }
+        print(f"{'':<48}{'img/s':>8}{'lowest':>8}{'highest':>8}{'of (a)':>8}")
+        reference = None
+        for name, examples in ways.items():
+            rates = measure(examples, args.seconds)
+            median = float(np.median(rates))
+            reference = reference or median
+            print(f"{name:<48}{median:>8.0f}{min(rates):>8.0f}{max(rates):>8.0f}{median / reference:>7.1f}x", flush=True)
+
+
+if __name__ == "__main__":
+    main()
