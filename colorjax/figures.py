@@ -54,7 +54,7 @@ def loss_curves(rows: list[dict], path: Path) -> None:
         points = [(row["step"], row["l1"]) for row in rows if row["kind"] == kind]
         if points:
             axes.plot(*zip(*points, strict=True), label=kind, **style)
-    axes.set(xlabel="step", ylabel="L1 (ab/128)", ylim=(0, None))
+    axes.set(xlabel="step", ylabel="L1 (ab/128)")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     with photos.atomic(path) as stream:

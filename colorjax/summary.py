@@ -15,11 +15,14 @@ def describe(config: Any) -> str:
     params, stats = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
     graphdef = state.graphdef(config.model)
     size = config.image_size
+    order: list[str] = []
 
     def maps(params: Any, stats: Any, luma: jax.Array) -> dict[str, jax.Array]:
         model = nnx.merge(graphdef, params, stats)
         model.eval()
-        return model.feature_maps(luma)
+        features = model.feature_maps(luma)
+        order[:] = features  # JAX sorts the names of a dictionary
+        return features
 
     luma = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
     shapes = jax.eval_shape(maps, params, stats, luma)
@@ -28,19 +31,10 @@ def describe(config: Any) -> str:
     for path, node in _modules(params):
         lines.append(f"  {path:<24}{count_parameters(node):>12,}")
     lines += [f"  {'total':<24}{count_parameters(params):>12,}", "", f"feature maps of a {size}x{size} picture"]
-    # jit sorts dictionaries; the widest-to-deepest order is easier to read
-    for name, shape in sorted(shapes.items(), key=lambda item: _ORDER.index(item[0])):
-        lines.append(f"  {name:<24}{' x '.join(map(str, shape.shape[1:])):>20}")
+    for name in order:
+        lines.append(f"  {name:<24}{' x '.join(map(str, shapes[name].shape[1:])):>20}")
     lines += ["", f"{lowered.cost_analysis()['flops'] / 1e9:.1f} GFLOP a picture, forward"]
     return "\n".join(lines)
-
-
-_ORDER = [
-    *("down1", "down2", "bottleneck"),
-    *("stem", "layer1", "layer2", "layer3", "layer4"),
-    *("up3", "up2", "up1", "up_stem", "up_luma"),
-    "chroma",
-]
 
 
 def _modules(params: dict) -> list[tuple[str, dict]]:

@@ -30,7 +30,7 @@ def workdir(tmp_path_factory):
     """A workdir with two checkpoints; the first is the better one. The network paints vividly at random."""
     folder = tmp_path_factory.mktemp("run")
     config = tiny(model__name="shallow")
-    now = state.init(config, optax.sgd(0.1))
+    now = jax.jit(lambda: state.init(config, optax.sgd(0.1)))()
     now.params["head"]["kernel"] = 4 * jax.random.normal(jax.random.key(6), now.params["head"]["kernel"].shape)
     with checkpoint.Checkpoints(folder, keep=2) as checkpoints:
         for step, l1 in ((1, 0.1), (2, 0.2)):
@@ -198,15 +198,25 @@ def test_an_error_while_one_is_coloured_does_not_end_the_run(capsys, album, rele
 
     def fail(path):
         if path.name == "cat.jpg":
-            raise error
+            raise error("it is full")
         return read(path)
 
     monkeypatch.setattr(photos, "read", fail)
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
     assert code == 1
     assert "4 photographs coloured" in out
-    assert err == f"{album / 'cat.jpg'}: {error.__name__}\n"
+    assert err == f"{album / 'cat.jpg'}: it is full\n"
     assert files(tmp_path / "out") == COLOURED[1:]
+
+
+@pytest.mark.xfail(strict=True, reason="cli.py _colorize: `error or ...`, but every exception is true; str(error) may be empty")
+def test_an_error_without_words_is_named_by_its_type(capsys, album, release, tmp_path, monkeypatch):
+    def fail(path):
+        raise MemoryError
+
+    monkeypatch.setattr(photos, "read", fail)
+    _, _, err = run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out", "--ckpt", release)
+    assert err == f"{album / 'cat.jpg'}: MemoryError\n"
 
 
 def test_a_file_of_another_kind_is_named(capsys, album, release, tmp_path):
@@ -337,7 +347,7 @@ def test_a_damaged_release_is_named(capsys, album, release, tmp_path):
             continue
         damaged = tmp_path / "damaged"
         shutil.copytree(release, damaged)
-        content = bytearray((damaged / name).read_bytes())
+        content = bytearray((damaged / name).read_bytes() or b"\1")  # Orbax leaves some files empty
         content[len(content) // 2] ^= 1
         (damaged / name).write_bytes(content)
         outcome = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", damaged)
@@ -372,4 +382,4 @@ def test_weights_of_nan_end_in_a_message(capsys, album, workdir, tmp_path):
     code, _, err = run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out", "--ckpt", tmp_path / "nan")
     assert code != 0
     assert "its weights are damaged" in err
-    assert files(tmp_path) == [name for name in files(tmp_path) if not name.startswith("out/")]
+    assert not list((tmp_path / "out").rglob("*.jpg"))

@@ -23,7 +23,7 @@ LIGHTNESS_ERROR = {"uint8": 0.5, "uint16": 0.01, "float16": 0.1, "float32": 0.01
 def vivid_network():
     """The smallest network with a random head, so that much of what it paints is outside sRGB."""
     config = tiny(model__name="shallow", image_size=SIZE)
-    params, stats = state.init_network(config.model, jax.random.key(5))
+    params, stats = jax.jit(lambda: state.init_network(config.model, jax.random.key(5)))()
     kernel = params["head"]["kernel"]
     assert not kernel.any()  # an untrained network would paint grey
     params["head"]["kernel"] = 4 * jax.random.normal(jax.random.key(6), kernel.shape)
