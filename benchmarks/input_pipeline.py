@@ -6,7 +6,8 @@
 (a) is how small colourisation projects feed a network: Pillow, then scikit-image, one picture after the other.
 (b) is the least that tf.data can do with JPEG files: decode and resize, no Lab.
 (c) and (d) are what train.py uses, colorjax.data.load(config).train(), without and with its cache: crops, mirroring and Lab.
-The process is bound to one core and TensorFlow to one thread, so that the figures are per core.
+The process is bound to one core and TensorFlow to one thread, so that the figures are per core. Pictures per second of
+processor time are printed too: on an idle machine they are the same, on a busy one they are the ones to compare.
 """
 
 import argparse
@@ -23,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
 
-import numpy as np
+import numpy as np  # after the number of its threads is set
 from PIL import Image
 
 BATCH = 32
@@ -57,17 +58,17 @@ def make_photos(directory: Path) -> None:
         picture.save(directory / f"{number:03}.jpg", quality=90)
 
 
-def by_hand(files: list[Path], size: int) -> Iterator[tuple[int, np.ndarray]]:
+def by_hand(files: list[Path], size: int) -> Iterator[tuple[int, object]]:
     """(a): Pillow decodes and resizes, scikit-image converts; one picture after the other."""
     from skimage.color import rgb2lab
 
     for file in itertools.cycle(files):
         rgb = np.asarray(Image.open(file).convert("RGB").resize((size, size)))
         lab = rgb2lab(rgb).astype(np.float32)
-        yield 1, (lab[..., :1] - 50) / 50 + 0 * lab[..., 1:] / 110
+        yield 1, ((lab[..., :1] - 50) / 50, lab[..., 1:] / 110)
 
 
-def decode_only(files: list[Path], size: int) -> Iterator[tuple[int, np.ndarray]]:
+def decode_only(files: list[Path], size: int) -> Iterator[tuple[int, object]]:
     """(b): tf.data decodes and resizes; no Lab."""
     import tensorflow as tf
 
@@ -81,7 +82,7 @@ def decode_only(files: list[Path], size: int) -> Iterator[tuple[int, np.ndarray]
         yield len(batch), batch
 
 
-def with_colorjax(files: list[Path], size: int, cache_dir: str) -> Iterator[tuple[int, np.ndarray]]:
+def with_colorjax(files: list[Path], size: int, cache_dir: str) -> Iterator[tuple[int, object]]:
     """(c), and (d) where `cache_dir` names a folder: the batches that train.py trains on."""
     from colorjax import data
     from configs import base
@@ -94,17 +95,18 @@ def with_colorjax(files: list[Path], size: int, cache_dir: str) -> Iterator[tupl
         yield int(batch["mask"].sum()), batch
 
 
-def measure(examples: Callable[[], Iterator], seconds: float) -> list[float]:
-    """Pictures a second, in each of `REPEATS` stretches of `seconds`; the first batches are not counted."""
+def measure(examples: Callable[[], Iterator], seconds: float) -> np.ndarray:
+    """Pictures per second by the clock and by processor time, (`REPEATS`, 2), in stretches of `seconds` after a start."""
     stream, rates = examples(), []
-    for _ in itertools.takewhile(lambda seen: seen < 4 * BATCH, itertools.accumulate(count for count, _ in stream)):
-        pass
+    for seen in itertools.accumulate(count for count, _ in stream):
+        if seen >= 4 * BATCH:
+            break
     for _ in range(REPEATS):
-        done, since = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - since) < seconds:
+        done, clock, busy = 0, time.perf_counter(), time.process_time()
+        while (elapsed := time.perf_counter() - clock) < seconds:
             done += next(stream)[0]
-        rates.append(done / elapsed)
-    return rates
+        rates.append((done / elapsed, done / (time.process_time() - busy)))
+    return np.array(rates)
 
 
 def main() -> None:
@@ -143,13 +145,14 @@ def main() -> None:
                 files, args.size, str(Path(temporary, "cache"))
             ),
         }
-        print(f"{'':<48}{'img/s':>8}{'lowest':>8}{'highest':>8}{'of (a)':>8}")
+        print(f"{'':<46}{'img/s':>7}{'lowest':>8}{'highest':>9}{'of (a)':>8}{'img/CPU-s':>12}{'of (a)':>8}")
         reference = None
         for name, examples in ways.items():
             rates = measure(examples, args.seconds)
-            median = float(np.median(rates))
-            reference = reference or median
-            print(f"{name:<48}{median:>8.0f}{min(rates):>8.0f}{max(rates):>8.0f}{median / reference:>7.1f}x", flush=True)
+            wall, busy = np.median(rates, axis=0)
+            reference = reference or (wall, busy)
+            row = f"{name:<46}{wall:>7.0f}{rates[:, 0].min():>8.0f}{rates[:, 0].max():>9.0f}{wall / reference[0]:>7.1f}x"
+            print(f"{row}{busy:>12.0f}{busy / reference[1]:>7.1f}x", flush=True)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ def workdir(tmp_path_factory):
     """A workdir with two checkpoints; the first is the better one. The network paints vividly at random."""
     folder = tmp_path_factory.mktemp("run")
     config = tiny(model__name="shallow")
-    now = jax.jit(lambda: state.init(config, optax.sgd(0.1)))()
-    now.params["head"]["kernel"] = 4 * jax.random.normal(jax.random.key(6), now.params["head"]["kernel"].shape)
+    rng = np.random.default_rng(6)
+    now = jax.eval_shape(lambda: state.init(config, optax.sgd(0.1)))  # its numbers come from NumPy: nothing to compile
+    now = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), now)
     with checkpoint.Checkpoints(folder, keep=2) as checkpoints:
         for step, l1 in ((1, 0.1), (2, 0.2)):
             now.step = jnp.int32(step)

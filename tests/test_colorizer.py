@@ -21,12 +21,19 @@ LIGHTNESS_ERROR = {"uint8": 0.5, "uint16": 0.01, "float16": 0.1, "float32": 0.01
 
 
 def vivid_network():
-    """The smallest network with a random head, so that much of what it paints is outside sRGB."""
-    config = tiny(model__name="shallow", image_size=SIZE)
-    params, stats = jax.jit(lambda: state.init_network(config.model, jax.random.key(5)))()
-    kernel = params["head"]["kernel"]
-    assert not kernel.any()  # an untrained network would paint grey
-    params["head"]["kernel"] = 4 * jax.random.normal(jax.random.key(6), kernel.shape)
+    """The smallest network with random weights, its head too, so that much of what it paints is outside sRGB.
+
+    They come from NumPy because XLA takes eight seconds to compile Flax's initialisers.
+    """
+    config, rng = tiny(model__name="shallow", image_size=SIZE), np.random.default_rng(5)
+    shapes, stats = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
+
+    def random(leaf):
+        scale = np.prod(leaf.shape[:-1]) ** -0.5 if len(leaf.shape) > 1 else 0.05
+        return jnp.asarray(rng.normal(0, scale, leaf.shape), jnp.float32)
+
+    params = jax.tree.map(random, shapes)
+    params["head"]["kernel"] *= 15
     return checkpoint.Network(config, params, stats, Path("random"))
 
 
@@ -149,7 +156,7 @@ def test_of_a_picture_in_colour_only_lightness_is_used(paint, astronaut):
     eight_bits = np.round(255 * grey_of(astronaut)).astype(np.uint8)
     difference = np.abs(paint(astronaut).astype(int) - paint(eight_bits))
     assert difference.mean() < 1  # grey in 8 bits has another lightness by half a level
-    assert np.percentile(difference, 99.9) <= 4
+    assert np.percentile(difference, 99) <= 2
 
 
 def test_three_equal_channels_are_grey(paint, astronaut):

@@ -347,7 +347,7 @@ def test_a_profile_is_honoured_with_alpha_and_with_a_palette(tmp_path, mode):
     picture = Image.fromarray(np.full((9, 9, 3), (250, 20, 30), np.uint8))
     if mode == "RGBA":
         picture.putalpha(77)
-    path = save(tmp_path / "a.png", picture.convert(mode), icc_profile=SWAPPED)
+    path = save(tmp_path / "a.png", picture.quantize(2) if mode == "P" else picture, icc_profile=SWAPPED)
     photo = photos.read(path)
     for image in (photo.image, photos.read_rgb(path)):
         assert distance(image[0, 0], np.array([20, 250, 30])) < 6
@@ -478,7 +478,7 @@ def test_truncated_files_are_refused(tmp_path, suffix, options):
 @pytest.mark.parametrize(("suffix", "options"), DAMAGED, ids=DAMAGED_IDS)
 def test_flipped_bytes_are_read_or_refused(tmp_path, suffix, options):
     whole, rng = encoded(suffix, icc_profile=SWAPPED, **options), np.random.default_rng(11)
-    places = list(range(0, min(len(whole), 120), 2)) + rng.integers(0, len(whole), 60).tolist()
+    places = list(range(0, 120, 3)) + rng.integers(0, len(whole), 40).tolist()
     for place in places:
         data = bytearray(whole)
         data[place] ^= int(rng.integers(1, 256))
