@@ -145,14 +145,17 @@ def _load_step(folder: Path) -> Network:
 
 
 def _load_release(folder: Path) -> Network:
-    checksums = json.loads((folder / CHECKSUMS).read_text())
-    for name, expected in checksums["sha256"].items():
+    try:
+        checksums = dict(json.loads((folder / CHECKSUMS).read_text())["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / CHECKSUMS} is damaged ({type(error).__name__}: {error})") from error
+    for name, expected in checksums.items():
         actual = _sha256(folder / name) if (folder / name).is_file() else "missing"
         if actual != expected:
             raise CheckpointError(f"{folder / name} is damaged: SHA-256 is {actual[:12]}, not {expected[:12]}")
     config = _config(json.loads((folder / CONFIG).read_text()))
     network = ocp.load((folder / WEIGHTS).absolute(), _abstract(config.model))
-    digest = hashlib.sha256(json.dumps(checksums["sha256"], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
     return Network(config, network["params"], network["stats"], folder, digest)
 
 

@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("colorjax: stopped", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorjax: {error}", file=sys.stderr)
         return 2
 
@@ -62,19 +62,22 @@ def _colorize(args: argparse.Namespace) -> int:
     if not found:
         raise ValueError(f"no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
     colorizer = Colorizer.from_checkpoint(args.ckpt, args.size) if args.ckpt else Colorizer.pretrained(args.size)
-    failed = 0
+    failed, written = 0, set()
     for root, path in tqdm(found, desc="colouring", unit="photo", disable=None):
         relative = path.relative_to(root)
         target = args.out / relative.with_name(f"{relative.stem}.colorized{relative.suffix}")
         try:
+            if target in written:
+                raise ValueError(f"another photograph of this run has become {target}")
             photo = photos.read(path)
             image = photo.image
             if image.dtype != "uint8":
                 image = (image >> 8).astype("uint8")
             photos.write(target, colorizer(image), like=photo)
+            written.add(target)
         except (ValueError, OSError, MemoryError) as error:
             failed += 1
-            tqdm.write(f"{path}: {error or type(error).__name__}", file=sys.stderr)
+            tqdm.write(f"{path}: {str(error) or type(error).__name__}", file=sys.stderr)
     print(f"{len(found) - failed} photographs coloured into {args.out}" + (f", {failed} failed" if failed else ""))
     return 1 if failed else 0
 

@@ -23,6 +23,7 @@ _RGB_TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.0
 _XYZ_TO_RGB = np.linalg.inv(_RGB_TO_XYZ)
 _EPSILON = (6 / 29) ** 3  # below this share of white, CIELAB's f is linear
 _SLOPE = (29 / 6) ** 2 / 3
+_PI = math.pi * (1 + 1e-6)  # two opposite hues may differ by a float32 rounding more than pi
 # A grey pixel's cube roots X/Xn and Z/Zn over that of Y: within 3e-5 of 1, because matrix and white are both rounded.
 _NEUTRAL_X, _NEUTRAL_Z = (float(np.cbrt(_RGB_TO_XYZ[i].sum() / WHITE[i])) for i in (0, 2))
 
@@ -195,7 +196,8 @@ def fit_to_gamut(lab: Array, iterations: int = 16) -> Array:
         middle = (low + high) / 2
         fits = in_gamut(at(middle))
         low, high = xp.where(fits, middle, low), xp.where(fits, high, middle)
-    return at(xp.where(inside, 0 * lightness + 1, low))
+    given = xp.stack([lightness, lab[..., 1], lab[..., 2]], axis=-1)
+    return xp.where(inside[..., None], given, at(low))
 
 
 def _hypot(xp: Any, x: Array, y: Array) -> Array:
@@ -207,7 +209,7 @@ def _hypot(xp: Any, x: Array, y: Array) -> Array:
 
 def _hue(xp: Any, b: Array, a: Array) -> Array:
     """Angle of (a, b) in 0..2 pi, 0 for grey; gradient 0 instead of NaN at the origin."""
-    grey = (a == 0) & (b == 0)
+    grey = a * a + b * b < 1e-30  # closer to 0, the gradient of arctan2 underflows to NaN in float32
     angle = xp.arctan2(xp.where(grey, 0 * b, b), xp.where(grey, 0 * a + 1, a))
     return xp.where(angle < 0, angle + 2 * math.pi, angle)
 
@@ -231,13 +233,13 @@ def delta_e_2000(lab: Array, other: Array) -> Array:
 
     both = (c1 > 0) & (c2 > 0)
     dh = h2 - h1
-    dh = xp.where(dh > math.pi, dh - 2 * math.pi, xp.where(dh < -math.pi, dh + 2 * math.pi, dh))
+    dh = xp.where(dh > _PI, dh - 2 * math.pi, xp.where(dh < -_PI, dh + 2 * math.pi, dh))
     dh = xp.where(both, dh, 0 * dh)
     delta_h = 2 * _root(xp, c1 * c2) * xp.sin(dh / 2)
 
     mean_l, mean_c, total = (l1 + l2) / 2, (c1 + c2) / 2, h1 + h2
     wrapped = xp.where(total < 2 * math.pi, total + 2 * math.pi, total - 2 * math.pi)
-    mean_h = xp.where(xp.abs(h1 - h2) <= math.pi, total, wrapped) / 2
+    mean_h = xp.where(xp.abs(h1 - h2) <= _PI, total, wrapped) / 2
     mean_h = xp.where(both, mean_h, total)
     t = (
         1

@@ -29,7 +29,7 @@ class Colorizer:
 
     def __init__(self, network: checkpoint.Network, size: int | None = None):
         """network: see `checkpoint.load`. size: the working resolution, default that of its training."""
-        size = size or network.config.image_size
+        size = network.config.image_size if size is None else size
         if size < _MULTIPLE:
             raise ValueError(f"size={size} must be at least {_MULTIPLE} pixels")
         self.size = size
@@ -63,7 +63,7 @@ class Colorizer:
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.
         Raises TypeError or ValueError for other shapes, types and ranges.
         """
-        if hints:
+        if hints is not None and len(hints):
             raise ValueError("hints are not supported by this version; pass hints=None")
         image = _checked(image)
         chroma = self.chroma(image)
@@ -105,6 +105,7 @@ def _predictor(network: checkpoint.Network) -> Callable[[np.ndarray], jax.Array]
 
 def _checked(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] != 3) or 0 in image.shape:

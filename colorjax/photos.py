@@ -77,11 +77,15 @@ def _opened(source: str | os.PathLike | bytes) -> Image.Image:
 
 def _upright(picture: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(picture)
+        picture.load()
     except Image.DecompressionBombError:
         raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely") from None
     except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
         raise PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
+        return picture
 
 
 def _to_srgb(picture: Image.Image) -> Image.Image:
@@ -95,6 +99,8 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
                 return ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
+    if "transparency" in picture.info:  # Pillow warns where a palette's transparency is dropped at once
+        picture = picture.convert("RGBA")
     return picture.convert("RGB")
 
 
@@ -109,19 +115,25 @@ def _deep_grey(picture: Image.Image) -> np.ndarray:
 
 
 def read_rgb(source: str | os.PathLike | bytes, at_least: int | None = None) -> np.ndarray:
-    """Any photo file, or its bytes -> upright sRGB pixels (H, W, 3) uint8.
+    """Any photo file, or its bytes -> upright sRGB pixels (H, W, 3) uint8; see `read_reduced`."""
+    return read_reduced(source, at_least)[0]
+
+
+def read_reduced(source: str | os.PathLike | bytes, at_least: int | None) -> tuple[np.ndarray, int]:
+    """Any photo file, or its bytes -> (upright sRGB pixels (H, W, 3) uint8, short side of the file's own pixels).
 
     `at_least`: a JPEG may be decoded at a reduced scale as long as its short side keeps this many pixels (much faster).
     Raises PhotoError where the file is missing, unreadable or damaged.
     """
     with _opened(source) as picture:
+        short_side = min(picture.size)
         if at_least is not None and picture.format == "JPEG":
             picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
         picture = _upright(picture)
         if picture.mode.startswith(("I", "F")):
             grey = (_deep_grey(picture) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=-1)
-        return np.asarray(_to_srgb(picture))
+            return np.repeat(grey[..., None], 3, axis=-1), short_side
+        return np.asarray(_to_srgb(picture)), short_side
 
 
 def read(path: str | os.PathLike) -> Photo:
@@ -129,8 +141,7 @@ def read(path: str | os.PathLike) -> Photo:
     with _opened(path) as opened:
         file_format, dpi = opened.format, opened.info.get("dpi")
         picture = _upright(opened)
-        exif = picture.getexif()
-        exif.pop(_ORIENTATION, None)  # the pixels are upright now
+        exif = _exif(picture)
         alpha = None
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
             alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
@@ -140,11 +151,17 @@ def read(path: str | os.PathLike) -> Photo:
             image = np.asarray(picture.convert("L"))
         else:
             image = np.asarray(_to_srgb(picture))
+    return Photo(image, alpha, file_format or "PNG", exif, dpi)
+
+
+def _exif(picture: Image.Image) -> bytes:
+    """The EXIF block without an orientation, for the pixels are upright now; empty where there is none or it is damaged."""
     try:
-        block = exif.tobytes() if len(exif) else b""
-    except Exception:  # a damaged EXIF block must not cost the picture; nothing of it can be written again
-        block = b""
-    return Photo(image, alpha, file_format or "PNG", block, dpi)
+        exif = picture.getexif()
+        exif.pop(_ORIENTATION, None)
+        return exif.tobytes() if len(exif) else b""
+    except Exception:
+        return b""
 
 
 def write(path: str | os.PathLike, image: np.ndarray, like: Photo | None = None) -> None:

@@ -52,17 +52,20 @@ def port(weights: dict[str, np.ndarray], params: dict, stats: dict) -> tuple[dic
     """
     weights = {key: value.astype(np.float32) for key, value in weights.items() if not key.endswith("num_batches_tracked")}
     trees = {"params": _copy(params), "stats": _copy(stats)}
-    if "conv1.weight" in weights and weights["conv1.weight"].shape[1:2] == (3,):
-        kernel, bias = fold_stem(weights["conv1.weight"])
-        weights |= {"conv1.weight": kernel, "conv1.bias": bias}
     left, faults = [], []
+    if "conv1.weight" in weights:
+        kernel, legal = weights["conv1.weight"], (_WIDTH, 3, 7, 7)
+        if kernel.shape != legal:
+            faults.append(f"conv1.weight has shape {kernel.shape}; it must have {legal}")
+            kernel = np.zeros(legal, np.float32)
+        weights["conv1.weight"], weights["conv1.bias"] = fold_stem(kernel)
     for stage in STAGES:
         wanted = {key: (tree, path) for key, tree, path in _keys(trees) if _stage(key) == stage}
         absent = [key for key in wanted if key not in weights]
         if len(absent) == len(wanted):
             left.append(stage)
             continue
-        faults += [f"{key} is missing" for key in absent]
+        faults += [f"{key} is missing" for key in absent if key != "conv1.bias"]  # the bias comes of the kernel
         for key in wanted.keys() - set(absent):
             tree, path = wanted[key]
             value = weights[key].transpose(2, 3, 1, 0) if weights[key].ndim == 4 else weights[key]

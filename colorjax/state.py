@@ -32,6 +32,8 @@ def graphdef(model_config: Any) -> nnx.GraphDef:
 
 def init_network(model_config: Any, key: jax.Array) -> tuple[Any, Any]:
     """Random (params, stats) of the network that `config.model` describes."""
+    # XLA's own generator: JAX's default one takes XLA ten seconds to compile, once for every kernel's shape.
+    key = jax.random.wrap_key_data(jnp.tile(jax.random.key_data(key), 2), impl="rbg")
     _, params, stats = nnx.split(models.make(model_config, nnx.Rngs(params=key)), nnx.Param, ...)
     return nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
 

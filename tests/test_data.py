@@ -123,7 +123,6 @@ def test_folder_finds_pictures_of_every_format_with_their_groups(tmp_path):
     assert sorted(visited(loaded.validation())) == list(range(7))
 
 
-@pytest.mark.xfail(strict=True, reason="the group of pictures at the top of data.dir='.' is '', as Path('.').name is")
 def test_top_of_the_working_folder_is_a_group_with_a_name(tmp_path, monkeypatch):
     save(tmp_path / "holidays" / "a.png", colourful(0))
     monkeypatch.chdir(tmp_path / "holidays")
@@ -208,7 +207,6 @@ def test_limits_of_size_and_chroma_are_settings(mixed):
     assert report["left_out"] == {"unreadable": 6} and report["kept"] == 12
 
 
-@pytest.mark.xfail(strict=True, reason="Facts.short_side is that of a JPEG decoded at a reduced scale, not the original one")
 def test_size_is_that_of_the_file_not_of_its_reduced_decoding(tmp_path):
     save(tmp_path / "a.jpg", colourful(0, 100, 140))
     assert load(tmp_path, data__cache=False, data__min_size=64).report["left_out"] == {}
@@ -857,7 +855,6 @@ def test_damaged_tfds_records_are_left_out(tfds):
     assert report["left_out"] == {"unreadable": 1} and "a damaged record" in report["files_left_out"][0]["detail"]
 
 
-@pytest.mark.xfail(strict=True, reason="pictures that are not uint8 end the load with Pillow's TypeError", raises=TypeError)
 def test_tfds_pictures_that_are_not_8_bit_are_left_out(tfds):
     made = [{"image": colourful(i).astype(np.uint16) * 257} for i in range(2)] + [{"image": colourful(2)}]
     with tfds.testing.mock_data(as_data_source_fn=lambda *_, **__: made):
@@ -906,7 +903,6 @@ def test_prepared_tfds_data_set_with_slices(prepared):
     assert next(loaded.train())["mask"].all()
 
 
-@pytest.mark.xfail(strict=True, reason="names of TFDS pictures hold the slice as it was asked for, and the split is by name")
 def test_a_larger_slice_moves_no_picture_to_the_other_side(prepared):
     one, two = (load_tfds(f"a=tiny_photos:train[{part}]", prepared) for part in (":4", ":5"))
     assert one.names == two.names[:4]

@@ -234,16 +234,9 @@ def test_a_missing_stem_kernel_is_named(weights, trees):
         pretrained.port({name: value for name, value in weights.items() if name != "conv1.weight"}, *trees)
 
 
-FOLDED_FIRST = pytest.mark.xfail(strict=True, reason="port() folds the stem before its shape is checked, and names another")
-
-
 @pytest.mark.parametrize(
     "shape",
-    [
-        (64, 4, 7, 7),
-        (64,),
-        *(pytest.param(s, marks=FOLDED_FIRST) for s in [(64, 1, 7, 7), (64, 3, 3, 3), (32, 3, 7, 7), (64, 3, 7), (64, 3)]),
-    ],
+    [(64, 4, 7, 7), (64,), (64, 1, 7, 7), (64, 3, 3, 3), (32, 3, 7, 7), (64, 3, 7), (64, 3)],
 )
 def test_a_misshapen_stem_kernel_is_named_with_its_shape(weights, trees, shape):
     with pytest.raises(ValueError, match=rf"do not fit:\n(.*\n)*  conv1\.weight has shape {re.escape(str(shape))}"):

@@ -70,7 +70,7 @@ class Data:
     def example(self) -> np.ndarray:
         """A photograph that was not trained on, where there is one: (H, W, 3) uint8."""
         indices = self.validation_indices if len(self.validation_indices) else self.train_indices
-        return self.store.source.read(int(indices[0]), None)
+        return self.store.source.read(int(indices[0]), None)[0]
 
     def train(self, start_step: int = 0) -> Iterator[Batch]:
         """Training batches from global step `start_step` on, without end: `luma`, `chroma` and `mask`."""

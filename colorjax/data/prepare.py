@@ -63,10 +63,11 @@ class Store:
     def prepare(self, index: int) -> tuple[Facts, np.ndarray]:
         """Decode, measure, resize and cache photograph `index`. Raises photos.PhotoError."""
         short = self.short_sides[index]
-        picture = Image.fromarray(self.source.read(index, short))
+        original, short_side = self.source.read(index, short)
+        picture = Image.fromarray(original)
         thumbnail = np.asarray(picture.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX), np.float32) / 255
         chroma = float(np.linalg.norm(color.rgb_to_lab(thumbnail)[..., 1:], axis=-1).mean())
-        facts = Facts(min(picture.size), chroma)
+        facts = Facts(short_side, chroma)
         pixels = np.asarray(resize_short_side(picture, short))
         if self.directory is not None:
             self._write(self._path(index), facts, pixels)

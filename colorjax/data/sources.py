@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -22,15 +23,15 @@ class Source:
     names: what identifies each picture; unique, and the same whatever else the source holds.
     groups: the group of each picture, as "people".
     versions: changes when the picture's content changes (size and date of a file, version of a data set).
-    read: index -> upright sRGB pixels (H, W, 3) uint8; the short side may be reduced to `at_least` pixels or more.
-        Raises photos.PhotoError.
+    read: (index, at_least) -> upright sRGB pixels (H, W, 3) uint8 and the original short side; the pixels may be reduced
+        to a short side of `at_least` or more. Raises photos.PhotoError.
     held_out: which pictures are for validation, where the source itself says so; otherwise None (split by hash).
     """
 
     names: Sequence[str]
     groups: Sequence[str]
     versions: Sequence[str]
-    read: Callable[[int, int | None], np.ndarray]
+    read: Callable[[int, int | None], tuple[np.ndarray, int]]
     held_out: Sequence[bool] | None = None
 
     def __len__(self) -> int:
@@ -43,6 +44,9 @@ def make(config: Any) -> Source:
     if data.source not in SOURCES:
         raise ValueError(f"data.source={data.source!r} is unknown; legal are {', '.join(SOURCES)}")
     source = SOURCES[data.source](data)
+    repeated = [name for name, count in Counter(source.names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"data.names: {len(repeated)} pictures are asked for twice, as {repeated[0]}; splits must not overlap")
     if not len(source):
         raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r})")
     return source
@@ -66,9 +70,9 @@ def folder(data: Any) -> Source:
             if name.lower().endswith(FOLDER_SUFFIXES) and not name.startswith("."):
                 found.append(Path(base, name))
     names = [path.relative_to(root).as_posix() for path in found]
-    groups = [name.split("/")[0] if "/" in name else root.name for name in names]
+    groups = [name.split("/")[0] if "/" in name else root.resolve().name for name in names]
     versions = [_file_version(path) for path in found]
-    return Source(names, groups, versions, lambda index, at_least: photos.read_rgb(found[index], at_least))
+    return Source(names, groups, versions, lambda index, at_least: photos.read_reduced(found[index], at_least))
 
 
 def _file_version(path: Path) -> str:
@@ -99,7 +103,7 @@ def sample(data: Any) -> Source:
         for crop in range(1 if held_out else _SAMPLE_CROPS)
     ]
     folder_of_files = resources.files("skimage") / "data"
-    pixels = {file: photos.read_rgb((folder_of_files / file).read_bytes()) for file, _, _ in _SAMPLE}
+    pixels = {file: photos.read_reduced((folder_of_files / file).read_bytes(), None) for file, _, _ in _SAMPLE}
     names, files, groups, held_out = zip(*rows, strict=True)
     return Source(names, groups, files, lambda index, at_least: pixels[files[index]], held_out)
 
@@ -114,17 +118,20 @@ def tfds(data: Any) -> Source:
     parts = [_open_tfds(entry, data.dir) for entry in _entries(data.names)]
     rows = [(part, position) for part in parts for position in range(len(part.elements))]
 
-    def read(index: int, at_least: int | None) -> np.ndarray:
+    def read(index: int, at_least: int | None) -> tuple[np.ndarray, int]:
         del at_least
         part, position = rows[index]
         try:
             image = np.asarray(part.elements[position][part.key])
         except Exception as error:  # whatever TFDS's decoders raise on a damaged record
             raise photos.PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
-        return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
+        if image.dtype != np.uint8:
+            raise photos.PhotoError(f"has {image.dtype} pixels; only uint8 is read from TFDS")
+        image = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
+        return image, min(image.shape[:2])
 
     return Source(
-        names=[f"{part.name}/{part.split}/{position}" for part, position in rows],
+        names=[part.names[position] for part, position in rows],
         groups=[part.group for part, _ in rows],
         versions=[part.version for part, _ in rows],
         read=read,
@@ -139,6 +146,7 @@ class _TfdsPart:
     version: str
     key: str
     elements: Any
+    names: list[str]
 
 
 def _entries(names: str) -> list[tuple[str, str, str]]:
@@ -173,7 +181,20 @@ def _open_tfds(entry: tuple[str, str, str], directory: str) -> _TfdsPart:
     if not images:
         raise ValueError(f"data.names: the TFDS data set {name!r} has no picture in it ({list(builder.info.features)})")
     key = "image" if "image" in images else images[0]
-    return _TfdsPart(group, name, split, str(builder.info.full_name), key, elements)
+    return _TfdsPart(group, name, split, str(builder.info.full_name), key, elements, _tfds_names(builder, split, len(elements)))
+
+
+def _tfds_names(builder: Any, split: str, count: int) -> list[str]:
+    """Where each picture of a split lies in the data set's files: the same in whatever slice it is asked for."""
+    try:
+        pieces = builder.info.splits[split].file_instructions
+    except KeyError:  # TFDS's mock knows no splits
+        return [f"{builder.name}/{split}/{position}" for position in range(count)]
+    names = []
+    for piece in pieces:
+        end = piece.examples_in_shard if piece.take < 0 else piece.skip + piece.take
+        names += [f"{Path(piece.filename).name}/{position}" for position in range(piece.skip, end)]
+    return names
 
 
 SOURCES: dict[str, Callable[[Any], Source]] = {"tfds": tfds, "folder": folder, "sample": sample}
