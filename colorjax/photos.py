@@ -2,7 +2,7 @@
 
 import io
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,10 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-_ORIENTATION = 0x0112
+# Orientation, and the tags of a TIFF that say how its pixels, profile and XMP lie in the file.
+_PIXEL_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 320, 322, 323, 324}
+_PIXEL_TAGS |= {325, 338, 339, 347, 700, 34675}
+_IFD_TAGS = {0x8769, 0x8825}  # Exif and GPS: blocks of tags of their own
 _SAVE_OPTIONS = {
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: chroma is what we add
     "WEBP": {"quality": 95, "method": 4},
@@ -52,7 +55,7 @@ def find(paths: Sequence[str | os.PathLike]) -> Iterator[tuple[Path, Path]]:
     for given in map(Path, paths):
         if given.is_dir():
             for path in sorted(given.rglob("*")):
-                if path.suffix.lower() in SUFFIXES and path.is_file():
+                if path.suffix.lower() in SUFFIXES and not path.is_dir():  # a dangling link is to be named, not passed over
                     yield given, path
         elif given.exists():
             yield given.parent, given
@@ -69,6 +72,8 @@ def _opened(source: str | os.PathLike | bytes) -> Image.Image:
         raise PhotoError("a folder, not a file") from None
     except PermissionError:
         raise PhotoError("no permission to read it") from None
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"declares too many pixels to decode safely ({error})") from None
     except Image.UnidentifiedImageError:
         raise PhotoError("not a picture, or of an unknown format") from None
     except Exception as error:  # Pillow's plugins raise what they like on damaged headers
@@ -91,16 +96,14 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _to_srgb(picture: Image.Image) -> Image.Image:
     """RGB pixels in sRGB; an embedded profile is honoured, a damaged one ignored."""
     profile = picture.info.get("icc_profile")
-    if profile and picture.mode in ("RGB", "CMYK"):
+    if picture.mode in ("P", "PA", "RGBA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA").convert("RGB")  # in two steps: Pillow warns where transparency is dropped at once
+    if profile and picture.mode in ("L", "RGB", "CMYK"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if "sRGB" not in ImageCms.getProfileDescription(source):
-                target = ImageCms.createProfile("sRGB")
-                return ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
+            return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
-    if "transparency" in picture.info:  # Pillow warns where a palette's transparency is dropped at once
-        picture = picture.convert("RGBA")
     return picture.convert("RGB")
 
 
@@ -110,7 +113,8 @@ def _deep_grey(picture: Image.Image) -> np.ndarray:
     if pixels.dtype == np.uint16:
         return pixels
     if np.issubdtype(pixels.dtype, np.floating):
-        pixels = np.nan_to_num(pixels) * (65535 if np.nanmax(pixels) <= 1 else 1)
+        pixels = np.clip(np.nan_to_num(pixels), 0, 65535)
+        pixels = pixels * (65535 if pixels.max() <= 1 else 1)
     return np.clip(pixels, 0, 65535).astype(np.uint16)
 
 
@@ -139,27 +143,38 @@ def read_reduced(source: str | os.PathLike | bytes, at_least: int | None) -> tup
 def read(path: str | os.PathLike) -> Photo:
     """A photo file -> `Photo`. Raises PhotoError where the file is missing, unreadable or damaged."""
     with _opened(path) as opened:
-        file_format, dpi = opened.format, opened.info.get("dpi")
         picture = _upright(opened)
-        exif = _exif(picture)
+        file_format, dpi, exif = opened.format, _dpi(opened), _exif(opened)
         alpha = None
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
             alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
         if picture.mode.startswith(("I", "F")):
             image = _deep_grey(picture)
-        elif picture.mode in ("1", "L", "LA"):
+        elif picture.mode in ("1", "L", "LA") and not picture.info.get("icc_profile"):
             image = np.asarray(picture.convert("L"))
         else:
             image = np.asarray(_to_srgb(picture))
     return Photo(image, alpha, file_format or "PNG", exif, dpi)
 
 
-def _exif(picture: Image.Image) -> bytes:
-    """The EXIF block without an orientation, for the pixels are upright now; empty where there is none or it is damaged."""
+def _dpi(picture: Image.Image) -> tuple[float, float] | None:
+    """The resolution, where it is two sensible numbers."""
     try:
-        exif = picture.getexif()
-        exif.pop(_ORIENTATION, None)
-        return exif.tobytes() if len(exif) else b""
+        x, y = map(float, picture.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 65536 and 0 < y < 65536 else None
+
+
+def _exif(picture: Image.Image) -> bytes:
+    """The EXIF block without what describes the pixels as they were; empty where there is none or it is damaged."""
+    try:
+        exif, kept = picture.getexif(), Image.Exif()
+        for tag in exif.keys() - _PIXEL_TAGS - _IFD_TAGS:
+            kept[tag] = exif[tag]
+        for tag in _IFD_TAGS & exif.keys():
+            kept.get_ifd(tag).update(exif.get_ifd(tag))
+        return kept.tobytes() if len(kept) else b""
     except Exception:
         return b""
 
@@ -173,9 +188,9 @@ def write(path: str | os.PathLike, image: np.ndarray, like: Photo | None = None)
     file_format = Image.registered_extensions().get(path.suffix.lower())
     if file_format not in _SAVE_OPTIONS:
         raise PhotoError(f"cannot write {path.suffix!r}; legal suffixes are {', '.join(SUFFIXES)}")
-    picture = Image.fromarray(image, "RGB") if image.dtype == np.uint8 else None
-    if picture is None or image.ndim != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
         raise TypeError(f"image has dtype {image.dtype} and shape {image.shape}; it must be uint8 (H, W, 3)")
+    picture = Image.fromarray(image)
     options: dict[str, Any] = dict(_SAVE_OPTIONS[file_format])
     if file_format != "BMP":
         options["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -198,20 +213,14 @@ class atomic:
 
     def __enter__(self) -> Any:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self._temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._path.parent)
-        self._stream = os.fdopen(handle, "wb")
+        self._temporary = self._path.with_name(f".{uuid.uuid4().hex}.part")
+        self._stream = open(self._temporary, "xb")
         return self._stream
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        self._stream.close()
-        if kind is None:
-            os.chmod(self._temporary, 0o666 & ~_umask())
-            os.replace(self._temporary, self._path)
-        else:
-            os.unlink(self._temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        try:
+            self._stream.close()
+            if kind is None:
+                os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)

@@ -183,9 +183,6 @@ def test_a_broken_photograph_is_named_and_the_others_are_coloured(capsys, album,
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.xfail(
-    strict=True, reason="photos.py read raises SyntaxError for such EXIF, which cli.py _colorize does not expect"
-)
 def test_a_photograph_with_damaged_exif_does_not_end_the_run(capsys, album, release, tmp_path):
     Image.open(album / "cat.jpg").save(album / "a.jpg", exif=b"Exif\0\0garbage everywhere")
     code, _, _ = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
@@ -210,7 +207,6 @@ def test_an_error_while_one_is_coloured_does_not_end_the_run(capsys, album, rele
     assert files(tmp_path / "out") == COLOURED[1:]
 
 
-@pytest.mark.xfail(strict=True, reason="cli.py _colorize: `error or ...`, but every exception is true; str(error) may be empty")
 def test_an_error_without_words_is_named_by_its_type(capsys, album, release, tmp_path, monkeypatch):
     def fail(path):
         raise MemoryError
@@ -231,7 +227,6 @@ def test_a_file_of_another_kind_is_named(capsys, album, release, tmp_path):
     assert files(tmp_path / "out") == ["cat.colorized.jpg"]
 
 
-@pytest.mark.xfail(strict=True, reason="cli.py _colorize: photographs of one name from two folders are written over each other")
 def test_photographs_of_one_name_do_not_overwrite_each_other(capsys, album, release, tmp_path):
     (album / "deep" / "cat.jpg").write_bytes((album / "cat.jpg").read_bytes())
     given = (album / "cat.jpg", album / "deep" / "cat.jpg")
@@ -360,10 +355,6 @@ def test_a_damaged_release_is_named(capsys, album, release, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-CHECKSUMS_BUG = "checkpoint.py _load_release: a damaged checksums.json ends in KeyError, or in an error that does not name it"
-
-
-@pytest.mark.xfail(strict=True, reason=CHECKSUMS_BUG)
 @pytest.mark.parametrize("damage", [(b'"sha256"', b'"shb256"'), (b"{", b"["), (b": {", b": ["), (b'"', b"\xff")])
 def test_damaged_checksums_are_named(capsys, album, release, tmp_path, damage):
     shutil.copytree(release, tmp_path / "damaged")
@@ -373,9 +364,6 @@ def test_damaged_checksums_are_named(capsys, album, release, tmp_path, damage):
     check_failed_before_the_work(outcome, path)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=FloatingPointError, reason="cli.py main: FloatingPointError is neither ValueError nor OSError"
-)
 def test_weights_of_nan_end_in_a_message(capsys, album, workdir, tmp_path):
     network = checkpoint.load(workdir)
     network.params["head"]["kernel"] *= np.nan

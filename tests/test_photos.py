@@ -125,9 +125,6 @@ def test_palette(tmp_path):
     assert photos.read(path).alpha is None
 
 
-@pytest.mark.xfail(
-    strict=True, raises=UserWarning, reason="photos.py _to_srgb: convert('RGB') of it warns; via RGBA it does not"
-)
 def test_palette_of_partly_transparent_colours(tmp_path):
     palette = Image.fromarray(SCENE).quantize(32)
     opacity = np.linspace(255, 0, 32).astype(np.uint8)
@@ -210,9 +207,6 @@ def test_16_bit_rgb(tmp_path):
     np.testing.assert_array_equal(photos.read(tmp_path / "a.tif").image, SCENE)
 
 
-OVERFLOW = pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="photos.py _deep_grey: -inf times 65535 overflows")
-
-
 @pytest.mark.parametrize("top", [1, 65535])
 def test_float_tiff(tmp_path, top):
     tifffile.imwrite(tmp_path / "a.tif", (DEEP / 65535 * top).astype(np.float32))
@@ -222,7 +216,7 @@ def test_float_tiff(tmp_path, top):
     assert photos.read_rgb(tmp_path / "a.tif").shape == SCENE.shape
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, pytest.param(-np.inf, marks=OVERFLOW), -3.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -3.0])
 def test_float_tiff_with_senseless_values(tmp_path, bad):
     values = (DEEP / 65535).astype(np.float32)
     values[3, 4] = bad
@@ -234,7 +228,6 @@ def test_float_tiff_with_senseless_values(tmp_path, bad):
         assert image[-1, -1] == 65535
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="photos.py _deep_grey: nanmax of nothing but NaN warns")
 def test_float_tiff_without_a_number(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.full((HEIGHT, WIDTH), np.nan, np.float32))
     np.testing.assert_array_equal(photos.read(tmp_path / "a.tif").image, 0)
@@ -334,14 +327,12 @@ def test_the_profile_of_srgb_changes_nothing(tmp_path):
     np.testing.assert_array_equal(photos.read(save(tmp_path / "a.png", icc_profile=SRGB)).image, SCENE)
 
 
-@pytest.mark.xfail(strict=True, reason="photos.py _to_srgb: any profile with 'sRGB' in its name is taken for sRGB itself")
 def test_a_profile_whose_name_only_mentions_srgb_is_honoured(tmp_path):
     linear = profile("GIMP built-in Linear sRGB", RED, GREEN, BLUE, 1.0)
     image = photos.read(save(tmp_path / "a.png", np.full((9, 9, 3), 55, np.uint8), icc_profile=linear)).image
     assert distance(image[0, 0], np.full(3, 128)) < 3
 
 
-@pytest.mark.xfail(strict=True, reason="photos.py _to_srgb: profiles are honoured for the modes RGB and CMYK alone")
 @pytest.mark.parametrize("mode", ["RGBA", "P"])
 def test_a_profile_is_honoured_with_alpha_and_with_a_palette(tmp_path, mode):
     picture = Image.fromarray(np.full((9, 9, 3), (250, 20, 30), np.uint8))
@@ -491,18 +482,11 @@ BAD_EXIF = {
     "65535 entries": b"II*\0\x08\0\0\0\xff\xff" + b"\1" * 50,
     "loop": b"MM\0*\0\0\0\x08\0\1\x87\x69\0\4\0\0\0\1\0\0\0\x08\0\0\0\x08",
 }
-EXIF_BUG = "photos.py read, _upright: a SyntaxError of Pillow's EXIF parser is not caught, or costs the picture"
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=EXIF_BUG) if name == "no header" else ())
-        for name in BAD_EXIF
-    ],
-)
+@pytest.mark.parametrize("damage", BAD_EXIF)
 def test_a_damaged_exif_block_does_not_cost_the_picture(tmp_path, suffix, damage):
     path = save(tmp_path / f"a{suffix}", exif=b"Exif\0\0" + BAD_EXIF[damage])
     assert distance(photos.read_rgb(path), SCENE) < 6
@@ -544,10 +528,7 @@ def full_exif():
     return exif
 
 
-TIFF_BUG = pytest.mark.xfail(strict=True, reason="photos.py read: the upright copy of a TIFF has none of its tags any more")
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", pytest.param(".tif", marks=TIFF_BUG)])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 def test_exif_is_kept_and_its_orientation_reset(tmp_path, suffix):
     photo = photos.read(save(tmp_path / f"a{suffix}", exif=full_exif()))
     photos.write(tmp_path / f"b{suffix}", photo.image, like=photo)
@@ -569,10 +550,6 @@ def test_dpi_is_kept(tmp_path, suffix):
         assert written.info["dpi"] == pytest.approx((300, 150), abs=0.1)
 
 
-DPI_BUG = "photos.py read: a resolution that is no number is kept; Pillow raises RuntimeError when it is written"
-
-
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason=DPI_BUG)
 def test_a_senseless_resolution_does_not_cost_the_copy(tmp_path):
     path = tmp_path / "a.tif"
     save(path, dpi=(300, 300))
@@ -637,7 +614,6 @@ def test_other_types_of_pixels_are_refused(tmp_path, wrong):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="photos.py write: Image.fromarray raises in its own words before the shape is looked at")
 @pytest.mark.parametrize("wrong", [GREY, np.dstack([SCENE, ALPHA]), GREY[..., None], SCENE[None]])
 def test_other_shapes_of_pixels_are_refused(tmp_path, wrong):
     with pytest.raises(TypeError, match=r"dtype uint8 and shape \("):
@@ -697,7 +673,6 @@ def test_a_failed_write_leaves_the_old_photograph(tmp_path, monkeypatch):
     assert (tmp_path / "a.png").read_bytes() == before
 
 
-@pytest.mark.xfail(strict=True, reason="photos.py atomic.__exit__: where os.replace fails the temporary stays")
 def test_a_target_that_is_a_folder_leaves_no_temporary(tmp_path):
     (tmp_path / "a.png").mkdir()
     with pytest.raises(OSError, match=r"a\.png"):
@@ -768,9 +743,8 @@ def test_find_names_a_path_that_does_not_exist(tmp_path, kind):
         next(found)
 
 
-def test_find_names_links_to_photographs_and_skips_dangling_ones_in_folders(tmp_path):
+def test_find_follows_links_to_photographs(tmp_path):
     (tmp_path / "photos").mkdir()
     save(tmp_path / "real.png")
-    (tmp_path / "photos" / "good.png").symlink_to(tmp_path / "real.png")
-    (tmp_path / "photos" / "bad.png").symlink_to(tmp_path / "nowhere.png")
-    assert [path.name for _, path in photos.find([tmp_path / "photos"])] == ["good.png"]
+    (tmp_path / "photos" / "link.png").symlink_to(tmp_path / "real.png")
+    assert [path.name for _, path in photos.find([tmp_path / "photos"])] == ["link.png"]
