@@ -80,9 +80,7 @@ def _colorize(args: argparse.Namespace) -> int:
         except Exception as error:  # whatever a photograph does to Pillow, it must not end the others
             failed += 1
             tqdm.write(f"{path}: {str(error) or type(error).__name__}", file=sys.stderr)
-    print(
-        f"{len(found) - failed} photographs coloured into {args.out}" + (f", {failed} failed" if failed else "")
-    )
+    print(f"{len(found) - failed} photographs coloured into {args.out}" + (f", {failed} failed" if failed else ""))
     return 1 if failed else 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from colorjax import models, optim, state, summary
-from colorjax.models.resnet import count_parameters, max_pool_3x3
+from colorjax.models.resnet import count_parameters, max_pool
 from configs import base
 
 ROOT = Path(__file__).parent.parent
@@ -176,7 +176,7 @@ POOLED = [(1, 1), (1, 6), (2, 2), (5, 8), (33, 47)]
 def test_max_pool_is_flax_max_pool(height, width, dtype):
     x = jnp.asarray(lumas(2, height, width, 3) - 1, dtype)  # below 0: padding must never win
     expected = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-    pooled = max_pool_3x3(x)
+    pooled = max_pool(x, 3)
     assert pooled.shape == expected.shape and pooled.dtype == expected.dtype
     np.testing.assert_array_equal(pooled, expected)
 
@@ -184,7 +184,7 @@ def test_max_pool_is_flax_max_pool(height, width, dtype):
 def test_gradient_of_max_pool_is_that_of_flax():
     x, weights = lumas(1, 7, 10, 2), lumas(1, 4, 5, 2, seed=1)
     expected = jax.grad(lambda x: (nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1))) * weights).sum())(x)
-    np.testing.assert_allclose(jax.grad(lambda x: (max_pool_3x3(x) * weights).sum())(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(lambda x: (max_pool(x, 3) * weights).sum())(x), expected, rtol=1e-6)
 
 
 # Errors
@@ -276,3 +276,17 @@ def test_configs_differ_from_each_other():
     built = {name: config_of(name).to_json() for name in CONFIGS}
     assert len(set(built.values())) == len(CONFIGS)
     assert {name: config_of(name).to_json() for name in reversed(CONFIGS)} == built
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_double_is_flax_transposed_convolution(dtype):
+    from colorjax.models.unet import Double
+
+    theirs = nnx.ConvTranspose(3, 5, (2, 2), strides=(2, 2), dtype=dtype, rngs=nnx.Rngs(0))
+    ours = Double(3, 5, dtype=dtype, rngs=nnx.Rngs(1))
+    theirs.bias[...] = jnp.arange(5.0)
+    ours.kernel[...], ours.bias[...] = theirs.kernel[...], theirs.bias[...]
+    x = jnp.asarray(lumas(2, 4, 7, 3), dtype)
+    assert ours(x).dtype == dtype
+    tolerance = 1e-5 if dtype == jnp.float32 else 3e-2
+    np.testing.assert_allclose(ours(x).astype(jnp.float32), theirs(x).astype(jnp.float32), atol=tolerance)

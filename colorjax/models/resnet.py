@@ -91,7 +91,7 @@ class ResNetEncoder(nnx.Module):
         grey = color.lightness_to_grey(luma.astype(jnp.float32) * 50 + 50)
         x = ((grey - GREY_MEAN) / GREY_STD).astype(self.dtype)
         stem = nnx.relu(self.bn1(self.conv1(x)))
-        x = max_pool_3x3(stem) if self.strided else stem
+        x = max_pool(stem, 3) if self.strided else stem
         layer1 = self.layer1(x)
         layer2 = self.layer2(layer1)
         layer3 = self.layer3(layer2)
@@ -99,15 +99,17 @@ class ResNetEncoder(nnx.Module):
         return {"stem": stem, "layer1": layer1, "layer2": layer2, "layer3": layer3, "layer4": layer4}
 
 
-def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ c"]:
-    """3x3 max pooling of stride 2, padded by 1 as torchvision's: (B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), C).
+def max_pool(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b _ _ c"]:
+    """Max pooling of stride 2, size 2, or 3 padded by 1 as torchvision's: -> (B, ceil(H / 2), ceil(W / 2), C).
 
-    Written as the maximum of nine slices: the gradient of XLA's own pooling takes eight times as long on a CPU.
+    Written as the maximum of shifted slices: the gradient of XLA's own pooling takes eight times as long on a CPU.
     """
     height, width = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
-    pad = ((0, 0), (1, 2 * height - x.shape[1]), (1, 2 * width - x.shape[2]), (0, 0))
-    x = jnp.pad(x, pad, constant_values=-jnp.inf)
-    windows = [x[:, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2] for i in range(3) for j in range(3)]
+    before = (size - 1) // 2
+    rows, columns = (2 * n + size - 2 - before - have for n, have in ((height, x.shape[1]), (width, x.shape[2])))
+    x = jnp.pad(x, ((0, 0), (before, rows), (before, columns), (0, 0)), constant_values=-jnp.inf)
+    ends = 2 * height - 1, 2 * width - 1
+    windows = [x[:, i : i + ends[0] : 2, j : j + ends[1] : 2] for i in range(size) for j in range(size)]
     return functools.reduce(jnp.maximum, windows)
 
 

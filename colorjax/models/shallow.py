@@ -1,11 +1,11 @@
 """The baseline of the report: a convolutional autoencoder of five layers."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from colorjax.models.unet import chroma_head
+from colorjax.models.resnet import max_pool
+from colorjax.models.unet import Double, chroma_head
 
 
 class Shallow(nnx.Module):
@@ -17,16 +17,16 @@ class Shallow(nnx.Module):
         self.down1 = nnx.Conv(1, width, (3, 3), **options)
         self.down2 = nnx.Conv(width, 2 * width, (3, 3), **options)
         self.bottleneck = nnx.Conv(2 * width, 4 * width, (3, 3), **options)
-        self.up1 = nnx.ConvTranspose(4 * width, 2 * width, (2, 2), strides=(2, 2), **options)
-        self.up2 = nnx.ConvTranspose(2 * width, width, (2, 2), strides=(2, 2), **options)
+        self.up1 = Double(4 * width, 2 * width, dtype=dtype, rngs=rngs)
+        self.up2 = Double(2 * width, width, dtype=dtype, rngs=rngs)
         self.head = chroma_head(width, dtype, rngs)
 
     def feature_maps(self, luma: Float[Array, "b h w 1"]) -> dict[str, Float[Array, "b _ _ _"]]:
         """Every intermediate map by name, the chroma (B, H, W, 2) last."""
         height, width = luma.shape[1:3]
         maps = {"down1": nnx.relu(self.down1(luma))}
-        maps["down2"] = nnx.relu(self.down2(_halve(maps["down1"])))
-        maps["bottleneck"] = nnx.relu(self.bottleneck(_halve(maps["down2"])))
+        maps["down2"] = nnx.relu(self.down2(max_pool(maps["down1"], 2)))
+        maps["bottleneck"] = nnx.relu(self.bottleneck(max_pool(maps["down2"], 2)))
         maps["up1"] = nnx.relu(self.up1(maps["bottleneck"]))
         maps["up2"] = nnx.relu(self.up2(maps["up1"]))[:, :height, :width]
         maps["chroma"] = jnp.tanh(self.head(maps["up2"]).astype(jnp.float32))
@@ -34,7 +34,3 @@ class Shallow(nnx.Module):
 
     def __call__(self, luma: Float[Array, "b h w 1"]) -> Float[Array, "b h w 2"]:
         return self.feature_maps(luma)["chroma"]
-
-
-def _halve(x: jax.Array) -> jax.Array:
-    return nnx.max_pool(x, (2, 2), strides=(2, 2), padding="SAME")  # SAME rounds odd sizes up; the way back crops
