@@ -29,11 +29,18 @@ def evaluate(ckpt: str | Path, out: str | Path | None, changes: dict, split: str
 
     caching.keep_compiled()
     network = checkpoint.load(ckpt)
+    if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits were meant for the photographs of the training
+        changes = {"data.limit": 0, "data.limit_per_group": 0} | changes
     config = runs.merge(base.get_config(), network.config, changes)
-    mesh = sharding.make_mesh({"eval_batch_size": config.eval_batch_size})
+    runs.check(config)
+    mesh = sharding.make_mesh()
     everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))
-    photographs = data.load(config, everything=everything)
-    print(f"{network.source}: {len(photographs.validation_indices)} photographs" + (" (all)" if everything else ""))
+    photographs = data.load(config, devices=mesh.size, everything=everything)
+    count, left_out = len(photographs.validation_indices), json.dumps(photographs.report["left_out"])
+    if not count:
+        raise ValueError(f"no photograph to measure: {photographs.report['found']} found, left out: {left_out}")
+    side = "all of them; --split=validation leaves out those that were trained on" if everything else "the validation side"
+    print(f"{network.source}: {count} photographs ({side})")
 
     params, stats = jax.device_put((network.params, network.stats), sharding.replicated(mesh))
     evaluate_step = steps.evaluate(state.graphdef(config.model), mesh)
@@ -64,7 +71,8 @@ def _write(out: Path, network, config: ConfigDict, photographs, rows: dict, eval
     facts = {
         "weights": str(network.source),
         "network": f"{config.model.name}, stem {config.model.stem}, width {config.model.width}",
-        "photographs": f"{len(names)} from {config.data.source} {config.data.dir}, {config.image_size} pixels, centre crop",
+        "photographs": f"{len(names)} from {config.data.source} {config.data.dir or config.data.names}",
+        "pixels": f"{config.image_size}, centre crop",
         "left out": json.dumps(photographs.report["left_out"]),
     }
     per_picture = {name: dict(zip(names, map(float, values), strict=True)) for name, values in evaluation.values.items()}
@@ -76,10 +84,18 @@ def _write(out: Path, network, config: ConfigDict, photographs, rows: dict, eval
     print(f"written: {out}/metrics.json, report.html, panels.png")
 
 
+def _default_out(ckpt: Path) -> Path:
+    """report/ in the workdir that `ckpt` is, or is in; for released weights, here."""
+    workdirs = [path for path in (ckpt, ckpt.resolve().parent.parent) if (path / "checkpoints").is_dir()]
+    return workdirs[0] / "report" if workdirs else Path("report")
+
+
 def define_flags() -> None:
     """The command line; in a function, so that the module can be imported beside others with flags."""
     flags.DEFINE_string("ckpt", None, "A workdir, one of its checkpoints/STEP, or an exported folder.", required=True)
-    flags.DEFINE_string("out", None, "Folder for metrics.json, report.html and panels.png (default: only the table).")
+    flags.DEFINE_string(
+        "out", None, "Folder for metrics.json, report.html and panels.png (default: report/ in the workdir, or here)"
+    )
     flags.DEFINE_enum("split", "auto", ["auto", "validation", "all"], "Which photographs to measure.")
     config_flags.DEFINE_config_dict("config", base.get_config(), "Changes to the run's settings.", lock_config=True)
 
@@ -90,11 +106,12 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     args = flags.FLAGS
     try:
-        evaluate(args.ckpt, args.out, config_flags.get_override_values(args["config"]), args.split)
+        evaluate(
+            args.ckpt, args.out or _default_out(Path(args.ckpt)), config_flags.get_override_values(args["config"]), args.split
+        )
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main, flags_parser=cli.parse_flags)
+    cli.run_flags(main, define_flags)

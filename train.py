@@ -3,7 +3,6 @@
 The same command again goes on from the latest checkpoint. --summary describes the network and exits.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -24,13 +23,11 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     from colorjax import caching, checkpoint, data, evaluators, optim, runs, sharding, state, steps, telemetry
 
     caching.keep_compiled()
-    workdir = Path(workdir)
+    workdir = Path(workdir).expanduser()
     runs.check(config)
-    mesh = sharding.make_mesh({"batch_size": config.batch_size, "eval_batch_size": config.eval_batch_size})
-    runs.claim(workdir, config)
-
-    photographs = data.load(config, (jax.process_index(), jax.process_count()))
-    (workdir / "data_report.json").write_text(json.dumps(photographs.report, indent=2))
+    mesh = sharding.make_mesh(config.batch_size)
+    photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size)
+    runs.claim(workdir, config, photographs.report)
     print(runs.describe_data(photographs.report))
     steps_per_epoch, total = photographs.steps_per_epoch, config.epochs * photographs.steps_per_epoch
 
@@ -71,6 +68,8 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
                     )
                     metrics = measured = evaluators.means(evaluation.values)
                     writer.write("validation", step, {"epoch": epoch} | measured)
+                    if evaluation.lost:
+                        bar.write(f"{evaluation.lost} validation photographs can no longer be read", file=sys.stderr)
                     bar.write(runs.epoch_line(epoch, config.epochs, measured), file=sys.stdout)
                     runs.write_figures(workdir, evaluation)
                     meter.restart()
@@ -113,5 +112,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main, flags_parser=cli.parse_flags)
+    cli.run_flags(main, define_flags)

@@ -91,7 +91,8 @@ class Checkpoints:
 
 
 def _goodness(metrics: dict[str, float]) -> float:
-    return -metrics[BEST_METRIC]
+    value = metrics[BEST_METRIC]
+    return -value if np.isfinite(value) else -np.inf
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def load(path: str | Path) -> Network:
     do not fit the network that the config describes.
     """
     path = Path(path).expanduser()
+    path = path if path.name else path.resolve()
     if (path / CHECKSUMS).is_file():
         return _load_release(path)
     if (path / CHECKPOINTS).is_dir():

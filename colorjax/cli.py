@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from colorjax import __version__
@@ -20,15 +21,21 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def parse_flags(argv: list[str]) -> list[str]:
-    """absl's flags of train.py and evaluate.py; a misspelt --config key ends with one line instead of a traceback."""
+def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> None:
+    """absl's way to run train.py and evaluate.py; a misspelt --config key ends with one line instead of a traceback."""
     from absl import app, logging
 
-    logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell a lot otherwise
-    try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError) as error:
-        sys.exit(f"{Path(argv[0]).name}: --config: {error.args[0]}")
+    def parse(argv: list[str]) -> list[str]:
+        logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell a lot otherwise
+        try:
+            define()
+            return app.parse_flags_with_usage(argv)
+        except (AttributeError, KeyError) as error:
+            unknown = str(error.args[0])
+            named = [a for a in argv if a.startswith("--config.") and f"'{a.split('=')[0].split('.')[-1]}'" in unknown]
+            sys.exit(f"{Path(argv[0]).name}: there is no such key: {' '.join(named)} {unknown}; see configs/base.py")
+
+    app.run(main, flags_parser=parse)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,17 +69,19 @@ def _colorize(args: argparse.Namespace) -> int:
     if not found:
         raise ValueError(f"no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
     colorizer = Colorizer.from_checkpoint(args.ckpt, args.size) if args.ckpt else Colorizer.pretrained(args.size)
-    failed, written = 0, set()
+    sources, failed, written = {path for _, path in found}, 0, set()
     for root, path in tqdm(found, desc="colouring", unit="photo", disable=None):
         relative = path.relative_to(root)
         target = args.out / relative.with_name(f"{relative.stem}.colorized{relative.suffix}")
         try:
+            if target in sources:
+                raise ValueError(f"its copy would overwrite the photograph {target}; name another --out")
             if target in written:
                 raise ValueError(f"another photograph of this run has become {target}")
             photo = photos.read(path)
             image = photo.image
             if image.dtype != "uint8":
-                image = (image >> 8).astype("uint8")
+                image = photos.to_u8(image)
             photos.write(target, colorizer(image), like=photo)
             written.add(target)
         except FloatingPointError:

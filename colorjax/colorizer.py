@@ -66,14 +66,14 @@ class Colorizer:
         if hints is not None and len(hints):
             raise ValueError("hints are not supported by this version; pass hints=None")
         image = _checked(image)
-        chroma = self.chroma(image)
+        ab = self.predict_ab(image)
         result = np.empty((*image.shape[:2], 3), image.dtype)
-        scaled = _Upscaled(chroma, image.shape[:2])
+        scaled = _Upscaled(ab, image.shape[:2])
         for rows in _strips(image.shape[:2]):
             result[rows] = _join(image[rows], scaled.rows(rows))
         return result
 
-    def chroma(self, image: np.ndarray) -> np.ndarray:
+    def predict_ab(self, image: np.ndarray) -> np.ndarray:
         """The network's answer for a photograph as `__call__` takes it: ab in Lab units, (h, w, 2) float32, at its scale."""
         image = _checked(image)
         height, width = image.shape[:2]

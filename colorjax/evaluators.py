@@ -15,13 +15,14 @@ BOOTSTRAP_ROUNDS = 1000
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics by picture. values: metric -> (n,). group, index: (n,), as in the batches. panels: (luma, pred, target),
-    each (k, H, W, .), pictures to show; panel_indices (k,) says which."""
+    each (k, H, W, .), pictures to show; panel_indices (k,) says which. lost: pictures that could not be read."""
 
     values: dict[str, np.ndarray]
     group: np.ndarray
     index: np.ndarray
     panels: tuple[np.ndarray, np.ndarray, np.ndarray]
     panel_indices: np.ndarray
+    lost: int = 0
 
 
 def run(step: Callable[[dict], dict], batches: Iterable[dict], put: Callable[[dict], dict], show: set[int]) -> Evaluation:
@@ -32,10 +33,12 @@ def run(step: Callable[[dict], dict], batches: Iterable[dict], put: Callable[[di
     """
     rows: list[dict[str, np.ndarray]] = []
     shown: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
+    lost = 0
     for batch in batches:
         result = step(put({key: batch[key] for key in ("luma", "chroma")}))
         pred = result.pop("chroma")
         real = batch["mask"] > 0
+        lost += int((~real & (batch["index"] >= 0)).sum())
         values = jax.device_get(result) | {"group": batch["group"], "index": batch["index"]}
         rows.append({key: np.asarray(value)[real] for key, value in values.items()})
         wanted = [i for i in np.flatnonzero(real) if int(batch["index"][i]) in show]
@@ -44,10 +47,10 @@ def run(step: Callable[[dict], dict], batches: Iterable[dict], put: Callable[[di
             shown += [(int(batch["index"][i]), batch["luma"][i], pred[i], batch["chroma"][i]) for i in wanted]
     values = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {}
     if not len(values.get("index", ())):
-        raise ValueError("no photograph to evaluate on; data_report.json lists what was left out and why")
+        raise ValueError("no photograph to evaluate on")
     group, index = values.pop("group"), values.pop("index")
     indices, *panels = (np.stack(column) for column in zip(*shown, strict=True)) if shown else [np.zeros(0)] * 4
-    return Evaluation(values, group, index, tuple(panels), indices)
+    return Evaluation(values, group, index, tuple(panels), indices, lost)
 
 
 def spread(indices: np.ndarray, count: int) -> set[int]:
@@ -98,4 +101,4 @@ def table(evaluation: Evaluation, groups: tuple[str, ...]) -> dict[str, dict]:
     return result
 
 
-HEADINGS = metrics.PER_PICTURE | {"colourfulness_ratio": ("colourfulness ratio", 3, 0)}
+HEADINGS = metrics.PER_PICTURE | {"colourfulness_ratio": ("colourfulness ratio", 3)}

@@ -63,7 +63,7 @@ def loss_curves(rows: list[dict], path: Path) -> None:
 
 def text_table(rows: dict[str, dict[str, dict]]) -> str:
     """Plain-text table: rows[row name][group][metric] = {"mean", "low", "high"}; intervals behind each mean."""
-    columns = ["group", "pictures", "", *(heading for heading, _, _ in HEADINGS.values())]
+    columns = ["group", "pictures", "", *(heading for heading, _ in HEADINGS.values())]
     lines = [columns]
     for group in next(iter(rows.values())):
         for name, groups in rows.items():
@@ -92,7 +92,7 @@ def report(title: str, facts: dict[str, str], rows: dict[str, dict[str, dict]], 
     """One self-contained HTML page: facts, the table of `text_table`, and the panels."""
     body = [f"<h1>{html.escape(title)}</h1><dl>"]
     body += [f"<dt><b>{html.escape(k)}</b></dt><dd>{html.escape(v)}</dd>" for k, v in facts.items()]
-    heads = "".join(f"<th>{html.escape(heading)}</th>" for heading, _, _ in HEADINGS.values())
+    heads = "".join(f"<th>{html.escape(heading)}</th>" for heading, _ in HEADINGS.values())
     body.append(f"</dl><h2>Metrics</h2><div class=wide><table><tr><th>group<th>pictures<th>{heads}</tr>")
     for group in next(iter(rows.values())):
         for number, (name, groups) in enumerate(rows.items()):

@@ -11,15 +11,15 @@ from colorjax import color
 
 CHROMA_SCALE = 110.0  # Lab units of a chroma of 1
 AB_SCALE = 128.0  # of the published figures: ab/128 lies in -1..1
-# name: (heading, decimals, what is better: +1 more, -1 less, 0 near a value that is not an end)
+# name: (heading, decimals)
 PER_PICTURE = {
-    "l1": ("L1 (ab/128)", 4, -1),
-    "psnr": ("PSNR dB", 2, +1),
-    "ssim": ("SSIM (RGB)", 4, +1),
-    "ssim_ab": ("SSIM (ab)", 4, +1),
-    "delta_e": ("Delta E 2000", 2, -1),
-    "bias_a": ("bias a*", 2, 0),
-    "bias_b": ("bias b*", 2, 0),
+    "l1": ("L1 (ab/128)", 4),
+    "psnr": ("PSNR dB", 2),
+    "ssim": ("SSIM (RGB)", 4),
+    "ssim_ab": ("SSIM (ab)", 4),
+    "delta_e": ("Delta E 2000", 2),
+    "bias_a": ("bias a*", 2),
+    "bias_b": ("bias b*", 2),
 }
 
 

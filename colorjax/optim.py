@@ -25,5 +25,7 @@ def make(config: Any, steps_per_epoch: int) -> optax.GradientTransformation:
     def kernels(params: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
+    # A stage that does nothing keeps the shape of the state: clipping can be switched on and off in a running training.
+    clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
     adamw = optax.adamw(schedule(config, steps_per_epoch), weight_decay=config.weight_decay, mask=kernels)
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw) if config.clip_norm else adamw
+    return optax.chain(clip, adamw)

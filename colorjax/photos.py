@@ -16,6 +16,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _PIXEL_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 320, 322, 323, 324}
 _PIXEL_TAGS |= {325, 338, 339, 347, 700, 34675}
 _IFD_TAGS = {0x8769, 0x8825}  # Exif and GPS: blocks of tags of their own
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # other decoders are not tried, whatever a file claims to be
+_OWN_COPY = ".colorized"
 _SAVE_OPTIONS = {
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: chroma is what we add
     "WEBP": {"quality": 95, "method": 4},
@@ -50,12 +52,16 @@ class Photo:
 def find(paths: Sequence[str | os.PathLike]) -> Iterator[tuple[Path, Path]]:
     """Every photograph under `paths`, files as named and folders recursively in sorted order, as (root, path).
 
+    Hidden files and copies that colorjax made (NAME.colorized.jpg) are passed over in folders.
     `path.relative_to(root)` is where a mirrored copy belongs. Raises FileNotFoundError for a path that does not exist.
     """
     for given in map(Path, paths):
         if given.is_dir():
             for path in sorted(given.rglob("*")):
-                if path.suffix.lower() in SUFFIXES and not path.is_dir():  # a dangling link is to be named, not passed over
+                hidden = path.name.startswith(".") or path.stem.endswith(_OWN_COPY)
+                if (
+                    path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir()
+                ):  # a dangling link is to be named, not passed over
                     yield given, path
         elif given.exists():
             yield given.parent, given
@@ -65,7 +71,7 @@ def find(paths: Sequence[str | os.PathLike]) -> Iterator[tuple[Path, Path]]:
 
 def _opened(source: str | os.PathLike | bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS)
     except FileNotFoundError:
         raise PhotoError("the file is not there") from None
     except IsADirectoryError:
@@ -118,6 +124,11 @@ def _deep_grey(picture: Image.Image) -> np.ndarray:
     return np.clip(pixels, 0, 65535).astype(np.uint16)
 
 
+def to_u8(image: np.ndarray) -> np.ndarray:
+    """uint16 levels, any shape -> the nearest of 8 bits."""
+    return ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
 def read_rgb(source: str | os.PathLike | bytes, at_least: int | None = None) -> np.ndarray:
     """Any photo file, or its bytes -> upright sRGB pixels (H, W, 3) uint8; see `read_reduced`."""
     return read_reduced(source, at_least)[0]
@@ -135,7 +146,7 @@ def read_reduced(source: str | os.PathLike | bytes, at_least: int | None) -> tup
             picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
         picture = _upright(picture)
         if picture.mode.startswith(("I", "F")):
-            grey = (_deep_grey(picture) >> 8).astype(np.uint8)
+            grey = to_u8(_deep_grey(picture))
             return np.repeat(grey[..., None], 3, axis=-1), short_side
         return np.asarray(_to_srgb(picture)), short_side
 

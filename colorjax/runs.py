@@ -1,6 +1,7 @@
 """What surrounds the training loop: checking a config, owning a workdir, and telling how it went."""
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _FREE_KEYS = (
     *("epochs", "learning_rate", "warmup_steps", "weight_decay", "clip_norm", "pretrained", "eval_batch_size"),
     *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
 )
+_NETWORK_KEYS = ("model.name", "model.stem", "model.width")
 _POSITIVE = ("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints")
 _SMALLEST_PICTURE = 16  # SSIM's window is 11 pixels wide
 
@@ -30,6 +32,8 @@ def check(config: ConfigDict) -> None:
     for key in _POSITIVE:
         if config[key] <= 0:
             raise ValueError(f"{key}={config[key]} must be positive")
+    if config.seed < 0:
+        raise ValueError(f"seed={config.seed} must not be negative")
     if config.image_size < _SMALLEST_PICTURE:
         raise ValueError(f"image_size={config.image_size} must be at least {_SMALLEST_PICTURE}")
     if not 0 <= config.data.val_fraction < 1:
@@ -40,19 +44,28 @@ def check(config: ConfigDict) -> None:
 
 def merge(base: ConfigDict, stored: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
     """`base` with the values of a stored config and then `changes` (flattened keys); unknown keys are refused."""
+    fixed = [key for key in _NETWORK_KEYS if key in changes]
+    if fixed:
+        raise ValueError(f"{', '.join(fixed)} cannot be changed: the weights are those of the network that was trained")
     base.update(stored)
     base.update_from_flattened_dict(changes)
     return base.lock()
 
 
-def claim(workdir: Path, config: ConfigDict) -> None:
-    """Write the config into the workdir, or check that the run there is this one.
+def claim(workdir: Path, config: ConfigDict, report: dict) -> None:
+    """Write config.json and data_report.json into the workdir, or check that the run there is this one.
 
-    Raises ValueError, showing each difference, where the workdir holds a run of another network or other data.
+    Raises ValueError, showing each difference, where checkpoints there are of another network or other photographs.
     """
-    path = workdir / "config.json"
+    path, report_path = workdir / "config.json", workdir / "data_report.json"
     values = json.loads(config.to_json_best_effort())
-    if path.exists():
+    started = any((workdir / "checkpoints").glob("[0-9]*"))
+    if started and report_path.exists():
+        before = json.loads(report_path.read_text())
+        if before["digest"] != report["digest"]:
+            counts = f"{before['kept']} photographs there, {report['kept']} now"
+            raise ValueError(f"{workdir} holds a run on other photographs ({counts}); name another --workdir")
+    if started and path.exists():
         before, after = _flat(json.loads(path.read_text())), _flat(values)
         keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
         changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
@@ -61,6 +74,8 @@ def claim(workdir: Path, config: ConfigDict) -> None:
             raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
     with photos.atomic(path) as stream:
         stream.write(json.dumps(values, indent=2).encode())
+    with photos.atomic(report_path) as stream:
+        stream.write(json.dumps(report, indent=2).encode())
 
 
 def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
@@ -73,8 +88,10 @@ def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
 def describe_data(report: dict) -> str:
     """One or two lines: how many photographs, how they are split, what was left out."""
     groups = ", ".join(f"{n} {group}" for group, n in report["train"].items() if group != "all")
-    line = f"{report['kept']} photographs: {report['train']['all']} to train on ({groups}), "
+    line = f"{report['kept']} of {report['found']} photographs: {report['train']['all']} to train on ({groups}), "
     line += f"{report['validation']['all']} for validation"
+    if report["looked_at"] < report["found"]:
+        line += f"\nnot looked at: {report['found'] - report['looked_at']} beyond data.limit or data.limit_per_group"
     if report["left_out"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
         line += f"\nleft out: {reasons} (listed in data_report.json)"
@@ -136,6 +153,8 @@ def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, floa
                 f"step {step}: {', '.join(bad)} not finite ({after}{first}); nothing of it was saved. "
                 "A lower --config.learning_rate or a --config.clip_norm above 0 usually helps."
             )
+        if scalars["lost"] == 1:
+            raise OSError(f"step {step}: none of its photographs can be read any more; nothing of it was saved")
     return {name: float(np.mean([scalars[name] for _, scalars in pending])) for name in pending[0][1]}
 
 
@@ -170,6 +189,7 @@ def last_validation(workdir: Path) -> dict[str, float]:
 def next_commands(workdir: Path, values: dict[str, float]) -> str:
     """What to do with a finished run."""
     done = f"done: validation L1 {values['l1']:.4f}; look at {workdir}/figures/panels.png" if values else "done"
+    workdir = shlex.quote(str(workdir))
     return (
         f"{done}. Next:\n"
         f"  python evaluate.py --ckpt={workdir} --out={workdir}/report\n"

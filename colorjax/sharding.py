@@ -11,12 +11,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 DATA = "data"  # the mesh axis that batches are split over
 
 
-def make_mesh(batch_sizes: dict[str, int]) -> Mesh:
-    """One axis over all devices. Raises ValueError where a batch size is not a multiple of their number."""
+def make_mesh(batch_size: int | None = None) -> Mesh:
+    """One axis over all devices. Raises ValueError where `batch_size` is not a multiple of their number."""
     count = jax.device_count()
-    for key, size in batch_sizes.items():
-        if size % count or size < 1:
-            raise ValueError(f"{key}={size} is not a positive multiple of the {count} devices in mesh axis {DATA!r}")
+    if batch_size is not None and batch_size % count:
+        raise ValueError(f"batch_size={batch_size} is not a multiple of the {count} devices in mesh axis {DATA!r}")
     return jax.make_mesh((count,), (DATA,), axis_types=(AxisType.Auto,))
 
 

@@ -19,7 +19,8 @@ def regression(graphdef: nnx.GraphDef, optimizer: optax.GradientTransformation, 
     """(state, batch) -> (state, metrics): one AdamW step on the L1 of chroma.
 
     The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (L1 of ab/110), `l1` (the
-    same in ab/128, as validation reports it) and `grad_norm` before clipping.
+    same in ab/128, as validation reports it), `grad_norm` before clipping, and `lost`, the share of the batch's photographs
+    that could not be read.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -37,6 +38,7 @@ def regression(graphdef: nnx.GraphDef, optimizer: optax.GradientTransformation, 
             "loss": loss,
             "l1": losses.mean(metrics.l1(pred, batch["chroma"]), batch["mask"]),
             "grad_norm": optax.tree.norm(grads),
+            "lost": 1 - batch["mask"].mean(),
         }
         return TrainState(state.step + 1, params, stats, opt_state, state.key), scalars
 

@@ -107,7 +107,7 @@ def test_size_type_and_lightness_are_kept(paint, astronaut, content, channels, d
 
 def test_most_of_the_paint_would_be_outside_srgb(paint, astronaut):
     """Or else the tests above say nothing of the gamut: joined and merely clipped, lightness is lost."""
-    ab = paint.chroma(astronaut)
+    ab = paint.predict_ab(astronaut)
     assert ab.dtype == np.float32
     assert np.abs(ab).max() <= 110
     grey = jax.image.resize(lightness(astronaut), ab.shape[:2], "linear")
@@ -122,7 +122,7 @@ def test_every_size(paint, shape):
     result = paint(image)
     assert result.shape == (*shape, 3)
     assert np.abs(lightness(result) - lightness(image)).max() <= 0.5
-    ab = paint.chroma(image)
+    ab = paint.predict_ab(image)
     assert max(ab.shape[:2]) <= 4 * SIZE + 1
     assert min(ab.shape[:2]) >= 1
     assert ab.shape[2:] == (2,)
@@ -133,7 +133,7 @@ def test_the_network_sees_lightness(paint):
     image = np.random.default_rng(8).integers(0, 256, (SIZE, SIZE), dtype=np.uint8)
     model = nnx.merge(state.graphdef(paint.network.config.model), paint.network.params, paint.network.stats)
     luma = jnp.asarray((lightness(image) - 50) / 50, jnp.float32)
-    np.testing.assert_allclose(paint.chroma(image), 110 * model(luma[None, ..., None])[0], atol=0.05)
+    np.testing.assert_allclose(paint.predict_ab(image), 110 * model(luma[None, ..., None])[0], atol=0.05)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -141,7 +141,7 @@ def test_colours_change_where_the_photograph_changes(paint, transposed):
     """Scaling to 67 and padding to 96 pixels leave an edge where it is."""
     image = np.zeros((50, 52), np.uint8)
     image[:, 36:] = 255
-    ab = paint.chroma(image.T if transposed else image)
+    ab = paint.predict_ab(image.T if transposed else image)
     assert ab.shape == ((67, 64, 2) if transposed else (64, 67, 2))
     steps = np.abs(np.diff(ab.mean(axis=1 if transposed else 0), axis=0)).sum(axis=-1)
     steps[[*range(8), *range(-8, 0)]] = 0  # the network pads its rim with zeros
@@ -151,7 +151,7 @@ def test_colours_change_where_the_photograph_changes(paint, transposed):
 def test_colours_lie_where_they_were_predicted(paint):
     """Scaled up, the prediction neither shifts nor turns: against the same made in one piece by jax.image."""
     image = skimage.data.chelsea()[:150, 100:310]
-    expected = jax.image.resize(paint.chroma(image), (*image.shape[:2], 2), "cubic")
+    expected = jax.image.resize(paint.predict_ab(image), (*image.shape[:2], 2), "cubic")
     lab = np.concatenate([lightness(image)[..., None], np.asarray(expected)], axis=-1)
     expected = color.rgb_to_lab(color.lab_to_rgb(color.fit_to_gamut(lab)))
     found = color.rgb_to_lab(paint(image) / 255.0)
@@ -217,7 +217,7 @@ def test_it_is_deterministic(paint, release, astronaut):
 def test_the_working_size(release, astronaut):
     assert Colorizer.from_checkpoint(release).size == SIZE
     small = Colorizer.from_checkpoint(release, size=32)
-    assert small.chroma(astronaut).shape == (32, round(32 * 260 / 200), 2)
+    assert small.predict_ab(astronaut).shape == (32, round(32 * 260 / 200), 2)
     assert small(astronaut).shape == astronaut.shape
     with pytest.raises(ValueError, match="size=31 must be at least 32"):
         Colorizer.from_checkpoint(release, size=31)
@@ -238,7 +238,7 @@ def test_other_shapes_are_refused(paint, shape):
     with pytest.raises(ValueError, match=r"image has shape \(.*must be \(H, W\) or \(H, W, 3\)"):
         paint(np.zeros(shape, np.uint8))
     with pytest.raises(ValueError, match="image has shape"):
-        paint.chroma(np.zeros(shape, np.uint8))
+        paint.predict_ab(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint32", "bool", "complex64", "U3", "O"])

@@ -120,7 +120,7 @@ def test_non_finite_loss_stops_with_step_and_name(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 6}, "batch_size=6 is not a positive multiple of the 4 devices"),
+        ({"batch_size": 6}, "batch_size=6 is not a multiple of the 4 devices"),
         ({"epochs": 0}, "epochs=0 must be positive"),
         ({"image_size": 8}, "image_size=8 must be at least 16"),
         ({"data__val_fraction": 1.0}, "data.val_fraction=1.0 must be"),
@@ -221,3 +221,80 @@ def test_damaged_and_missing_checkpoints_are_named(run, tmp_path):
     victim.write_bytes(data)
     with pytest.raises(checkpoint.CheckpointError, match=r"is damaged: SHA-256"):
         checkpoint.load(tmp_path / "w")
+
+
+def test_the_printed_commands_work_as_printed(tmp_path, capsys):
+    import shlex
+
+    from colorjax import cli
+
+    workdir = tmp_path / "my runs"
+    train.train(tiny(epochs=1), workdir)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert [line.split()[:2] for line in lines] == [["python", "evaluate.py"], ["colorjax", "colorize"], ["colorjax", "export"]]
+    subprocess.run([sys.executable, *shlex.split(lines[0])[1:]], cwd=ROOT, check=True, capture_output=True, timeout=200)
+    assert (workdir / "report" / "report.html").stat().st_size > 1000
+    for line in lines[1:]:
+        assert cli.main(shlex.split(line)[1:]) == 0
+    assert (workdir / "colorized" / "example.colorized.png").exists() and (workdir / "weights" / "checksums.json").exists()
+
+
+def test_a_failed_first_start_does_not_claim_the_workdir(tmp_path):
+    with pytest.raises(ValueError, match="not a folder"):
+        train.train(tiny(data__source="folder", data__dir="nowhere"), tmp_path)
+    train.train(tiny(epochs=1), tmp_path)
+
+
+def test_other_photographs_in_a_started_workdir_are_refused(run, monkeypatch):
+    from colorjax.data import sources
+
+    monkeypatch.setattr(sources, "_SAMPLE_CROPS", 30)
+    with pytest.raises(ValueError, match="holds a run on other photographs"):
+        train.train(tiny(), run[0])
+
+
+def test_clipping_can_be_switched_off_in_a_running_training(tmp_path, monkeypatch):
+    interrupt_after(monkeypatch, 2)
+    train.train(tiny(), tmp_path)
+    monkeypatch.undo()
+    train.train(tiny(epochs=1, clip_norm=0.0), tmp_path)
+    assert checkpoint_steps(tmp_path)[-1] == 6
+
+
+def test_a_run_without_any_readable_photograph_stops(tmp_path, monkeypatch):
+    from colorjax import photos
+    from colorjax.data import prepare
+
+    def lost(*_):
+        raise photos.PhotoError("the file is not there")
+
+    monkeypatch.setattr(prepare.Store, "load", lost)
+    with pytest.raises(OSError, match="step 1: none of its photographs can be read"):
+        train.train(tiny(), tmp_path)
+
+
+def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
+    import jax.numpy as jnp
+
+    from colorjax import state
+
+    config = tiny()
+    with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step, value in enumerate([0.5, 0.1, 0.3, float("nan"), 0.4], start=1):
+            arrays = {"w": jnp.zeros(3)}
+            now = state.TrainState(jnp.int32(step), arrays, arrays, arrays, jnp.zeros(2))
+            checkpoints.save(now, config, {"l1": value})
+    assert checkpoint_steps(tmp_path) == [2, 4, 5]
+
+
+def test_evaluate_refuses_what_does_not_fit_the_weights(run):
+    with pytest.raises(ValueError, match=r"model\.width cannot be changed"):
+        evaluate.evaluate(run[0], None, {"model.width": 16})
+    with pytest.raises(ValueError, match="image_size=8 must be at least 16"):
+        evaluate.evaluate(run[0], None, {"image_size": 8})
+
+
+def test_misspelt_key_of_evaluate_is_refused_in_one_line():
+    command = [sys.executable, "evaluate.py", "--ckpt=x", "--config.data.dri=x"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0 and "--config.data.dri" in result.stderr and "Traceback" not in result.stderr

@@ -4,6 +4,8 @@ The order is a pure function of (seed, epoch, position): step `n` sees the same 
 came there in one go or was stopped and started ten times, and however many hosts share the work.
 """
 
+import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +58,7 @@ class Data:
     validation_indices: np.ndarray
     report: dict
     process: tuple[int, int] = (0, 1)
+    devices: int = 1
 
     @property
     def names(self) -> Sequence[str]:
@@ -64,8 +67,8 @@ class Data:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in one pass over the training side; at least 1."""
-        return max(1, len(self.train_indices) // self.config.batch_size)
+        """Batches in one pass over the training side; the last is filled up with pictures of the next shuffle."""
+        return -(-len(self.train_indices) // self.config.batch_size)
 
     def example(self) -> np.ndarray:
         """A photograph that was not trained on, where there is one: (H, W, 3) uint8."""
@@ -114,7 +117,8 @@ class Data:
         from colorjax.data import ops
 
         indices = self.validation_indices if indices is None else np.asarray(indices)
-        batch = self.config.eval_batch_size
+        batch = min(self.config.eval_batch_size, max(len(indices), 1))
+        batch += -batch % math.lcm(self.devices, self.process[1])
         padded = np.concatenate([indices, np.full(-len(indices) % batch, -1)]).astype(np.int64)
         group_of = {name: number for number, name in enumerate(self.groups)}
         groups = np.array([group_of[self.store.source.groups[i]] if i >= 0 else 0 for i in padded], np.int32)
@@ -156,10 +160,13 @@ class Data:
         return batches.with_options(options).as_numpy_iterator()
 
 
-def load(config: Any, process: tuple[int, int] = (0, 1), everything: bool = False, progress: bool = True) -> Data:
+def load(
+    config: Any, process: tuple[int, int] = (0, 1), devices: int = 1, everything: bool = False, progress: bool = True
+) -> Data:
     """Find, clean and split the photographs of `config.data`, and cache them.
 
     `process`: (index, count) of this host; each host gets its share of every batch.
+    `devices`: batches for evaluation are a multiple of this number.
     `everything`: put every picture on the validation side (to evaluate on photographs that were never trained on).
     Raises ValueError for a wrong source, folder or size, RuntimeError where TFDS cannot provide a data set.
     """
@@ -167,14 +174,15 @@ def load(config: Any, process: tuple[int, int] = (0, 1), everything: bool = Fals
 
     tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's alone
     data = config.data
-    for key in ("batch_size", "eval_batch_size"):
-        if config[key] % process[1]:
-            raise ValueError(f"{key}={config[key]} is not a multiple of the {process[1]} processes")
+    if config.batch_size % process[1]:
+        raise ValueError(f"batch_size={config.batch_size} is not a multiple of the {process[1]} processes")
     source = sources.make(config)
     for_validation = np.ones(len(source), bool) if everything else np.asarray(_held_out(source, data.val_fraction))
     jittered = round(config.image_size * (1 + data.scale_jitter))
     short_sides = np.where(for_validation, config.image_size, jittered).tolist()
-    directory = (Path(data.cache_dir) if data.cache_dir else caching.cache_dir() / "photos") if data.cache else None
+    directory = (
+        (Path(data.cache_dir).expanduser() if data.cache_dir else caching.cache_dir() / "photos") if data.cache else None
+    )
     store = prepare.Store(source, short_sides, directory)
     kept, report = _choose(store, data, progress and process[0] == 0)
     kept_mask = np.zeros(len(source), bool)
@@ -182,7 +190,14 @@ def load(config: Any, process: tuple[int, int] = (0, 1), everything: bool = Fals
     groups = tuple(sorted({source.groups[i] for i in kept}))
     train, validation = np.flatnonzero(kept_mask & ~for_validation), np.flatnonzero(kept_mask & for_validation)
     report |= {"train": _by_group(source, train), "validation": _by_group(source, validation)}
-    return Data(config, store, groups, train, validation, report, process)
+    report["digest"] = _digest(source, train, validation)
+    return Data(config, store, groups, train, validation, report, process, devices)
+
+
+def _digest(source: sources.Source, train: np.ndarray, validation: np.ndarray) -> str:
+    """Tells one choice of photographs, and their order, from another."""
+    names = "\n".join([*(source.names[i] for i in train), "", *(source.names[i] for i in validation)])
+    return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def _held_out(source: sources.Source, fraction: float) -> Sequence[bool]:

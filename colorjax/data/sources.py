@@ -1,6 +1,7 @@
 """Where photographs come from. A source lists pictures by name and group and reads any one of them by index."""
 
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from colorjax import photos
-
-FOLDER_SUFFIXES = photos.SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,14 @@ def folder(data: Any) -> Source:
     if not data.dir or not root.is_dir():
         raise ValueError(f"data.dir={data.dir!r} is not a folder; data.source=folder needs one with photographs in it")
     found = []
-    for base, folders, files in os.walk(root):
-        folders.sort()
+    visited = set()
+    for base, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(base)
+        folders[:] = sorted(folders) if real not in visited else []  # links may form a circle
+        files = files if real not in visited else []
+        visited.add(real)
         for name in sorted(files):
-            if name.lower().endswith(FOLDER_SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(photos.SUFFIXES) and not name.startswith("."):
                 found.append(Path(base, name))
     names = [path.relative_to(root).as_posix() for path in found]
     groups = [name.split("/")[0] if "/" in name else root.resolve().name for name in names]
@@ -165,6 +168,7 @@ def _open_tfds(entry: tuple[str, str, str], directory: str) -> _TfdsPart:
     import tensorflow_datasets
 
     group, name, split = entry
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # the error below says what its retries came to
     try:
         builder = tensorflow_datasets.builder(name, data_dir=directory or None, file_format="array_record")
         builder.download_and_prepare()

@@ -55,7 +55,7 @@ class ResNetUNet(nnx.Module):
     """ResNet-18 encoder, and up-steps that join each of its maps again; a 3x3 convolution to chroma, tanh.
 
     stem="full": three up-steps, 14.18 M parameters at width 64. stem="strided": two more, the first joined by the
-    stem's map, the last by the luma itself, so that edges of the photograph are known at full resolution; 14.31 M.
+    stem's map, the last by the luma itself, so that edges of the photograph are known at full resolution; 14.32 M.
     """
 
     def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs):

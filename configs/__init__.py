@@ -1,0 +1,1 @@
+"""Settings of runs; `base.py` explains every key."""
