@@ -20,26 +20,26 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     # Here and not above, so that --help and a misspelt flag answer at once.
     import jax
 
-    from colorjax import caching, checkpoint, data, evaluators, optim, runs, sharding, state, steps, telemetry
+    from colorjax import caching, checkpoint, data, evaluators, optim, runs, settings, sharding, steps, telemetry
 
     caching.keep_compiled()
     workdir = Path(workdir).expanduser()
-    runs.check(config)
+    settings.check(config)
     mesh = sharding.make_mesh(config.batch_size)
     photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size)
     runs.claim(workdir, config, photographs.report)
     print(runs.describe_data(photographs.report))
     steps_per_epoch, total = photographs.steps_per_epoch, config.epochs * photographs.steps_per_epoch
 
-    graphdef = state.graphdef(config.model)
-    optimizer = optim.make(config, steps_per_epoch)
+    optimizers = optim.make(config, steps_per_epoch)
     rate = optim.schedule(config, steps_per_epoch)
-    train_step = steps.regression(graphdef, optimizer, mesh)
-    evaluate_step = steps.evaluate(graphdef, mesh)
+    train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
+    evaluate_step = steps.evaluate(config.model, mesh, config.lpips_weights)
     shown = evaluators.spread(photographs.validation_indices, config.panels)
 
-    with checkpoint.Checkpoints(workdir, config.keep_checkpoints) as checkpoints, telemetry.stop_requests() as stop:
-        now = runs.start(config, optimizer, mesh, checkpoints)
+    checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by)
+    with checkpoints, telemetry.stop_requests() as stop:
+        now = runs.start(config, optimizers, mesh, checkpoints)
         first = int(now.step)
         writer = telemetry.Writer(workdir, first)
         bar = telemetry.progress(total, first, config.batch_size)

@@ -1,13 +1,14 @@
 """Saving and restoring: training checkpoints and released weights. The only room that imports Orbax.
 
-A workdir's `checkpoints/STEP/` holds two items, `network` (params and BatchNorm statistics) and `training` (step,
-optimiser, key), and in its metadata the config and the validation metrics. A released folder holds `weights/` (the
-network in bfloat16), `config.json` and `checksums.json`.
+A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm statistics), `training` (step, optimiser,
+key) and, of an adversarial training, `discriminator` (params and statistics; its optimiser's in `training`); in its metadata the config and the
+validation metrics. A released folder holds `weights/` (the network in bfloat16), `config.json` and `checksums.json`.
 """
 
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from colorjax import photos
 from colorjax import state as states
 
 CHECKPOINTS, WEIGHTS, CONFIG, CHECKSUMS = "checkpoints", "weights", "config.json", "checksums.json"
-BEST_METRIC = "l1"
+# What can make a checkpoint the best of its run, and whether less or more of it is better; "latest" looks at none.
+BEST_BY = {"l1": -1, "delta_e": -1, "psnr": 1, "ssim_ab": 1, "latest": 0}
 logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax reports every file it opens
 
 
@@ -31,18 +33,16 @@ class CheckpointError(ValueError):
 
 
 class Checkpoints:
-    """The checkpoints of one workdir: saved in the background, the latest `keep` and the best by validation L1 kept."""
+    """The checkpoints of one workdir: saved in the background, the latest `keep` and the best kept (see BEST_BY)."""
 
-    def __init__(self, workdir: Path, keep: int):
+    def __init__(self, workdir: Path, keep: int, best_by: str = "l1"):
         policies = ocp.training.preservation_policies
+        kept = [policies.LatestN(n=keep)]
+        if BEST_BY[best_by]:
+            kept.append(policies.BestN(n=1, get_metric_fn=_goodness(best_by), keep_checkpoints_without_metrics=False))
         self._checkpointer = ocp.training.Checkpointer(
             (workdir / CHECKPOINTS).absolute(),
-            preservation_policy=policies.AnyPreservationPolicy(
-                [
-                    policies.LatestN(n=keep),
-                    policies.BestN(n=1, get_metric_fn=_goodness, keep_checkpoints_without_metrics=False),
-                ]
-            ),
+            preservation_policy=policies.AnyPreservationPolicy(kept),
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             cleanup_tmp_directories=True,
         )
@@ -60,24 +60,19 @@ class Checkpoints:
             return
         self._checkpointer.save_checkpointables_async(
             step,
-            {
-                "network": {"params": state.params, "stats": state.stats},
-                "training": {"step": state.step, "opt_state": state.opt_state, "key": state.key},
-            },
+            _items(state),
             metrics=metrics,
             custom_metadata={"config": json.loads(config.to_json_best_effort())},
         )
 
     def restore(self, abstract: states.TrainState) -> states.TrainState:
         """The latest state, laid out over the devices as `abstract` is."""
-        items = self._checkpointer.load_checkpointables(
-            self.latest_step,
-            {
-                "network": {"params": abstract.params, "stats": abstract.stats},
-                "training": {"step": abstract.step, "opt_state": abstract.opt_state, "key": abstract.key},
-            },
-        )
-        return states.TrainState(**items["network"], **items["training"])
+        items = self._checkpointer.load_checkpointables(self.latest_step, _items(abstract))
+        training = items["training"]
+        discriminator = {}
+        if abstract.discriminator:
+            discriminator = items["discriminator"] | {"opt_state": training.pop("discriminator_opt_state")}
+        return states.TrainState(**items["network"], **training, discriminator=discriminator)
 
     def close(self) -> None:
         """Wait until everything is on disk."""
@@ -90,9 +85,24 @@ class Checkpoints:
         self.close()
 
 
-def _goodness(metrics: dict[str, float]) -> float:
-    value = metrics[BEST_METRIC]
-    return -value if np.isfinite(value) else -np.inf
+def _items(state: states.TrainState) -> dict[str, Any]:
+    """What a checkpoint holds: the networks apart from what only their training needs."""
+    items = {
+        "network": {"params": state.params, "stats": state.stats},
+        "training": {"step": state.step, "opt_state": state.opt_state, "key": state.key},
+    }
+    if state.discriminator:
+        items["discriminator"] = {key: state.discriminator[key] for key in ("params", "stats")}
+        items["training"]["discriminator_opt_state"] = state.discriminator["opt_state"]
+    return items
+
+
+def _goodness(best_by: str) -> Callable[[dict[str, float]], float]:
+    def goodness(metrics: dict[str, float]) -> float:
+        value = metrics[best_by]
+        return BEST_BY[best_by] * value if np.isfinite(value) else -np.inf
+
+    return goodness
 
 
 @dataclass(frozen=True)
@@ -127,10 +137,12 @@ def load(path: str | Path) -> Network:
 def _best_step(folder: Path) -> Path:
     with ocp.training.Checkpointer(folder.absolute()) as checkpointer:
         found = checkpointer.checkpoints
-    if not found:
-        raise CheckpointError(f"{folder} holds no finished checkpoint yet")
-    measured = [c for c in found if c.metrics and BEST_METRIC in c.metrics]
-    chosen = max(measured, key=lambda c: _goodness(c.metrics)) if measured else found[-1]
+        if not found:
+            raise CheckpointError(f"{folder} holds no finished checkpoint yet")
+        stored = (checkpointer.metadata(found[-1].step).custom_metadata or {}).get("config", {})
+    best_by = ({"best_by": "l1"} | stored)["best_by"]  # the first runs had no such key
+    measured = [c for c in found if c.metrics and best_by in c.metrics]
+    chosen = max(measured, key=lambda c: _goodness(best_by)(c.metrics)) if measured else found[-1]
     return folder / str(chosen.step)
 
 
@@ -144,6 +156,21 @@ def _load_step(folder: Path) -> Network:
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise CheckpointError(f"{folder} cannot be read: {error}") from error
     return Network(config, network["params"], network["stats"], folder)
+
+
+def load_discriminator(network: Network, config: ConfigDict) -> dict[str, Any] | None:
+    """{"params", "stats"} of the discriminator that `network` was trained against, where its checkpoint holds one of the
+    width and layers that `config` asks for; otherwise None."""
+    held = network.source / "discriminator"
+    stored = network.config.discriminator if "discriminator" in network.config else None
+    if not held.is_dir() or any(stored[key] != config.discriminator[key] for key in ("width", "layers")):
+        return None
+    params, stats = jax.eval_shape(lambda: states.init_discriminator(config, jax.random.key(0)))
+    with ocp.training.Checkpointer(network.source.parent.absolute()) as checkpointer:
+        items = checkpointer.load_checkpointables(
+            int(network.source.name), {"discriminator": _on_one_device({"params": params, "stats": stats})}
+        )
+    return items["discriminator"]
 
 
 def _load_release(folder: Path) -> Network:
@@ -168,12 +195,16 @@ def _config(values: dict) -> ConfigDict:
 def _abstract(model_config: Any) -> dict[str, Any]:
     """Shapes of the network's numbers, as float32 arrays on one device: Orbax converts to them."""
     params, stats = jax.eval_shape(lambda: states.init_network(model_config, jax.random.key(0)))
+    return _on_one_device({"params": params, "stats": stats})
+
+
+def _on_one_device(shapes: dict[str, Any]) -> dict[str, Any]:
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
     def leaf(shape: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape.shape, jnp.float32, sharding=device)
 
-    return jax.tree.map(leaf, {"params": params, "stats": stats})
+    return jax.tree.map(leaf, shapes)
 
 
 def export(network: Network, folder: str | Path) -> int:

@@ -1,31 +1,48 @@
-"""Learning-rate schedule and optimiser."""
+"""Learning-rate schedules and optimisers."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 
-def schedule(config: Any, steps_per_epoch: int) -> optax.Schedule:
-    """Cosine decay from `learning_rate` to 0 over `epochs`, one step down each epoch, after a linear warm-up."""
+class Optimizers(NamedTuple):
+    """Of the network, and of the discriminator where there is one."""
+
+    network: optax.GradientTransformation
+    discriminator: optax.GradientTransformation | None
+
+
+def schedule(config: Any, steps_per_epoch: int, player: Any = None) -> optax.Schedule:
+    """Cosine decay from `learning_rate` to 0 over `epochs`, one step down each epoch, after a linear warm-up.
+
+    player: the section of the config that holds `learning_rate` and `warmup_steps` (default: `config` itself).
+    """
+    player = config if player is None else player
 
     def rate(step: jax.Array | int) -> jax.Array:
         epoch = jnp.asarray(step) // steps_per_epoch
         decay = 0.5 * (1 + jnp.cos(jnp.pi * epoch / config.epochs))
-        rise = jnp.minimum(1.0, (step + 1) / max(config.warmup_steps, 1))
-        return config.learning_rate * decay * rise
+        rise = jnp.minimum(1.0, (step + 1) / max(player.warmup_steps, 1))
+        return player.learning_rate * decay * rise
 
     return rate
 
 
-def make(config: Any, steps_per_epoch: int) -> optax.GradientTransformation:
-    """AdamW (Loshchilov and Hutter 2019); weight decay on kernels only, after clipping to `clip_norm`."""
+def make(config: Any, steps_per_epoch: int) -> Optimizers:
+    """AdamW (Loshchilov and Hutter 2019) for each player; weight decay on kernels only, after clipping to `clip_norm`."""
+    network = _adamw(config, config, steps_per_epoch, config.weight_decay)
+    if not config.loss.adversarial:
+        return Optimizers(network, None)
+    return Optimizers(network, _adamw(config, config.discriminator, steps_per_epoch, 0.0))
 
+
+def _adamw(config: Any, player: Any, steps_per_epoch: int, weight_decay: float) -> optax.GradientTransformation:
     def kernels(params: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
     # A stage that does nothing keeps the shape of the state: clipping can be switched on and off in a running training.
-    clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
-    adamw = optax.adamw(schedule(config, steps_per_epoch), weight_decay=config.weight_decay, mask=kernels)
-    return optax.chain(clip, adamw)
+    clip = optax.clip_by_global_norm(player.clip_norm) if player.clip_norm else optax.identity()
+    rate = schedule(config, steps_per_epoch, player)
+    return optax.chain(clip, optax.adamw(rate, b1=player.beta1, weight_decay=weight_decay, mask=kernels))

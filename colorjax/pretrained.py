@@ -7,9 +7,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from colorjax import caching, statedict
-from colorjax.models.resnet import GREY_MEAN, GREY_STD
+from colorjax.models.resnet import GREY_MEAN, GREY_STD, ResNetEncoder
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
@@ -30,12 +31,8 @@ def load_encoder(name: str, params: dict, stats: dict) -> tuple[dict, dict, list
     width = params["encoder"]["conv1"]["bias"].shape[0]
     if width != _WIDTH:
         raise ValueError(f"pretrained={name!r} needs model.width={_WIDTH} (ResNet-18's), not {width}")
-    if name == "torchvision":
-        path = caching.download(caching.RESNET18_URL, caching.RESNET18_SHA256_PREFIX)
-    else:
-        path = Path(name).expanduser()
-    weights = statedict.read_state_dict(path)
-    encoder_params, encoder_stats, left = port(weights, params["encoder"], stats["encoder"])
+    path = _file(name)
+    encoder_params, encoder_stats, left = port(statedict.read_state_dict(path), params["encoder"], stats["encoder"])
     if left:
         print(
             f"PRETRAINED: {path.name} has no {', '.join(left)}; the rest is loaded, these start at random",
@@ -44,10 +41,31 @@ def load_encoder(name: str, params: dict, stats: dict) -> tuple[dict, dict, list
     return params | {"encoder": encoder_params}, stats | {"encoder": encoder_stats}, left
 
 
+def load_rgb_encoder(name: str) -> tuple[dict, dict]:
+    """torchvision's own net, whose stem takes RGB -> (params, stats) for `ResNetEncoder(channels=3, stem="strided")`.
+
+    name and errors as of `load_encoder`; ValueError also where anything but layer4 is missing.
+    """
+    weights = statedict.read_state_dict(_file(name))
+    network = ResNetEncoder(width=_WIDTH, stem="strided", dtype=jnp.float32, rngs=nnx.Rngs(0), channels=3)
+    _, params, stats = nnx.split(network, nnx.Param, ...)
+    params, stats, left = port(weights, nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
+    if set(left) - {"layer4"}:
+        raise ValueError(f"{name} has no {', '.join(left)}; the perceptual term needs the stem and layer1 to layer3")
+    return params, stats
+
+
+def _file(name: str) -> Path:
+    if name == "torchvision":
+        return caching.download(caching.RESNET18_URL, caching.RESNET18_SHA256_PREFIX)
+    return Path(name).expanduser()
+
+
 def port(weights: dict[str, np.ndarray], params: dict, stats: dict) -> tuple[dict, dict, list[str]]:
     """torchvision's ResNet-18 state dict -> (params, stats, stages not in it) of the encoder given as nested dicts.
 
-    Kernels go from OIHW to HWIO, the stem through `fold_stem`. A stage that is missing as a whole keeps its numbers.
+    Kernels go from OIHW to HWIO, the stem through `fold_stem` where the encoder has one channel. A stage that is missing as
+    a whole keeps its numbers.
     Raises ValueError naming every key that is missing from a stage that is there, or has another shape.
     """
     weights = {key: value.astype(np.float32) for key, value in weights.items() if not key.endswith("num_batches_tracked")}
@@ -58,7 +76,11 @@ def port(weights: dict[str, np.ndarray], params: dict, stats: dict) -> tuple[dic
         if kernel.shape != legal:
             faults.append(f"conv1.weight has shape {kernel.shape}; it must have {legal}")
             kernel = np.zeros(legal, np.float32)
-        weights["conv1.weight"], weights["conv1.bias"] = fold_stem(kernel)
+        if trees["params"]["conv1"]["kernel"].shape[2] == 1:
+            kernel, bias = fold_stem(kernel)
+        else:
+            bias = np.zeros(_WIDTH, np.float32)
+        weights["conv1.weight"], weights["conv1.bias"] = kernel, bias
     for stage in STAGES:
         wanted = {key: (tree, path) for key, tree, path in _keys(trees) if _stage(key) == stage}
         absent = [key for key in wanted if key not in weights]

@@ -1,4 +1,4 @@
-"""What surrounds the training loop: checking a config, owning a workdir, and telling how it went."""
+"""What surrounds the training loop: owning a workdir, starting from what is there, and telling how it went."""
 
 import json
 import shlex
@@ -12,44 +12,19 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
-from colorjax import color, figures, photos, pretrained, sharding, state, telemetry
+from colorjax import checkpoint, color, figures, photos, pretrained, settings, sharding, state, telemetry
 from colorjax.checkpoint import Checkpoints
 from colorjax.evaluators import Evaluation
+from colorjax.optim import Optimizers
 from colorjax.state import TrainState
 
 # Keys that may change between one start of a run and the next: they alter neither the network nor what it sees.
 _FREE_KEYS = (
-    *("epochs", "learning_rate", "warmup_steps", "weight_decay", "clip_norm", "pretrained", "eval_batch_size"),
+    *("epochs", "learning_rate", "warmup_steps", "weight_decay", "beta1", "clip_norm", "eval_batch_size"),
+    *(f"discriminator.{key}" for key in ("learning_rate", "warmup_steps", "beta1", "clip_norm")),
+    *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by"),
     *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
 )
-_NETWORK_KEYS = ("model.name", "model.stem", "model.width")
-_POSITIVE = ("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints")
-_SMALLEST_PICTURE = 16  # SSIM's window is 11 pixels wide
-
-
-def check(config: ConfigDict) -> None:
-    """Raise ValueError, naming key, value and what is legal, where a value makes no sense."""
-    for key in _POSITIVE:
-        if config[key] <= 0:
-            raise ValueError(f"{key}={config[key]} must be positive")
-    if config.seed < 0:
-        raise ValueError(f"seed={config.seed} must not be negative")
-    if config.image_size < _SMALLEST_PICTURE:
-        raise ValueError(f"image_size={config.image_size} must be at least {_SMALLEST_PICTURE}")
-    if not 0 <= config.data.val_fraction < 1:
-        raise ValueError(f"data.val_fraction={config.data.val_fraction} must be at least 0 and below 1")
-    if not 0 <= config.data.scale_jitter <= 3:
-        raise ValueError(f"data.scale_jitter={config.data.scale_jitter} must be between 0 and 3")
-
-
-def merge(base: ConfigDict, stored: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
-    """`base` with the values of a stored config and then `changes` (flattened keys); unknown keys are refused."""
-    fixed = [key for key in _NETWORK_KEYS if key in changes]
-    if fixed:
-        raise ValueError(f"{', '.join(fixed)} cannot be changed: the weights are those of the network that was trained")
-    base.update(stored)
-    base.update_from_flattened_dict(changes)
-    return base.lock()
 
 
 def claim(workdir: Path, config: ConfigDict, report: dict) -> None:
@@ -66,7 +41,7 @@ def claim(workdir: Path, config: ConfigDict, report: dict) -> None:
             counts = f"{before['kept']} photographs there, {report['kept']} now"
             raise ValueError(f"{workdir} holds a run on other photographs ({counts}); name another --workdir")
     if started and path.exists():
-        before, after = _flat(json.loads(path.read_text())), _flat(values)
+        before, after = settings.flat(json.loads(path.read_text())), settings.flat(values)
         keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
         changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
         if changed:
@@ -78,13 +53,6 @@ def claim(workdir: Path, config: ConfigDict, report: dict) -> None:
         stream.write(json.dumps(report, indent=2).encode())
 
 
-def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
 def describe_data(report: dict) -> str:
     """One or two lines: how many photographs, how they are split, what was left out."""
     groups = ", ".join(f"{n} {group}" for group, n in report["train"].items() if group != "all")
@@ -92,24 +60,50 @@ def describe_data(report: dict) -> str:
     line += f"{report['validation']['all']} for validation"
     if report["looked_at"] < report["found"]:
         line += f"\nnot looked at: {report['found'] - report['looked_at']} beyond data.limit or data.limit_per_group"
+    if report["balance"]:
+        line += "\nbalance: " + ", ".join(f"{name} {value:.4g}" for name, value in report["balance"].items())
     if report["left_out"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
         line += f"\nleft out: {reasons} (listed in data_report.json)"
     return line
 
 
-def start(config: ConfigDict, optimizer: Any, mesh: Mesh, checkpoints: Checkpoints) -> TrainState:
-    """The latest checkpoint's state; where there is none, a new one, with the pretrained encoder if the config says so."""
+def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: Checkpoints) -> TrainState:
+    """The latest checkpoint's state; where there is none, a new one, with what `init_from` or `pretrained` names.
+
+    Raises ValueError where `init_from` holds another network than the config describes.
+    """
     everywhere = sharding.replicated(mesh)
     if checkpoints.latest_step is not None:
-        shapes = jax.eval_shape(lambda: state.init(config, optimizer))
+        shapes = jax.eval_shape(lambda: state.init(config, optimizers))
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
         print(f"going on from step {checkpoints.latest_step}")
         return checkpoints.restore(abstract)
-    now = jax.jit(lambda: state.init(config, optimizer), out_shardings=everywhere)()
-    if config.pretrained:
+    now = jax.jit(lambda: state.init(config, optimizers), out_shardings=everywhere)()
+    if config.init_from:
+        _take_over(config, now)
+    elif config.pretrained:
         now.params, now.stats, _ = pretrained.load_encoder(config.pretrained, now.params, now.stats)
     return jax.device_put(now, everywhere)
+
+
+def _take_over(config: ConfigDict, now: TrainState) -> None:
+    """Put the network of `init_from`, and its discriminator where both runs have one, into a new state."""
+    trained = checkpoint.load(config.init_from)
+    theirs, ours = trained.config.model, config.model
+    if theirs.name != ours.name:
+        raise ValueError(f"init_from={config.init_from} holds a {theirs.name!r} network; model.name={ours.name!r} is another")
+    other = [f"model.{key}={theirs[key]!r} there, {ours[key]!r} here" for key in ("stem", "width") if theirs[key] != ours[key]]
+    if other:
+        raise ValueError(f"init_from={config.init_from} holds another {ours.name!r} network: {'; '.join(other)}")
+    now.params, now.stats = trained.params, trained.stats
+    told = f"starting from {trained.source}"
+    if now.discriminator:
+        judge = checkpoint.load_discriminator(trained, config)
+        if judge is not None:
+            now.discriminator |= judge
+        told += " and its discriminator" if judge is not None else ", with a new discriminator: it has none of this shape"
+    print(told)
 
 
 class Meter:

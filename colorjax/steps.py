@@ -4,46 +4,133 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from colorjax import losses, metrics, sharding
+from colorjax import color, losses, metrics, perceptual, sharding
+from colorjax import state as states
+from colorjax.optim import Optimizers
 from colorjax.state import TrainState
 
 Batch = dict[str, jax.Array]
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+Scalars = dict[str, jax.Array]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
 
 
-def regression(graphdef: nnx.GraphDef, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainStep:
-    """(state, batch) -> (state, metrics): one AdamW step on the L1 of chroma.
+def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray) -> TrainStep:
+    """(state, batch) -> (state, metrics): the training step that `config` describes, alone or against a discriminator.
 
-    The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (L1 of ab/110), `l1` (the
-    same in ab/128, as validation reports it), `grad_norm` before clipping, and `lost`, the share of the batch's photographs
-    that could not be read.
+    ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,), for `loss.rarity`.
+    The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (what is minimised), `l1` (of
+    ab/128, as validation reports it), `perceptual` where it is asked for, `grad_norm` before clipping, and `lost`, the share
+    of the batch's photographs that could not be read; against a discriminator also those of `adversarial`.
     """
+    graphdef, loss = states.graphdef(config.model), losses.reconstruction(config, ab_counts)
+    if config.loss.adversarial:
+        step = adversarial(config, graphdef, states.discriminator_graphdef(config), loss, optimizers)
+    else:
+        step = regression(graphdef, loss, optimizers.network)
+    everywhere = sharding.replicated(mesh)
+    jitted = jax.jit(step, donate_argnums=0, out_shardings=(everywhere, everywhere))
+    frozen = jax.device_put(loss.frozen, everywhere)
+    return lambda state, batch: jitted(state, batch, frozen)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        def loss_fn(params: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-            model = nnx.merge(graphdef, params, state.stats)
-            model.train()
-            pred = model(batch["luma"])
-            stats = nnx.to_pure_dict(nnx.split(model, nnx.Param, ...)[2])
-            return losses.mean(losses.l1(pred, batch["chroma"]), batch["mask"]), (stats, pred)
 
-        (loss, (stats, pred)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+def _forward(graphdef: nnx.GraphDef, params: Any, stats: Any, *inputs: jax.Array) -> tuple[jax.Array, Any]:
+    """A network's answer in training, and its new BatchNorm statistics."""
+    model = nnx.merge(graphdef, params, stats)
+    model.train()
+    answer = model(*inputs)
+    return answer, nnx.to_pure_dict(nnx.split(model, nnx.Param, ...)[2])
+
+
+def _scalars(batch: Batch, pred: jax.Array, loss: jax.Array, grads: Any) -> Scalars:
+    return {
+        "loss": loss,
+        "l1": losses.mean(metrics.l1(pred, batch["chroma"]), batch["mask"]),
+        "grad_norm": optax.tree.norm(grads),
+        "lost": 1 - batch["mask"].mean(),
+    }
+
+
+def regression(graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: optax.GradientTransformation) -> Callable:
+    """(state, batch, frozen) -> (state, metrics): one update on the reconstruction loss alone."""
+
+    def step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
+        luma, target, mask = batch["luma"], batch["chroma"], batch["mask"]
+
+        def objective(params: Any) -> tuple[jax.Array, tuple]:
+            pred, stats = _forward(graphdef, params, state.stats, luma)
+            total, terms = loss(frozen, luma, pred, target)
+            return losses.mean(total, mask), (stats, pred, terms)
+
+        (value, (stats, pred, terms)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        scalars = {
-            "loss": loss,
-            "l1": losses.mean(metrics.l1(pred, batch["chroma"]), batch["mask"]),
-            "grad_norm": optax.tree.norm(grads),
-            "lost": 1 - batch["mask"].mean(),
-        }
-        return TrainState(state.step + 1, params, stats, opt_state, state.key), scalars
+        scalars = _scalars(batch, pred, value, grads) | {name: losses.mean(term, mask) for name, term in terms.items()}
+        return TrainState(state.step + 1, params, stats, opt_state, state.key, state.discriminator), scalars
 
-    everywhere = sharding.replicated(mesh)
-    return jax.jit(step, donate_argnums=0, out_shardings=(everywhere, everywhere))
+    return step
+
+
+def adversarial(
+    config: Any,
+    graphdef: nnx.GraphDef,
+    judge_graphdef: nnx.GraphDef,
+    loss: losses.Reconstruction,
+    optimizers: Optimizers,
+) -> Callable:
+    """(state, batch, frozen) -> (state, metrics): one update of the discriminator, then one of the network against it.
+
+    The network's prediction is made once: its gradient comes back through the discriminator and is pulled through the
+    network afterwards. Further metrics: `adversarial` and `discriminator_loss`, the two players' costs; `accuracy_true` and
+    `accuracy_predicted`, the shares of patches that the discriminator calls rightly; `discriminator_grad_norm`.
+    """
+    players = losses.adversarial(config.discriminator)
+
+    def judge(params: Any, stats: Any, luma: jax.Array, chroma: jax.Array) -> tuple[jax.Array, Any]:
+        return _forward(judge_graphdef, params, stats, luma, chroma)
+
+    def step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
+        luma, target, mask, other = batch["luma"], batch["chroma"], batch["mask"], state.discriminator
+
+        def per_picture(patches: jax.Array) -> jax.Array:
+            return losses.mean(patches.mean((1, 2, 3)), mask)
+
+        pred, pull, stats = jax.vjp(lambda params: _forward(graphdef, params, state.stats, luma), state.params, has_aux=True)
+
+        def judging(params: Any) -> tuple[jax.Array, tuple]:
+            on_true, stats = judge(params, other["stats"], luma, target)
+            on_pred, stats = judge(params, stats, luma, jax.lax.stop_gradient(pred))
+            cost = per_picture(players.discriminator(on_true, True)) + per_picture(players.discriminator(on_pred, False))
+            right = {
+                "accuracy_true": per_picture((on_true > players.middle).astype(on_true.dtype)),
+                "accuracy_predicted": per_picture((on_pred <= players.middle).astype(on_pred.dtype)),
+            }
+            return cost / 2, (stats, right)
+
+        (cost, (judge_stats, right)), judge_grads = jax.value_and_grad(judging, has_aux=True)(other["params"])
+        updates, judge_opt_state = optimizers.discriminator.update(judge_grads, other["opt_state"], other["params"])
+        judge_params = optax.apply_updates(other["params"], updates)
+
+        def objective(pred: jax.Array) -> tuple[jax.Array, dict]:
+            total, terms = loss(frozen, luma, pred, target)
+            fooling = players.generator(judge(judge_params, judge_stats, luma, pred)[0]).mean((1, 2, 3))
+            means = {name: losses.mean(term, mask) for name, term in (terms | {"adversarial": fooling}).items()}
+            return losses.mean(total, mask) + config.loss.adversarial * means["adversarial"], means
+
+        (value, means), wanted = jax.value_and_grad(objective, has_aux=True)(pred)
+        (grads,) = pull(wanted)
+        updates, opt_state = optimizers.network.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        scalars = _scalars(batch, pred, value, grads) | means | right
+        scalars |= {"discriminator_loss": cost, "discriminator_grad_norm": optax.tree.norm(judge_grads)}
+        discriminator = {"params": judge_params, "stats": judge_stats, "opt_state": judge_opt_state}
+        return TrainState(state.step + 1, params, stats, opt_state, state.key, discriminator), scalars
+
+    return step
 
 
 def predict(graphdef: nnx.GraphDef) -> Callable[[Any, Any, jax.Array], jax.Array]:
@@ -58,12 +145,24 @@ def predict(graphdef: nnx.GraphDef) -> Callable[[Any, Any, jax.Array], jax.Array
     return run
 
 
-def evaluate(graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[[Any, Any, Batch], dict[str, jax.Array]]:
-    """(params, stats, batch) -> every metric of `metrics.compare`, (B,) each, and the predicted `chroma`."""
-    run = predict(graphdef)
+def evaluate(model: Any, mesh: Mesh, lpips_weights: str = "") -> Callable[[Any, Any, Batch], dict[str, jax.Array]]:
+    """(params, stats, batch) -> every metric of `metrics.compare`, (B,) each, and the predicted `chroma`.
 
-    def step(params: Any, stats: Any, batch: Batch) -> dict[str, jax.Array]:
-        pred = run(params, stats, batch["luma"])
-        return metrics.compare(batch["luma"], pred, batch["chroma"]) | {"chroma": pred}
+    model: `config.model`; None stands for the grey picture, whose params and stats are not looked at.
+    lpips_weights: adds `lpips_NET` for every net whose weights `perceptual.find` sees there.
+    """
+    run = predict(states.graphdef(model)) if model is not None else lambda params, stats, luma: 0 * luma.repeat(2, axis=-1)
+    everywhere = sharding.replicated(mesh)
+    lpips = perceptual.find(lpips_weights) if lpips_weights else {}
+    weights = jax.device_put({net: one.weights for net, one in lpips.items()}, everywhere)
 
-    return jax.jit(step, out_shardings=sharding.replicated(mesh))
+    def step(params: Any, stats: Any, batch: Batch, weights: Any) -> dict[str, jax.Array]:
+        luma, target = batch["luma"], batch["chroma"]
+        pred = run(params, stats, luma)
+        rgb, rgb_target = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))
+        with jax.default_matmul_precision("highest"):
+            far = {f"lpips_{net}": one.distance(weights[net], rgb, rgb_target) for net, one in lpips.items()}
+        return metrics.compare(luma, pred, target) | far | {"chroma": pred}
+
+    jitted = jax.jit(step, out_shardings=everywhere)
+    return lambda params, stats, batch: jitted(params, stats, batch, weights)

@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     config.learning_rate = 3e-4  # at the start; falls along a cosine, one step down each epoch
     config.warmup_steps = 0  # linear rise to learning_rate over the first steps
     config.weight_decay = 0.01  # AdamW's; on convolution kernels only
+    config.beta1 = 0.9  # AdamW's; the decay of the mean gradient
     config.clip_norm = 1.0  # gradients are scaled down to this global norm (0 = never)
 
     config.model = ConfigDict()
@@ -26,6 +27,26 @@ def get_config() -> ConfigDict:
     config.model.dtype = "auto"  # of the computation: float32 | bfloat16 | auto (bfloat16 on accelerators)
 
     config.pretrained = "torchvision"  # ImageNet encoder: torchvision (downloads it) | a .pth or .safetensors file | ""
+    config.init_from = ""  # a trained network to start from instead: a workdir, checkpoints/STEP, or an exported folder
+    config.lpips_weights = ""  # LPIPS' weight files or their folder; where given, validation measures LPIPS too
+
+    config.loss = ConfigDict()  # a weighted sum of these terms
+    config.loss.l1 = 1.0  # weight of the L1 of chroma (ab/110)
+    config.loss.rarity = 0.0  # 0..1: how far rare colours count more in L1 (1 = as Zhang et al. 2016)
+    config.loss.perceptual = 0.0  # weight of the distance of deep features (0 = without)
+    config.loss.perceptual_net = "resnet18"  # whose features: resnet18 | alex | squeeze (these two make it LPIPS)
+    config.loss.perceptual_weights = ""  # file of them ("" = `pretrained` or torchvision; for LPIPS `lpips_weights`)
+    config.loss.adversarial = 0.0  # weight of the discriminator's opinion (0 = without a discriminator)
+
+    config.discriminator = ConfigDict()  # the other player, where loss.adversarial > 0
+    config.discriminator.loss = "bce"  # how both are paid: bce | hinge | lsgan
+    config.discriminator.label_smoothing = 0.1  # bce: true patches are labelled 1 - this
+    config.discriminator.width = 64  # channels of its first feature map
+    config.discriminator.layers = 3  # its convolutions of stride 2: patches of 16, 34, 70, 142 pixels for 1, 2, 3, 4
+    config.discriminator.learning_rate = 2e-4  # its own; the same cosine
+    config.discriminator.warmup_steps = 0  # its own
+    config.discriminator.beta1 = 0.5  # its own
+    config.discriminator.clip_norm = 0.0  # its own
 
     config.data = ConfigDict()
     config.data.source = "tfds"  # tfds | folder | sample (photographs inside the scikit-image wheel)
@@ -38,11 +59,14 @@ def get_config() -> ConfigDict:
     config.data.min_chroma = 2.0  # photographs with a lower mean Lab chroma are left out: they are grey
     config.data.scale_jitter = 0.15  # crops show between 1 and 1 / (1 + this) of the short side
     config.data.flip = True  # mirror half of the crops
+    config.data.balance = "none"  # of each batch: none | temperature (half warm, half cool) | histogram (flat, as may be)
+    config.data.warm_above = 0.0  # temperature: a photograph is warm if its mean b* is above this
     config.data.cache = True  # keep resized photographs on disk, about 0.35 MB each at 256
     config.data.cache_dir = ""  # where ("" = photos/ below $COLORJAX_CACHE or ~/.cache/colorjax)
 
     config.log_every = 50  # steps between two lines of metrics.jsonl and TensorBoard
     config.checkpoint_every = 0  # further checkpoints each so many steps (0 = only after each epoch)
-    config.keep_checkpoints = 3  # the latest so many are kept, and the best by validation L1
+    config.keep_checkpoints = 3  # the latest so many are kept, and the best
+    config.best_by = "l1"  # the best has the lowest l1 | delta_e, the highest psnr | ssim_ab, or is simply the latest
     config.panels = 8  # pictures in figures/panels.png
     return config

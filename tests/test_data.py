@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorjax import color, data, photos
-from colorjax.data import pipeline, prepare, sources
+from colorjax.data import balance, pipeline, prepare, sources
 from configs import base
 
 SIZE = 32
@@ -274,7 +274,7 @@ def test_everything_is_for_validation_when_asked(folder):
 
 @pytest.mark.parametrize("count, total", [(20, 20), (23, 20), (3, 8), (1, 5)])
 def test_epoch_order_visits_each_before_any_again(count, total):
-    order = pipeline.epoch_order(0, 0, count, total)
+    order = balance.epoch_order(0, 0, count, total)
     assert order.shape == (total,)
     for start in range(0, total, count):
         piece = order[start : start + count]
@@ -282,9 +282,9 @@ def test_epoch_order_visits_each_before_any_again(count, total):
 
 
 def test_epoch_order_differs_between_epochs_and_seeds():
-    orders = {tuple(pipeline.epoch_order(seed, epoch, 50, 50)) for seed in range(5) for epoch in range(5)}
+    orders = {tuple(balance.epoch_order(seed, epoch, 50, 50)) for seed in range(5) for epoch in range(5)}
     assert len(orders) == 25
-    np.testing.assert_array_equal(pipeline.epoch_order(1, 2, 50, 50), pipeline.epoch_order(1, 2, 50, 50))
+    np.testing.assert_array_equal(balance.epoch_order(1, 2, 50, 50), balance.epoch_order(1, 2, 50, 50))
 
 
 def test_batches_are_as_promised(loaded):
@@ -505,7 +505,7 @@ def test_a_file_deleted_after_the_load_is_masked(tmp_path):
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old["index"], new["index"])
         np.testing.assert_array_equal(old["luma"][new["mask"] > 0], new["luma"][new["mask"] > 0])
-    places = loaded.train_indices[pipeline.epoch_order(0, 0, len(loaded.train_indices), 4 * steps)].reshape(steps, 4)
+    places = loaded.train_indices[balance.epoch_order(0, 0, len(loaded.train_indices), 4 * steps)].reshape(steps, 4)
     for old, new, indices in zip(training, take(loaded.train(), steps), places, strict=True):
         np.testing.assert_array_equal(new["mask"], indices != gone)
         np.testing.assert_array_equal(old["luma"][indices != gone], new["luma"][indices != gone])
@@ -608,7 +608,7 @@ def test_chroma_and_luma_are_lab_of_the_picture(squares):
     loaded = load(root, data__cache=False, data__scale_jitter=0.0, data__flip=False)
     count, steps = len(loaded.train_indices), loaded.steps_per_epoch
     for epoch in range(2):
-        places = loaded.train_indices[pipeline.epoch_order(0, epoch, count, 4 * steps)].reshape(steps, 4)
+        places = loaded.train_indices[balance.epoch_order(0, epoch, count, 4 * steps)].reshape(steps, 4)
         for batch, indices in zip(take(loaded.train(epoch * steps), steps), places, strict=True):
             luma, chroma = as_batch(np.stack([pixels[loaded.names[i]] for i in indices]))
             np.testing.assert_allclose(batch["luma"], luma, atol=1e-5)
@@ -625,7 +625,7 @@ def test_half_of_the_crops_are_mirrored(squares):
     count = len(loaded.train_indices)
     mirrored = []
     for step, batch in enumerate(take(loaded.train(), 6 * count)):
-        order = pipeline.epoch_order(0, step // count, count, count)
+        order = balance.epoch_order(0, step // count, count, count)
         luma, _ = as_batch(pixels[loaded.names[loaded.train_indices[order[step % count]]]])
         errors = [np.abs(batch["luma"][0] - seen).max() for seen in (luma, luma[:, ::-1])]
         assert min(errors) < 1e-4

@@ -15,12 +15,14 @@ from configs import base
 PACKAGE = Path(__file__).parent.parent / "colorjax"
 LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
+    {"bins"},
     {"metrics", "data", "models", "pretrained"},
-    {"losses", "optim", "state"},
+    {"perceptual", "optim"},
+    {"losses", "state"},
     {"steps", "checkpoint", "summary"},
-    {"evaluators", "telemetry"},
+    {"evaluators", "telemetry", "settings"},
     {"figures", "colorizer"},
-    {"runs", "cli"},
+    {"runs", "report", "cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 INSIDE = {"pretrained": {"models"}}  # of one level, but known to each other in this direction

@@ -7,25 +7,19 @@ came there in one go or was stopped and started ten times, and however many host
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from colorjax import caching, photos
-from colorjax.data import prepare, sources
+from colorjax import bins, caching, photos
+from colorjax.data import balance, prepare, sources
 
 Batch = dict[str, np.ndarray]
+GEOMETRIES = ("crop", "stretch")
 _SPLIT_SALT, _SUBSET_SALT = "", "subset"
-
-
-def epoch_order(seed: int, epoch: int, count: int, total: int) -> np.ndarray:
-    """The pictures of one epoch: `total` indices below `count`, each visited once before any is visited again."""
-    rng = np.random.default_rng([seed, epoch])
-    rounds = [rng.permutation(count) for _ in range(-(-total // count))]
-    return np.concatenate(rounds)[:total]
 
 
 def split(names: Sequence[str], fraction: float) -> np.ndarray:
@@ -48,6 +42,8 @@ class Data:
     groups: names of the groups; a batch's `group` indexes this list.
     names: what identifies each picture; a batch's `index` points into it.
     train_indices, validation_indices: pictures of each side.
+    order: the places of an epoch on the training side, batch after batch (see `balance`).
+    ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,); all 0 where no setting asks for them.
     report: what was found, kept and left out, for data_report.json.
     """
 
@@ -56,6 +52,8 @@ class Data:
     groups: tuple[str, ...]
     train_indices: np.ndarray
     validation_indices: np.ndarray
+    order: balance.Order
+    ab_counts: np.ndarray
     report: dict
     process: tuple[int, int] = (0, 1)
     devices: int = 1
@@ -82,12 +80,12 @@ class Data:
         from colorjax.data import ops
 
         config, steps = self.config, self.steps_per_epoch
-        per_epoch, order = steps * config.batch_size, self.train_indices
-        if not len(order):
+        per_epoch, pictures = steps * config.batch_size, self.train_indices
+        if not len(pictures):
             raise ValueError("no photograph is left to train on; data_report.json lists what was left out and why")
 
         def epoch_rows(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            rows = order[epoch_order(config.seed, int(epoch), len(order), per_epoch)]
+            rows = pictures[self.order(int(epoch))]
             positions = np.arange(per_epoch, dtype=np.int64) + int(epoch) * per_epoch
             mine = self._share(np.stack([rows, positions], axis=-1))
             return mine[:, 0], mine[:, 1]
@@ -161,19 +159,27 @@ class Data:
 
 
 def load(
-    config: Any, process: tuple[int, int] = (0, 1), devices: int = 1, everything: bool = False, progress: bool = True
+    config: Any,
+    process: tuple[int, int] = (0, 1),
+    devices: int = 1,
+    everything: bool = False,
+    geometry: str = "crop",
+    progress: bool = True,
 ) -> Data:
     """Find, clean and split the photographs of `config.data`, and cache them.
 
     `process`: (index, count) of this host; each host gets its share of every batch.
     `devices`: batches for evaluation are a multiple of this number.
     `everything`: put every picture on the validation side (to evaluate on photographs that were never trained on).
-    Raises ValueError for a wrong source, folder or size, RuntimeError where TFDS cannot provide a data set.
+    `geometry`: evaluate on the middle square of each picture ("crop") or on all of it, made a square ("stretch").
+    Raises ValueError for a wrong source, folder, size or balance, RuntimeError where TFDS cannot provide a data set.
     """
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's alone
     data = config.data
+    if geometry not in GEOMETRIES:
+        raise ValueError(f"protocol {geometry!r} is unknown; legal are {', '.join(GEOMETRIES)}")
     if config.batch_size % process[1]:
         raise ValueError(f"batch_size={config.batch_size} is not a multiple of the {process[1]} processes")
     source = sources.make(config)
@@ -183,15 +189,20 @@ def load(
     directory = (
         (Path(data.cache_dir).expanduser() if data.cache_dir else caching.cache_dir() / "photos") if data.cache else None
     )
-    store = prepare.Store(source, short_sides, directory)
-    kept, report = _choose(store, data, progress and process[0] == 0)
+    store = prepare.Store(source, short_sides, directory, geometry == "stretch")
+    facts: dict[int, prepare.Facts] = {}
+    keep = facts.__setitem__ if balance.wanted(config) else lambda index, facts: None
+    kept, report = _choose(store, data, keep, progress and process[0] == 0)
     kept_mask = np.zeros(len(source), bool)
     kept_mask[kept] = True
     groups = tuple(sorted({source.groups[i] for i in kept}))
     train, validation = np.flatnonzero(kept_mask & ~for_validation), np.flatnonzero(kept_mask & for_validation)
     report |= {"train": _by_group(source, train), "validation": _by_group(source, validation)}
     report["digest"] = _digest(source, train, validation)
-    return Data(config, store, groups, train, validation, report, process, devices)
+    seen = [facts[i] for i in train.tolist()] if facts else []
+    order, report["balance"] = balance.make(config, seen, len(train)) if len(train) else (None, {})
+    counts = sum((one.colours.astype(np.int64) for one in seen), np.zeros(bins.COUNT, np.int64))
+    return Data(config, store, groups, train, validation, order, counts, report, process, devices)
 
 
 def _digest(source: sources.Source, train: np.ndarray, validation: np.ndarray) -> str:
@@ -204,7 +215,9 @@ def _held_out(source: sources.Source, fraction: float) -> Sequence[bool]:
     return source.held_out if source.held_out is not None else split(source.names, fraction)
 
 
-def _choose(store: prepare.Store, data: Any, progress: bool) -> tuple[list[int], dict]:
+def _choose(
+    store: prepare.Store, data: Any, keep: Callable[[int, prepare.Facts], None], progress: bool
+) -> tuple[list[int], dict]:
     """The usable pictures with the smallest hashes: `limit_per_group` of each group and `limit` in all (0 = no limit).
 
     Only as many are looked at as it takes. The report is that of `prepare.scan`, with `found` and `looked_at`.
@@ -224,7 +237,7 @@ def _choose(store: prepare.Store, data: Any, progress: bool) -> tuple[list[int],
                 wanted.append(i)
         if not wanted:
             break
-        good, bad = prepare.scan(store, sorted(wanted), data.min_size, data.min_chroma, progress)
+        good, bad = prepare.scan(store, sorted(wanted), data.min_size, data.min_chroma, keep, progress)
         kept, left_out, looked_at = kept + good, left_out + bad, looked_at + len(wanted)
         taken = set(wanted)
         remaining = [i for i in remaining if i not in taken]

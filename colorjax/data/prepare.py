@@ -7,7 +7,7 @@ in one small file each. Reading such a file is a memory copy, which is what lets
 import hashlib
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +16,29 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from colorjax import color, photos
+from colorjax import bins, color, photos
 from colorjax.data.sources import Source
 
-_HEADER = struct.Struct("<4sHHIf")  # magic, height and width of the stored pixels, original short side, mean chroma
-_MAGIC = b"CJX1"
+# Magic, height and width of the stored pixels, original short side, mean chroma, mean b*; then the pixels by colour bin.
+_HEADER = struct.Struct("<4sHHIff")
+_COLOURS = np.dtype((np.uint16, bins.COUNT))
+_MAGIC = b"CJX2"
 _MAX_ASPECT = 2  # no crop of the short side ever needs more of a panorama
 _THUMBNAIL = 64
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What `scan` learnt of one photograph: its original short side in pixels and its mean Lab chroma."""
+    """What `scan` learnt of one photograph.
+
+    short_side: of the original, in pixels. chroma, mean_b: means of Lab chroma and of b* over the photograph.
+    colours: `bins.histogram` of 4,096 of its pixels, (bins.COUNT,) uint16.
+    """
 
     short_side: int
     chroma: float
+    mean_b: float
+    colours: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,13 @@ class Store:
     """Resized photographs of a source, cached under `directory` (None: nothing is cached, each is decoded every time).
 
     short_sides: the short side in pixels that each photograph of the source is resized to.
+    stretch: make squares of that side instead, which show the whole photograph out of proportion.
     """
 
     source: Source
     short_sides: Sequence[int]
     directory: Path | None = None
+    stretch: bool = False
 
     def load(self, index: int) -> np.ndarray:
         """Photograph `index`, resized: (H, W, 3) uint8. Raises photos.PhotoError."""
@@ -65,16 +75,19 @@ class Store:
         short = self.short_sides[index]
         original, short_side = self.source.read(index, short)
         picture = Image.fromarray(original)
-        thumbnail = np.asarray(picture.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX), np.float32) / 255
-        chroma = float(np.linalg.norm(color.rgb_to_lab(thumbnail)[..., 1:], axis=-1).mean())
-        facts = Facts(short_side, chroma)
-        pixels = np.asarray(resize_short_side(picture, short))
+        ab = _thumbnail_ab(picture, Image.Resampling.BOX)
+        colours = bins.histogram(_thumbnail_ab(picture, Image.Resampling.NEAREST)).astype(np.uint16)
+        facts = Facts(short_side, float(np.linalg.norm(ab, axis=-1).mean()), float(ab[..., 1].mean()), colours)
+        pixels = np.asarray(
+            picture.resize((short, short), Image.Resampling.BICUBIC) if self.stretch else resize_short_side(picture, short)
+        )
         if self.directory is not None:
             self._write(self._path(index), facts, pixels)
         return facts, pixels
 
     def _path(self, index: int) -> Path:
         identity = f"{self.source.versions[index]}|{self.source.names[index]}|{self.short_sides[index]}"
+        identity += "|stretch" if self.stretch else ""
         digest = hashlib.blake2b(identity.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
         return self.directory / digest[:2] / f"{digest[2:]}.crop"
 
@@ -82,7 +95,8 @@ class Store:
         height, width, _ = pixels.shape
         try:
             with photos.atomic(path) as stream:
-                stream.write(_HEADER.pack(_MAGIC, height, width, facts.short_side, facts.chroma))
+                stream.write(_HEADER.pack(_MAGIC, height, width, facts.short_side, facts.chroma, facts.mean_b))
+                stream.write(facts.colours.tobytes())
                 stream.write(pixels.tobytes())
         except OSError as error:
             raise OSError(
@@ -95,15 +109,21 @@ class Store:
         """The cached photograph, or None where there is none or it is damaged."""
         try:
             with open(path, "rb") as stream:
-                magic, height, width, short, chroma = _HEADER.unpack(stream.read(_HEADER.size))
+                magic, height, width, *numbers = _HEADER.unpack(stream.read(_HEADER.size))
                 size = height * width * 3
-                if magic != _MAGIC or os.fstat(stream.fileno()).st_size != _HEADER.size + size:
+                if magic != _MAGIC or os.fstat(stream.fileno()).st_size != _HEADER.size + _COLOURS.itemsize + size:
                     return None
+                facts = Facts(*numbers, np.frombuffer(stream.read(_COLOURS.itemsize), np.uint16))
                 if header_only:
-                    return Facts(short, chroma), None
-                return Facts(short, chroma), np.frombuffer(stream.read(size), np.uint8).reshape(height, width, 3)
+                    return facts, None
+                return facts, np.frombuffer(stream.read(size), np.uint8).reshape(height, width, 3)
         except (OSError, struct.error, ValueError):
             return None
+
+
+def _thumbnail_ab(picture: Image.Image, resampling: Image.Resampling) -> np.ndarray:
+    thumbnail = np.asarray(picture.resize((_THUMBNAIL, _THUMBNAIL), resampling), np.float32) / 255
+    return color.rgb_to_lab(thumbnail)[..., 1:]
 
 
 def resize_short_side(picture: Image.Image, short: int) -> Image.Image:
@@ -120,15 +140,22 @@ def resize_short_side(picture: Image.Image, short: int) -> Image.Image:
 
 
 def scan(
-    store: Store, indices: Sequence[int], min_size: int, min_chroma: float, progress: bool = True
+    store: Store,
+    indices: Sequence[int],
+    min_size: int,
+    min_chroma: float,
+    keep: Callable[[int, Facts], None] = lambda index, facts: None,
+    progress: bool = True,
 ) -> tuple[list[int], list[dict]]:
     """Look at photographs once -> (indices of those worth training on, [{"name", "reason", "detail"}] of the others).
+
+    keep: called with the index and the facts of each that is worth training on.
 
     Left out are files that cannot be read ("unreadable"), whose short side is under `min_size` pixels ("tiny"), or whose
     mean Lab chroma is under `min_chroma` ("grey").
     """
 
-    def verdict(index: int) -> tuple[str, str] | None:
+    def verdict(index: int) -> Facts | tuple[str, str]:
         try:
             facts = store.facts(index)
         except photos.PhotoError as error:
@@ -137,14 +164,15 @@ def scan(
             return "tiny", f"short side of {facts.short_side} pixels, under data.min_size={min_size}"
         if facts.chroma < min_chroma:
             return "grey", f"mean chroma of {facts.chroma:.2f}, under data.min_chroma={min_chroma}"
-        return None
+        return facts
 
     kept, left_out = [], []
     bar = tqdm(total=len(indices), desc="reading photographs", unit="img", disable=None if progress else True, leave=False)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, bar:
         for index, found in zip(indices, pool.map(verdict, indices), strict=True):
-            if found is None:
+            if isinstance(found, Facts):
                 kept.append(index)
+                keep(index, found)
             else:
                 left_out.append({"name": store.source.names[index], "reason": found[0], "detail": found[1]})
             bar.update()

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from colorjax.models.patchgan import PatchGAN
 from colorjax.models.resnet import STEMS
 from colorjax.models.shallow import Shallow
 from colorjax.models.unet import ResNetUNet
@@ -25,7 +26,18 @@ def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
         raise ValueError(f"model.width={model.width} must be a positive multiple of 4")
     if model.stem not in STEMS:
         raise ValueError(f"model.stem={model.stem!r} is unknown; legal are {', '.join(STEMS)}")
-    dtype = model.dtype
-    if dtype == "auto":
-        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return MODELS[model.name](width=model.width, stem=model.stem, dtype=jnp.dtype(dtype), rngs=rngs)
+    return MODELS[model.name](width=model.width, stem=model.stem, dtype=_dtype(model.dtype), rngs=rngs)
+
+
+def make_discriminator(discriminator: Any, dtype: str, rngs: nnx.Rngs) -> PatchGAN:
+    """The network that `config.discriminator` describes, computing in `config.model.dtype`. Raises ValueError."""
+    for key in ("width", "layers"):
+        if discriminator[key] < 1:
+            raise ValueError(f"discriminator.{key}={discriminator[key]} must be positive")
+    return PatchGAN(width=discriminator.width, layers=discriminator.layers, dtype=_dtype(dtype), rngs=rngs)
+
+
+def _dtype(name: str) -> jnp.dtype:
+    if name == "auto":
+        name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return jnp.dtype(name)

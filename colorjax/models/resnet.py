@@ -73,12 +73,13 @@ class ResNetEncoder(nnx.Module):
 
     stem="full": 7x7 of stride 1 and no pooling, so that layer1 works at full resolution (the report's network).
     stem="strided": torchvision's own, 7x7 of stride 2 and 3x3 max pooling of stride 2.
+    channels: of what `maps` is given; 3 for torchvision's own net, which sees RGB.
     """
 
-    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs, channels: int = 1):
         self.strided = stem == "strided"
         self.dtype = dtype
-        self.conv1 = _conv(1, width, 7, 2 if self.strided else 1, dtype, rngs, bias=True)
+        self.conv1 = _conv(channels, width, 7, 2 if self.strided else 1, dtype, rngs, bias=True)
         self.bn1 = batch_norm(width, dtype, rngs)
         self.layer1 = Stage(width, width, 1, dtype=dtype, rngs=rngs)
         self.layer2 = Stage(width, 2 * width, 2, dtype=dtype, rngs=rngs)
@@ -89,8 +90,11 @@ class ResNetEncoder(nnx.Module):
         """luma in -1..1 -> {"stem", "layer1", ..., "layer4"}."""
         # Torchvision's filters know sRGB values, not L*: give them the grey photograph that has this lightness.
         grey = color.lightness_to_grey(luma.astype(jnp.float32) * 50 + 50)
-        x = ((grey - GREY_MEAN) / GREY_STD).astype(self.dtype)
-        stem = nnx.relu(self.bn1(self.conv1(x)))
+        return self.maps((grey - GREY_MEAN) / GREY_STD)
+
+    def maps(self, x: Float[Array, "b h w c"]) -> dict[str, Float[Array, "b _ _ _"]]:
+        """The feature maps of a normalised picture: {"stem", "layer1", ..., "layer4"}."""
+        stem = nnx.relu(self.bn1(self.conv1(x.astype(self.dtype))))
         x = max_pool(stem, 3) if self.strided else stem
         layer1 = self.layer1(x)
         layer2 = self.layer2(layer1)
@@ -100,15 +104,18 @@ class ResNetEncoder(nnx.Module):
 
 
 def max_pool(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b _ _ c"]:
-    """Max pooling of stride 2, size 2, or 3 padded by 1 as torchvision's: -> (B, ceil(H / 2), ceil(W / 2), C).
+    """Max pooling of stride 2, size 2, or 3 padded by 1 as torchvision's: -> (B, ceil(H / 2), ceil(W / 2), C)."""
+    return max_windows(x, size, (size - 1) // 2, (-(-x.shape[1] // 2), -(-x.shape[2] // 2)))
+
+
+def max_windows(x: Float[Array, "b h w c"], size: int, before: int, out: tuple[int, int]) -> Float[Array, "b _ _ c"]:
+    """Maximum over windows of `size` x `size` at stride 2, the first one `before` pixels outside: -> (B, *out, C).
 
     Written as the maximum of shifted slices: the gradient of XLA's own pooling takes eight times as long on a CPU.
     """
-    height, width = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
-    before = (size - 1) // 2
-    rows, columns = (2 * n + size - 2 - before - have for n, have in ((height, x.shape[1]), (width, x.shape[2])))
+    rows, columns = (max(0, 2 * n + size - 2 - before - have) for n, have in zip(out, x.shape[1:3], strict=True))
     x = jnp.pad(x, ((0, 0), (before, rows), (before, columns), (0, 0)), constant_values=-jnp.inf)
-    ends = 2 * height - 1, 2 * width - 1
+    ends = 2 * out[0] - 1, 2 * out[1] - 1
     windows = [x[:, i : i + ends[0] : 2, j : j + ends[1] : 2] for i in range(size) for j in range(size)]
     return functools.reduce(jnp.maximum, windows)
 

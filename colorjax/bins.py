@@ -1,0 +1,48 @@
+"""The plane of a* and b* cut into square bins of 10 Lab units: which colours are common in photographs, and which rare.
+
+Zhang, Isola, Efros: Colorful Image Colorization, ECCV 2016, section 2.2, with their grid.
+"""
+
+import functools
+
+import numpy as np
+
+from colorjax import color
+
+STEP = 10.0  # Lab units between the centres of two neighbours
+SIDE = 23  # bins along a* and along b*, centres at -110, -100, ..., 110
+COUNT = SIDE * SIDE
+_SMOOTHING = 5.0  # standard deviation, Lab units
+_UNIFORM = 0.5  # lambda, the share of the uniform distribution in the one that weights are taken from
+
+
+def histogram(ab: np.ndarray) -> np.ndarray:
+    """Pixels by bin, (COUNT,) int64, of a* and b* in Lab units (..., 2); index = bin of a* times SIDE + bin of b*."""
+    index = np.clip(np.rint(np.asarray(ab) / STEP), -(SIDE // 2), SIDE // 2).astype(np.int64) + SIDE // 2
+    return np.bincount((index[..., 0] * SIDE + index[..., 1]).ravel(), minlength=COUNT)
+
+
+@functools.cache
+def possible() -> np.ndarray:
+    """Which bins hold a colour of sRGB, (COUNT,) bool."""
+    levels = np.linspace(0, 1, 65)
+    return histogram(color.rgb_to_lab(np.stack(np.meshgrid(levels, levels, levels), axis=-1))[..., 1:]) > 0
+
+
+def rarity(counts: np.ndarray) -> np.ndarray:
+    """Weight of each bin, (SIDE, SIDE) float32, from the pixels by bin (COUNT,) of the training photographs.
+
+    Inverse to (1 - lambda) p + lambda / Q with lambda 1/2: p is the share of the bin, smoothed by a Gaussian of 5 Lab units,
+    Q the number of possible bins. Scaled so that its mean over the pixels of the photographs is 1 (Zhang et al., eq. 4).
+    Raises ValueError where there is no pixel.
+    """
+    counts = np.asarray(counts, np.float64).reshape(SIDE, SIDE)
+    if not counts.sum():
+        raise ValueError("no pixel was counted: rarity needs the colours of some photographs")
+    offsets = np.arange(SIDE)[:, None] - np.arange(SIDE)
+    kernel = np.exp(-0.5 * (offsets * STEP / _SMOOTHING) ** 2)
+    smooth = kernel @ counts @ kernel.T
+    # What the Gaussian carries outside sRGB is no colour of any photograph.
+    smooth = np.where(possible().reshape(SIDE, SIDE), smooth, 0)
+    weights = 1 / ((1 - _UNIFORM) * smooth / smooth.sum() + _UNIFORM / possible().sum())
+    return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)

@@ -1,0 +1,67 @@
+"""What values the settings may have, and how those of a stored run are changed."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from colorjax import checkpoint, losses, perceptual
+from colorjax.data import balance
+
+_NETWORK_KEYS = ("model.name", "model.stem", "model.width")
+_POSITIVE = (
+    *("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints"),
+    *("discriminator.learning_rate", "discriminator.width", "discriminator.layers"),
+)
+_NOT_NEGATIVE = ("seed", "clip_norm", "loss.l1", "loss.perceptual", "loss.adversarial", "discriminator.clip_norm")
+_BELOW_1 = ("beta1", "discriminator.beta1", "discriminator.label_smoothing", "data.val_fraction")
+_NAMES = {
+    "best_by": checkpoint.BEST_BY,
+    "data.balance": balance.BALANCES,
+    "discriminator.loss": losses.ADVERSARIAL,
+    "loss.perceptual_net": perceptual.NETS,
+}
+_SMALLEST_PICTURE = 16  # SSIM's window is 11 pixels wide
+
+
+def check(config: ConfigDict) -> None:
+    """Raise ValueError, naming key, value and what is legal, where a value makes no sense."""
+    values = flat(config.to_dict())
+    for key in _POSITIVE:
+        if not values[key] > 0:
+            raise ValueError(f"{key}={values[key]} must be positive")
+    for key in _NOT_NEGATIVE:
+        if not values[key] >= 0:
+            raise ValueError(f"{key}={values[key]} must not be negative")
+    for key in _BELOW_1:
+        if not 0 <= values[key] < 1:
+            raise ValueError(f"{key}={values[key]} must be at least 0 and below 1")
+    for key, legal in _NAMES.items():
+        if values[key] not in legal:
+            raise ValueError(f"{key}={values[key]!r} is unknown; legal are {', '.join(legal)}")
+    if not 0 <= config.loss.rarity <= 1:
+        raise ValueError(f"loss.rarity={config.loss.rarity} must be between 0 and 1")
+    if not config.loss.l1 + config.loss.perceptual + config.loss.adversarial:
+        raise ValueError("loss.l1, loss.perceptual and loss.adversarial are all 0: there is nothing to learn")
+    smallest = perceptual.SMALLEST_PICTURE if config.loss.perceptual or config.lpips_weights else _SMALLEST_PICTURE
+    if config.image_size < smallest:
+        raise ValueError(f"image_size={config.image_size} must be at least {smallest}")
+    if not 0 <= config.data.scale_jitter <= 3:
+        raise ValueError(f"data.scale_jitter={config.data.scale_jitter} must be between 0 and 3")
+
+
+def merge(base: ConfigDict, stored: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
+    """`base` with the values of a stored config and then `changes` (flattened keys); unknown keys are refused."""
+    fixed = [key for key in _NETWORK_KEYS if key in changes]
+    if fixed:
+        raise ValueError(f"{', '.join(fixed)} cannot be changed: the weights are those of the network that was trained")
+    base.update(stored)
+    base.update_from_flattened_dict(changes)
+    return base.lock()
+
+
+def flat(values: dict, prefix: str = "") -> dict[str, Any]:
+    """{"data": {"dir": x}} -> {"data.dir": x}."""
+    result = {}
+    for key, value in values.items():
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return result
