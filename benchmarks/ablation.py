@@ -1,0 +1,87 @@
+"""What balance, the perceptual term and the discriminator change: one network, trained on in several ways, side by side.
+
+    python benchmarks/ablation.py --photos=PHOTOS --weights=WEIGHTS --out=runs/ablation
+
+A U-Net is trained with L1 alone (`base`), then from it for two more epochs: as before (`unet`), with balanced batches, with a
+perceptual term, with both, with rare colours weighted, and against a discriminator; besides the shallow net, alone and against
+one. A run that was cut off goes on. The last lines are the evaluate.py command that compares them all.
+WEIGHTS: an ImageNet ResNet-18 file, for the encoder and for the perceptual term.
+"""
+
+import argparse
+import importlib
+import shlex
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from colorjax import telemetry  # noqa: E402
+
+TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
+BALANCED = {"data.balance": "temperature"}
+PERCEPTUAL = {"loss.perceptual": 0.2}
+PATCHES = {"model.stem": "strided", "discriminator.layers": 2}  # of 34 pixels: small pictures
+VARIANTS = {
+    "base": ("unet_fast", {"epochs": 6}),
+    "unet": ("unet_fast", TUNED),
+    "both": ("unet_fast", TUNED | BALANCED | PERCEPTUAL),
+    "gan": ("gan", TUNED | PATCHES),
+    "balance": ("unet_fast", TUNED | BALANCED),
+    "perceptual": ("unet_fast", TUNED | PERCEPTUAL),
+    "shallow": ("shallow", {}),
+    "gan_shallow": ("gan_shallow", {"discriminator.layers": 2}),
+    "rarity": ("unet_fast", TUNED | {"loss.rarity": 0.5}),
+    "histogram": ("unet_fast", TUNED | {"data.balance": "histogram"}),
+}
+
+
+def config_of(name, args):
+    module, changes = VARIANTS[name]
+    config = importlib.import_module(f"configs.{module}").get_config()
+    common = {
+        "image_size": args.image_size,
+        "data.source": "folder",
+        "data.dir": str(args.photos),
+        "data.limit": args.limit,
+        "pretrained": str(args.weights) if config.model.name == "resnet_unet" else "",
+        "log_every": 20,
+    }
+    config.update_from_flattened_dict(common | changes)
+    if config.init_from:
+        config.init_from = str(args.out / config.init_from)
+    return config.lock()
+
+
+def finished(workdir, config):
+    return any(row["kind"] == "validation" and row["epoch"] == config.epochs for row in telemetry.read_rows(workdir))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True, help="a folder of photographs; first-level folders are groups")
+    parser.add_argument("--weights", type=Path, required=True, help="ResNet-18 weights, .pth or .safetensors")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--image_size", type=int, default=64)
+    parser.add_argument("--limit", type=int, default=4000)
+    parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    args = parser.parse_args()
+
+    import train
+
+    for name in args.only:
+        config = config_of(name, args)
+        if finished(args.out / name, config):
+            continue
+        print(f"\n== {name}", flush=True)
+        start = time.perf_counter()
+        train.train(config, args.out / name)
+        print(f"== {name}: {time.perf_counter() - start:.0f} s", flush=True)
+    named = [f"--ckpt={shlex.quote(str(args.out / name))}" for name in args.only if name != "base"]
+    print("\ncompare them:\n  python evaluate.py " + " ".join([*named, f"--out={shlex.quote(str(args.out / 'report'))}"]))
+
+
+if __name__ == "__main__":
+    main()
