@@ -1,15 +1,17 @@
-"""Measure a trained network: python evaluate.py --ckpt=DIR [--out=DIR] [--config.KEY=VALUE ...]
+"""Measure trained networks: python evaluate.py --ckpt=DIR [--ckpt=DIR ...] [--out=DIR] [--config.KEY=VALUE ...]
 
-The settings are those of the run; --config.KEY=VALUE changes them. By default the run's validation photographs are
-measured; when --config.data.source, .dir or .names say other photographs, all of those are (see --split).
+Several checkpoints are measured side by side on the same photographs. The settings are those of the first run;
+--config.KEY=VALUE changes them. By default the run's validation photographs are measured; when --config.data.source, .dir or
+.names say other photographs, all of those are (see --split).
 """
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from colorjax import cli
 from configs import base
@@ -17,71 +19,49 @@ from configs import base
 _OTHER_PHOTOGRAPHS = {"data.source", "data.dir", "data.names"}
 
 
-def evaluate(ckpt: str | Path, out: str | Path | None, changes: dict, split: str = "auto") -> dict:
-    """Measure the network in `ckpt` beside a grey picture; returns rows["grey" | model name][group][metric].
+def evaluate(
+    ckpt: str | Path | Sequence[str | Path],
+    out: str | Path | None,
+    changes: dict,
+    split: str = "auto",
+    protocol: str = "crop",
+    labels: Sequence[str] = (),
+    baseline: str | None = None,
+    save_images: bool = False,
+) -> dict:
+    """Measure the networks in `ckpt` beside a grey picture; returns rows["grey" | name][group][metric].
 
-    changes: flattened config keys, as {"data.dir": ...}. Raises ValueError where there is no network or no photograph.
+    changes: flattened config keys, as {"data.dir": ...}. protocol: "crop" or "stretch", see --protocol. labels, baseline: see
+    comparison.load and comparison.compare. Raises ValueError where there is no network or no photograph, or a name is unknown.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from colorjax import caching, checkpoint, data, evaluators, figures, metrics, runs, sharding, state, steps
+    from colorjax import caching, comparison, data, report, sharding
 
     caching.keep_compiled()
-    network = checkpoint.load(ckpt)
+    networks = comparison.load([ckpt] if isinstance(ckpt, str | Path) else list(ckpt), labels)
     if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits were meant for the photographs of the training
         changes = {"data.limit": 0, "data.limit_per_group": 0} | changes
-    config = runs.merge(base.get_config(), network.config, changes)
-    runs.check(config)
+    config = comparison.settings_of(networks, base.get_config(), changes)
     mesh = sharding.make_mesh()
     everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))
-    photographs = data.load(config, devices=mesh.size, everything=everything)
+    photographs = data.load(config, devices=mesh.size, everything=everything, geometry=protocol)
     count, left_out = len(photographs.validation_indices), json.dumps(photographs.report["left_out"])
     if not count:
         raise ValueError(f"no photograph to measure: {photographs.report['found']} found, left out: {left_out}")
     side = "all of them; --split=validation leaves out those that were trained on" if everything else "the validation side"
-    print(f"{network.source}: {count} photographs ({side})")
-
-    params, stats = jax.device_put((network.params, network.stats), sharding.replicated(mesh))
-    evaluate_step = steps.evaluate(state.graphdef(config.model), mesh)
-
-    def model_step(batch: dict) -> dict:
-        return evaluate_step(params, stats, batch)
-
-    @jax.jit
-    def grey_step(batch: dict) -> dict:
-        grey = jnp.zeros_like(batch["chroma"])
-        return metrics.compare(batch["luma"], grey, batch["chroma"]) | {"chroma": grey}
-
-    shown = evaluators.spread(photographs.validation_indices, config.panels)
-    evaluations = {
-        name: evaluators.run(step, photographs.validation(), lambda batch: sharding.put(batch, mesh), shown)
-        for name, step in (("grey", grey_step), (config.model.name, model_step))
-    }
-    rows = {name: evaluators.table(result, photographs.groups) for name, result in evaluations.items()}
-    print(figures.text_table(rows))
+    print(f"{', '.join(str(network.source) for network in networks.values())}: {count} photographs ({side})")
+    images = Path(out) / "images" if out is not None and save_images else None
+    compared = comparison.compare(networks, config, photographs, mesh, baseline, images)
+    print(report.text(compared))
     if out is not None:
-        _write(Path(out), network, config, photographs, rows, evaluations[config.model.name], figures)
-    return rows
-
-
-def _write(out: Path, network, config: ConfigDict, photographs, rows: dict, evaluation, figures) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    names = [photographs.names[i] for i in evaluation.index]
-    facts = {
-        "weights": str(network.source),
-        "network": f"{config.model.name}, stem {config.model.stem}, width {config.model.width}",
-        "photographs": f"{len(names)} from {config.data.source} {config.data.dir or config.data.names}",
-        "pixels": f"{config.image_size}, centre crop",
-        "left out": json.dumps(photographs.report["left_out"]),
-    }
-    per_picture = {name: dict(zip(names, map(float, values), strict=True)) for name, values in evaluation.values.items()}
-    result = {"facts": facts, "rows": rows, "per_picture": per_picture}
-    (out / "metrics.json").write_text(json.dumps(result, indent=1))
-    sheet = figures.panels(*evaluation.panels)
-    figures.save_png(sheet, out / "panels.png")
-    (out / "report.html").write_text(figures.report("colorjax: evaluation", facts, rows, sheet), encoding="utf-8")
-    print(f"written: {out}/metrics.json, report.html, panels.png")
+        whole = "the whole picture, stretched to a square" if protocol == "stretch" else "the middle square"
+        facts = {name: f"{n.source} ({n.config.model.name}, stem {n.config.model.stem})" for name, n in networks.items()} | {
+            "photographs": f"{count} from {config.data.source} {config.data.dir or config.data.names}, {side}",
+            "protocol": f"{protocol}: {whole}, {config.image_size} x {config.image_size}",
+            "left out": left_out,
+        }
+        written = report.write(compared, facts, Path(out))
+        print(f"written: {out}/{', '.join(written)}" + (f", and every picture below {images}" if images else ""))
+    return compared.rows()
 
 
 def _default_out(ckpt: Path) -> Path:
@@ -92,11 +72,16 @@ def _default_out(ckpt: Path) -> Path:
 
 def define_flags() -> None:
     """The command line; in a function, so that the module can be imported beside others with flags."""
-    flags.DEFINE_string("ckpt", None, "A workdir, one of its checkpoints/STEP, or an exported folder.", required=True)
-    flags.DEFINE_string(
-        "out", None, "Folder for metrics.json, report.html and panels.png (default: report/ in the workdir, or here)"
-    )
+    flags.DEFINE_multi_string("ckpt", None, "A workdir, one of its checkpoints/STEP, or an exported folder.", required=True)
+    flags.DEFINE_string("out", None, "Folder for metrics.json, report.html, figures (default: report/ in the workdir, or here)")
     flags.DEFINE_enum("split", "auto", ["auto", "validation", "all"], "Which photographs to measure.")
+    flags.DEFINE_enum(
+        "protocol", "crop", ["crop", "stretch"], "The middle square (as ColTran), or the whole, stretched (as DDColor)."
+    )
+    flags.DEFINE_multi_string("label", [], "Names of the rows, one for each --ckpt.")
+    flags.DEFINE_string("baseline", None, "The row that differences are taken to (default: the first, or grey if it is alone).")
+    flags.DEFINE_bool("save_images", False, "Write predictions and truths as PNG below --out, for FID and other outside tools.")
+    flags.DEFINE_alias("save-images", "save_images")
     config_flags.DEFINE_config_dict("config", base.get_config(), "Changes to the run's settings.", lock_config=True)
 
 
@@ -105,10 +90,10 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     args = flags.FLAGS
+    out = args.out or (_default_out(Path(args.ckpt[0])) if len(args.ckpt) == 1 else Path("report"))
+    changes = config_flags.get_override_values(args["config"])
     try:
-        evaluate(
-            args.ckpt, args.out or _default_out(Path(args.ckpt)), config_flags.get_override_values(args["config"]), args.split
-        )
+        evaluate(args.ckpt, out, changes, args.split, args.protocol, args.label, args.baseline, args.save_images)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from colorjax import telemetry  # noqa: E402
+from colorjax import telemetry
 
 TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
 BALANCED = {"data.balance": "temperature"}

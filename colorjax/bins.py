@@ -16,10 +16,15 @@ _SMOOTHING = 5.0  # standard deviation, Lab units
 _UNIFORM = 0.5  # lambda, the share of the uniform distribution in the one that weights are taken from
 
 
-def histogram(ab: np.ndarray) -> np.ndarray:
-    """Pixels by bin, (COUNT,) int64, of a* and b* in Lab units (..., 2); index = bin of a* times SIDE + bin of b*."""
-    index = np.clip(np.rint(np.asarray(ab) / STEP), -(SIDE // 2), SIDE // 2).astype(np.int64) + SIDE // 2
-    return np.bincount((index[..., 0] * SIDE + index[..., 1]).ravel(), minlength=COUNT)
+def histogram(ab: np.ndarray, step: float = STEP) -> np.ndarray:
+    """Pixels by bin, (side^2,) int64 with side = 2 * round(110 / step) + 1, of a* and b* in Lab units (..., 2).
+
+    index = bin of a* times side + bin of b*; what lies outside is counted at the border. With `STEP`: (COUNT,).
+    """
+    half = round(110 / step)
+    index = np.clip(np.rint(np.asarray(ab) / step), -half, half).astype(np.int64) + half
+    side = 2 * half + 1
+    return np.bincount((index[..., 0] * side + index[..., 1]).ravel(), minlength=side * side)
 
 
 @functools.cache

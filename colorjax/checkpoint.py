@@ -1,8 +1,8 @@
 """Saving and restoring: training checkpoints and released weights. The only room that imports Orbax.
 
-A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm statistics), `training` (step, optimiser,
-key) and, of an adversarial training, `discriminator` (params and statistics; its optimiser's in `training`); in its metadata the config and the
-validation metrics. A released folder holds `weights/` (the network in bfloat16), `config.json` and `checksums.json`.
+A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm statistics), `training` (step, optimisers,
+key) and, of an adversarial training, `discriminator` (params and statistics); in its metadata the config and the validation
+metrics. A released folder holds `weights/` (the network in bfloat16), `config.json` and `checksums.json`.
 """
 
 import hashlib

@@ -7,9 +7,45 @@ from typing import Any
 import jax
 import numpy as np
 
-from colorjax import metrics
-
 BOOTSTRAP_ROUNDS = 1000
+# What is told of a set: (heading, decimals). Means over pictures, or made of such means (DERIVED).
+HEADINGS = {
+    "l1": ("L1 (ab/128)", 4),
+    "psnr": ("PSNR dB", 2),
+    "ssim": ("SSIM (RGB)", 4),
+    "ssim_ab": ("SSIM (ab)", 4),
+    "delta_e": ("Delta E 2000", 2),
+    "lpips_alex": ("LPIPS (alex)", 4),
+    "lpips_squeeze": ("LPIPS (squeeze)", 4),
+    "colourfulness_ratio": ("colourfulness ratio", 3),
+    "bias_a": ("bias a*", 2),
+    "bias_b": ("bias b*", 2),
+    "warm": ("warm pixels", 3),
+    "warm_target": ("truly warm", 3),
+}
+PROTOCOL_HEADINGS = {
+    "colourfulness": ("CF signed", 2),
+    "colourfulness_target": ("true CF signed", 2),
+    "delta_cf": ("delta-CF of the means, signed", 2),
+    "delta_cf_each": ("mean delta-CF, signed", 2),
+    "colourfulness_abs": ("CF absolute", 2),
+    "colourfulness_abs_target": ("true CF absolute", 2),
+    "delta_cf_abs": ("delta-CF of the means, absolute", 2),
+    "delta_cf_abs_each": ("mean delta-CF, absolute", 2),
+    "cast_a": ("|bias a*|", 2),
+    "cast_b": ("|bias b*|", 2),
+}
+# name: (the means it is made of, how)
+DERIVED: dict[str, tuple[tuple[str, ...], Callable[..., np.ndarray]]] = {
+    "colourfulness_ratio": (("colourfulness", "colourfulness_target"), lambda ours, true: ours / np.maximum(true, 1e-9)),
+    "delta_cf": (("colourfulness", "colourfulness_target"), lambda ours, true: np.abs(ours - true)),
+    "delta_cf_abs": (("colourfulness_abs", "colourfulness_abs_target"), lambda ours, true: np.abs(ours - true)),
+    "cast_a": (("bias_a",), np.abs),
+    "cast_b": (("bias_b",), np.abs),
+}
+
+Values = dict[str, np.ndarray]
+Visit = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -17,7 +53,7 @@ class Evaluation:
     """Metrics by picture. values: metric -> (n,). group, index: (n,), as in the batches. panels: (luma, pred, target),
     each (k, H, W, .), pictures to show; panel_indices (k,) says which. lost: pictures that could not be read."""
 
-    values: dict[str, np.ndarray]
+    values: Values
     group: np.ndarray
     index: np.ndarray
     panels: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -25,13 +61,20 @@ class Evaluation:
     lost: int = 0
 
 
-def run(step: Callable[[dict], dict], batches: Iterable[dict], put: Callable[[dict], dict], show: set[int]) -> Evaluation:
+def run(
+    step: Callable[[dict], dict],
+    batches: Iterable[dict],
+    put: Callable[[dict], dict],
+    show: set[int],
+    visit: Visit | None = None,
+) -> Evaluation:
     """Evaluate every picture whose mask is 1.
 
     step: batch on the device -> metrics by picture and the predicted "chroma". put: batch -> batch on the device.
-    show: indices of the pictures to keep for the panels. Raises ValueError where no picture is left.
+    show: indices of the pictures to keep for the panels. visit: called with (index, luma, pred, target) of the pictures of
+    each batch. Raises ValueError where no picture is left.
     """
-    rows: list[dict[str, np.ndarray]] = []
+    rows: list[Values] = []
     shown: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
     lost = 0
     for batch in batches:
@@ -42,9 +85,11 @@ def run(step: Callable[[dict], dict], batches: Iterable[dict], put: Callable[[di
         values = jax.device_get(result) | {"group": batch["group"], "index": batch["index"]}
         rows.append({key: np.asarray(value)[real] for key, value in values.items()})
         wanted = [i for i in np.flatnonzero(real) if int(batch["index"][i]) in show]
-        if wanted:
+        if wanted or visit:
             pred = np.asarray(pred)
-            shown += [(int(batch["index"][i]), batch["luma"][i], pred[i], batch["chroma"][i]) for i in wanted]
+        if visit:
+            visit(*(array[real] for array in (batch["index"], batch["luma"], pred, batch["chroma"])))
+        shown += [(int(batch["index"][i]), batch["luma"][i], pred[i], batch["chroma"][i]) for i in wanted]
     values = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {}
     if not len(values.get("index", ())):
         raise ValueError("no photograph to evaluate on")
@@ -59,46 +104,74 @@ def spread(indices: np.ndarray, count: int) -> set[int]:
     return {int(i) for i in np.asarray(indices)[positions]}
 
 
-def means(values: dict[str, np.ndarray]) -> dict[str, float]:
-    """Mean of each metric, and `colourfulness_ratio`: mean predicted over mean true colourfulness (1 = as vivid)."""
+def means(values: Values) -> dict[str, float]:
+    """Mean of each metric, and those of DERIVED, as `colourfulness_ratio`: mean predicted over mean true colourfulness."""
     weights = np.full((1, len(next(iter(values.values())))), 1.0)
     return {name: float(value[0]) for name, value in _weighted(values, weights).items()}
 
 
-def _weighted(values: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+def _weighted(values: Values, weights: np.ndarray) -> Values:
     """Weighted means, (rounds,) each, for weights (rounds, n)."""
     total = weights.sum(1)
     result = {name: weights @ value.astype(np.float64) / total for name, value in values.items()}
-    predicted, true = result.pop("colourfulness"), result["colourfulness_target"]
-    return result | {"colourfulness": predicted, "colourfulness_ratio": predicted / np.maximum(true, 1e-9)}
+    made = {n: how(*(result[p] for p in parts)) for n, (parts, how) in DERIVED.items() if result.keys() >= set(parts)}
+    return result | made
 
 
-def intervals(values: dict[str, np.ndarray], seed: int = 0) -> dict[str, dict[str, Any]]:
+def intervals(values: Values, seed: int = 0) -> dict[str, dict[str, float]]:
     """Mean and 95 % percentile bootstrap interval over pictures (Efron 1979): metric -> {"mean", "low", "high"}."""
-    count = len(next(iter(values.values())))
+    return _bootstrap(lambda weights: _weighted(values, weights), len(next(iter(values.values()))), seed)
+
+
+def differences(values: Values, baseline: Values, seed: int = 0) -> dict[str, dict[str, float]]:
+    """`values` minus `baseline` as `intervals`, paired: both of the same pictures, which each draw takes or leaves together."""
+
+    def difference(weights: np.ndarray) -> Values:
+        ours, theirs = _weighted(values, weights), _weighted(baseline, weights)
+        return {name: ours[name] - theirs[name] for name in ours.keys() & theirs.keys()}
+
+    return _bootstrap(difference, len(next(iter(values.values()))), seed)
+
+
+def _bootstrap(statistic: Callable[[np.ndarray], Values], count: int, seed: int) -> dict[str, dict[str, float]]:
     rng = np.random.default_rng(seed)
     draws: dict[str, list[np.ndarray]] = {}
     for _ in range(0, BOOTSTRAP_ROUNDS, 100):  # in parts: weights are (rounds, pictures)
         weights = rng.multinomial(count, np.full(count, 1 / count), size=100).astype(np.float64)
-        for name, value in _weighted(values, weights).items():
+        for name, value in statistic(weights).items():
             draws.setdefault(name, []).append(value)
-    point = means(values)
     result = {}
-    for name, parts in draws.items():
-        low, high = np.percentile(np.concatenate(parts), [2.5, 97.5])
-        result[name] = {"mean": point[name], "low": float(low), "high": float(high)}
+    for name, point in statistic(np.ones((1, count))).items():
+        low, high = np.percentile(np.concatenate(draws[name]), [2.5, 97.5])
+        result[name] = {"mean": float(point[0]), "low": float(low), "high": float(high)}
     return result
 
 
-def table(evaluation: Evaluation, groups: tuple[str, ...]) -> dict[str, dict]:
+def table(evaluation: Evaluation, groups: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Intervals of every metric and the number of pictures, for "all" and for each group that has pictures."""
-    result = {"all": {"pictures": len(evaluation.index), **intervals(evaluation.values)}}
-    for number, group in enumerate(groups):
-        chosen = evaluation.group == number
-        if len(groups) > 1 and chosen.any():
-            values = {name: value[chosen] for name, value in evaluation.values.items()}
-            result[group] = {"pictures": int(chosen.sum()), **intervals(values)}
-    return result
+    return {
+        name: {"pictures": int(chosen.sum()), **intervals(_chosen(evaluation, chosen))}
+        for name, chosen in _by_group(evaluation, groups)
+    }
 
 
-HEADINGS = metrics.PER_PICTURE | {"colourfulness_ratio": ("colourfulness ratio", 3)}
+def difference_table(
+    evaluation: Evaluation, baseline: Evaluation, groups: tuple[str, ...]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """`differences` in all and by group. Raises ValueError where the two are not of the same pictures."""
+    if not np.array_equal(evaluation.index, baseline.index):
+        raise ValueError("the two evaluations are not of the same pictures")
+    return {
+        name: differences(_chosen(evaluation, chosen), _chosen(baseline, chosen))
+        for name, chosen in _by_group(evaluation, groups)
+    }
+
+
+def _by_group(evaluation: Evaluation, groups: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
+    """("all", which pictures), and the same for each group that has some."""
+    found = [(name, evaluation.group == number) for number, name in enumerate(groups) if len(groups) > 1]
+    return [("all", np.ones(len(evaluation.index), bool)), *((name, chosen) for name, chosen in found if chosen.any())]
+
+
+def _chosen(evaluation: Evaluation, chosen: np.ndarray) -> Values:
+    return {name: value[chosen] for name, value in evaluation.values.items()}

@@ -1,9 +1,11 @@
-"""The pictures of a run: loss curves, panels of grey, prediction and truth, and the HTML report."""
+"""The pictures of a run and of a comparison: panels, losses, curves over epochs, histograms of colour.
 
-import base64
-import html
-import io
+Readable without colour: lines differ in dash and marker too, and the colours are those of Okabe and Ito (2008).
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +14,19 @@ from colorjax import color, photos
 from colorjax.evaluators import HEADINGS
 
 _GAP, _HEADING = 6, 22
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Losses and shares of both players, as in the rows of an adversarial training: (title, {column: (label, style)}).
+_PLAYERS = (
+    ("losses of the players", {"adversarial": ("network", 0), "discriminator_loss": ("discriminator", 1)}),
+    ("discriminator: patches called rightly", {"accuracy_true": ("true", 0), "accuracy_predicted": ("predicted", 1)}),
+    ("gradient norms", {"grad_norm": ("network", 0), "discriminator_grad_norm": ("discriminator", 1)}),
+)
+_CURVES = ("l1", "ssim_ab", "delta_e", "colourfulness_ratio", "bias_b")
+HISTOGRAM_STEP = 5.0  # Lab units a bin in `colour_histograms`
+
+History = dict[str, list[dict[str, Any]]]
 
 
 def to_image_u8(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
@@ -20,19 +35,34 @@ def to_image_u8(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     return np.round(color.lab_to_rgb(color.fit_to_gamut(lab)) * 255).astype(np.uint8)
 
 
-def panels(luma: np.ndarray, pred: np.ndarray, target: np.ndarray) -> Image.Image:
-    """One row a picture, (k, H, W, .): grey | prediction | truth."""
-    columns = [("grey", np.zeros_like(pred)), ("prediction", pred), ("truth", target)]
+def panels(luma: np.ndarray, columns: dict[str, np.ndarray], captions: Iterable[str] | None = None) -> Image.Image:
+    """One row a picture: grey | a column for each heading of `columns`.
+
+    luma: (k, H, W, 1); columns: heading -> chroma (k, H, W, 2). captions: one line under each picture's row.
+    """
+    columns = {"grey": np.zeros((*luma.shape[:-1], 2), np.float32)} | columns
+    lines = list(captions) if captions is not None else []
     count, height, width = luma.shape[:3]
-    size = (len(columns) * (width + _GAP) - _GAP, count * (height + _GAP) - _GAP + _HEADING)
-    sheet = Image.new("RGB", size, "white")
+    row = height + _GAP + (_HEADING if lines else 0)
+    sheet = Image.new("RGB", (len(columns) * (width + _GAP) - _GAP, count * row - _GAP + _HEADING), "white")
     draw = ImageDraw.Draw(sheet)
-    for x, (heading, chroma) in enumerate(columns):
+    font = ImageFont.load_default(14)
+    for x, (heading, chroma) in enumerate(columns.items()):
         left = x * (width + _GAP)
-        draw.text((left, 3), heading, fill="black", font=ImageFont.load_default(14))
+        draw.text((left, 3), _shortened(heading, width, font), fill="black", font=font)
         for y, image in enumerate(to_image_u8(luma, chroma)):
-            sheet.paste(Image.fromarray(image), (left, _HEADING + y * (height + _GAP)))
+            sheet.paste(Image.fromarray(image), (left, _HEADING + y * row))
+    for y, line in enumerate(lines):
+        draw.text((0, _HEADING + y * row + height + 2), _shortened(line, sheet.width, font), fill="black", font=font)
     return sheet
+
+
+def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "\u2026") > width:
+        text = text[:-1]
+    return text + "\u2026"
 
 
 def save_png(image: Image.Image, path: Path) -> None:
@@ -41,73 +71,118 @@ def save_png(image: Image.Image, path: Path) -> None:
         image.save(stream, "PNG")
 
 
-def loss_curves(rows: list[dict], path: Path) -> None:
-    """Training and validation L1 over steps, from the rows of metrics.jsonl, as PNG."""
+def save(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure as PNG or SVG, by the suffix of `path`; equal figures give equal files."""
+    import matplotlib
+
+    kind = path.suffix[1:]
+    with photos.atomic(path) as stream, matplotlib.rc_context({"svg.hashsalt": "colorjax"}):
+        figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
+
+
+def _axes(rows: int, columns: int, width: float = 7.0, height: float = 3.2) -> tuple[Any, list[Any]]:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    for kind, style in (("train", {"color": "#0072B2", "lw": 1}), ("validation", {"color": "#D55E00", "marker": "o"})):
-        points = [(row["step"], row["l1"]) for row in rows if row["kind"] == kind]
-        if points:
-            axes.plot(*zip(*points, strict=True), label=kind, **style)
-    axes.set(xlabel="step", ylabel="L1 (ab/128)")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    with photos.atomic(path) as stream:
-        figure.savefig(stream, format="png")
+    figure = Figure(figsize=(width, height * rows), dpi=120, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(alpha=0.25, lw=0.5)
+    return figure, axes
 
 
-def text_table(rows: dict[str, dict[str, dict]]) -> str:
-    """Plain-text table: rows[row name][group][metric] = {"mean", "low", "high"}; intervals behind each mean."""
-    columns = ["group", "pictures", "", *(heading for heading, _ in HEADINGS.values())]
-    lines = [columns]
-    for group in next(iter(rows.values())):
-        for name, groups in rows.items():
-            values = groups[group]
-            lines.append([group, str(values["pictures"]), name, *(_cell(values, metric) for metric in HEADINGS)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([text[0], "-" * sum(w + 2 for w in widths), *text[1:]])
+def _style(number: int) -> dict[str, Any]:
+    return {"color": _COLOURS[number % len(_COLOURS)], "ls": _DASHES[number % len(_DASHES)], "lw": 1.3}
 
 
-def _cell(values: dict, metric: str) -> str:
-    decimals = HEADINGS[metric][1]
-    value = values[metric]
-    return f"{value['mean']:.{decimals}f} [{value['low']:.{decimals}f}, {value['high']:.{decimals}f}]"
+def _points(rows: list[dict], kind: str, name: str, x: str = "step") -> tuple[list, list]:
+    chosen = [(row[x], row[name]) for row in rows if row["kind"] == kind and name in row]
+    return [p[0] for p in chosen], [p[1] for p in chosen]
 
 
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem}
-th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap}
-tr.first td{border-top:2px solid #888} small{color:#666} img{max-width:100%} .wide{overflow-x:auto}
-"""
+def losses(rows: list[dict]) -> Any:
+    """Of one run, from the rows of metrics.jsonl: training and validation L1 over steps; both players' where there are two."""
+    parts = _PLAYERS if any("adversarial" in row for row in rows) else ()
+    figure, axes = _axes(1 + len(parts), 1, height=2.6 if parts else 4)
+    for number, kind in enumerate(("train", "validation")):
+        steps, values = _points(rows, kind, "l1")
+        axes[0].plot(steps, values, label=kind, marker="o" if number else None, ms=4, **_style(number))
+    axes[0].set(xlabel="step", ylabel="L1 (ab/128)")
+    for one, (title, columns) in zip(axes[1:], parts, strict=True):
+        for name, (label, style) in columns.items():
+            one.plot(*_points(rows, "train", name), label=label, **_style(style))
+        one.set(xlabel="step", ylabel=title)
+        one.set_yscale("log" if "norm" in title else "linear")
+        if "rightly" in title:
+            one.axhline(0.5, color="#888", lw=0.7)
+            one.set_ylim(0, 1)
+    for one in axes:
+        one.legend(frameon=False)
+    return figure
 
 
-def report(title: str, facts: dict[str, str], rows: dict[str, dict[str, dict]], sheet: Image.Image) -> str:
-    """One self-contained HTML page: facts, the table of `text_table`, and the panels."""
-    body = [f"<h1>{html.escape(title)}</h1><dl>"]
-    body += [f"<dt><b>{html.escape(k)}</b></dt><dd>{html.escape(v)}</dd>" for k, v in facts.items()]
-    heads = "".join(f"<th>{html.escape(heading)}</th>" for heading, _ in HEADINGS.values())
-    body.append(f"</dl><h2>Metrics</h2><div class=wide><table><tr><th>group<th>pictures<th>{heads}</tr>")
-    for group in next(iter(rows.values())):
-        for number, (name, groups) in enumerate(rows.items()):
-            cells = "".join(f"<td>{_html_cell(groups[group], metric)}" for metric in HEADINGS)
-            start = "<tr class=first>" if number == 0 else "<tr>"
-            body.append(f"{start}<td>{html.escape(group)}<td>{groups[group]['pictures']}<td>{html.escape(name)}{cells}")
-    body.append("</table></div><p><small>Mean over pictures [95 % bootstrap interval over pictures].</small></p>")
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG")
-    picture = base64.b64encode(stream.getvalue()).decode()
-    body.append(f'<h2>Panels</h2><img alt="grey, prediction, truth" src="data:image/png;base64,{picture}">')
-    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{html.escape(title)}</title>"
-    return f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
+def all_losses(histories: History) -> Any:
+    """Figure 1: what each run minimises over its steps, and both players of each that has two."""
+    two = {name: rows for name, rows in histories.items() if any("adversarial" in row for row in rows)}
+    figure, axes = _axes(1 + bool(two), 1)
+    for number, (name, rows) in enumerate(histories.items()):
+        axes[0].plot(*_points(rows, "train", "l1"), label=name, **_style(number))
+    axes[0].set(xlabel="step", ylabel="training L1 (ab/128)")
+    for number, (name, rows) in enumerate(two.items()):
+        for column, label, dash in (("adversarial", "network", "-"), ("discriminator_loss", "discriminator", "--")):
+            axes[1].plot(*_points(rows, "train", column), label=f"{name}: {label}", **_style(number) | {"ls": dash})
+    if two:
+        axes[1].set(xlabel="step", ylabel="losses of the players")
+    for one in axes:
+        one.legend(frameon=False, fontsize=8)
+    return figure
 
 
-def _html_cell(values: dict, metric: str) -> str:
-    mean, _, interval = _cell(values, metric).partition(" ")
-    return f"{mean} <small>{interval}</small>"
+def validation_curves(histories: History) -> Any:
+    """Validation metrics over epochs, a line for each run."""
+    figure, axes = _axes(3, 2, width=9, height=2.4)
+    for one, name in zip(axes, _CURVES, strict=False):
+        for number, (run, rows) in enumerate(histories.items()):
+            marker = _MARKERS[number % len(_MARKERS)]
+            one.plot(*_points(rows, "validation", name, "epoch"), label=run, marker=marker, ms=4, **_style(number))
+        one.set(xlabel="epoch", ylabel=HEADINGS[name][0])
+        one.xaxis.get_major_locator().set_params(integer=True)
+    axes[-1].axis("off")
+    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="center", frameon=False)
+    return figure
+
+
+def colour_histograms(counts: dict[str, np.ndarray]) -> Any:
+    """How often each a*, b* is predicted, and is true: a map for each name, and below all of them along a* and along b*.
+
+    counts: name -> pixels by bin of HISTOGRAM_STEP, (side^2,) as of `bins.histogram`.
+    """
+    side = round(next(iter(counts.values())).size ** 0.5)
+    centres = (np.arange(side) - side // 2) * HISTOGRAM_STEP
+    columns = min(4, max(2, len(counts)))
+    rows = -(-len(counts) // columns)
+    figure, axes = _axes(rows + 2, columns, width=2.6 * columns, height=2.5)
+    shares = {name: (c / max(c.sum(), 1)).reshape(side, side) for name, c in counts.items()}
+    image = None
+    for one, (name, share) in zip(axes, shares.items(), strict=False):
+        with np.errstate(divide="ignore"):
+            image = one.pcolormesh(centres, centres, np.log10(share).T, cmap="cividis", vmin=-6, vmax=-1, rasterized=True)
+        one.set(title=name, xlabel="a*", ylabel="b*", aspect="equal")
+        one.axhline(0, color="#888", lw=0.5)
+        one.axvline(0, color="#888", lw=0.5)
+    figure.colorbar(image, ax=axes[: rows * columns], label="log10 of the share of pixels", shrink=0.8)
+    for one in axes[len(shares) :]:
+        one.remove()
+    grid = axes[0].get_gridspec()
+    for row, (axis, label) in enumerate(((1, "a*"), (0, "b*"))):
+        one = figure.add_subplot(grid[rows + row, :])
+        for number, (name, share) in enumerate(shares.items()):
+            along = share.sum(axis)
+            one.plot(centres, np.where(along > 0, along, np.nan), label=name, **_style(number))
+        one.set(xlabel=label, ylabel="share of pixels", yscale="log", ylim=(1e-6, 1))
+        one.spines[["top", "right"]].set_visible(False)
+        one.legend(frameon=False, fontsize=7, ncols=2)
+    return figure

@@ -163,9 +163,10 @@ def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:
 
 def write_figures(workdir: Path, evaluation: Evaluation) -> None:
     """figures/losses.png and figures/panels.png."""
-    figures.loss_curves(telemetry.read_rows(workdir), workdir / "figures" / "losses.png")
+    figures.save(figures.losses(telemetry.read_rows(workdir)), workdir / "figures" / "losses.png")
     if len(evaluation.panel_indices):
-        figures.save_png(figures.panels(*evaluation.panels), workdir / "figures" / "panels.png")
+        luma, pred, target = evaluation.panels
+        figures.save_png(figures.panels(luma, {"prediction": pred, "truth": target}), workdir / "figures" / "panels.png")
 
 
 def write_example(workdir: Path, image_u8: np.ndarray) -> None:

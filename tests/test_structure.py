@@ -22,6 +22,7 @@ LEVELS = [
     {"steps", "checkpoint", "summary"},
     {"evaluators", "telemetry", "settings"},
     {"figures", "colorizer"},
+    {"comparison"},
     {"runs", "report", "cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,0 +1,202 @@
+"""Several networks and the grey picture, measured on the same photographs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from PIL import Image
+
+from colorjax import bins, checkpoint, evaluators, figures, settings, sharding, steps, telemetry
+from colorjax.evaluators import Evaluation
+from colorjax.metrics import CHROMA_SCALE
+
+GREY, TRUTH = "grey", "truth"
+EXTREMES = 10  # so many best and worst pictures
+_SAME_SIDE = ("data.source", "data.dir", "data.names", "data.val_fraction")  # decide what a run was not trained on
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` measured.
+
+    evaluations: name -> Evaluation, GREY first. baseline: the name that differences are taken to. ranked_by: the name with the
+    lowest mean Delta E, by which the extremes are chosen. colours: pixels by bin of each name's ab, TRUTH first.
+    extremes: "best" and "worst" -> (indices, luma, {name: chroma, TRUTH: chroma}). histories: name -> rows of metrics.jsonl.
+    """
+
+    photographs: Any
+    evaluations: dict[str, Evaluation]
+    baseline: str
+    ranked_by: str
+    colours: dict[str, np.ndarray]
+    extremes: dict[str, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]
+    histories: figures.History
+
+    def rows(self) -> dict[str, dict[str, dict]]:
+        """rows[name][group][metric] = {"mean", "low", "high"}."""
+        return {name: evaluators.table(one, self.photographs.groups) for name, one in self.evaluations.items()}
+
+    def differences(self) -> dict[str, dict[str, dict]]:
+        """The same of each name's difference to the baseline, paired."""
+        base = self.evaluations[self.baseline]
+        return {
+            name: evaluators.difference_table(one, base, self.photographs.groups)
+            for name, one in self.evaluations.items()
+            if name != self.baseline
+        }
+
+    def panels(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """(luma, {name: chroma, TRUTH: chroma}) of the pictures to show."""
+        luma, _, target = next(iter(self.evaluations.values())).panels
+        return luma, {n: one.panels[1] for n, one in self.evaluations.items() if n != GREY} | {TRUTH: target}
+
+
+def load(paths: Sequence[str | Path], labels: Sequence[str] = ()) -> dict[str, checkpoint.Network]:
+    """The networks by name: `labels`, else the network's own name if there is one path, else the folders' names.
+
+    Raises ValueError where two have one name or there are not as many labels as paths; CheckpointError as checkpoint.load.
+    """
+    if labels and len(labels) != len(paths):
+        raise ValueError(f"{len(labels)} labels for {len(paths)} checkpoints: give one to each or none")
+    networks = [checkpoint.load(path) for path in paths]
+    if not labels:
+        labels = [networks[0].config.model.name] if len(paths) == 1 else _folder_names([one.source for one in networks])
+    if len(set(labels) | {GREY, TRUTH}) != len(labels) + 2:
+        raise ValueError(f"the rows would be named {', '.join(labels)}; give each a --label of its own, not {GREY} or {TRUTH}")
+    return dict(zip(labels, networks, strict=True))
+
+
+def _folder_names(sources: list[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart; of a checkpoint in a workdir, the workdir's."""
+    whole = [source.resolve() for source in sources]
+    paths = [path.parent.parent if path.parent.name == checkpoint.CHECKPOINTS else path for path in whole]
+    if len(set(paths)) < len(paths):
+        paths = whole
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def settings_of(networks: dict[str, checkpoint.Network], base: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
+    """The settings to measure with: the first network's, with `changes`; says on the screen where another's data differ."""
+    first, *others = networks.values()
+    config = settings.merge(base, first.config, changes)
+    with config.unlocked():  # what training alone needs
+        config.data.balance, config.loss.rarity = "none", 0.0
+    settings.check(config)
+    ours = settings.flat(first.config.to_dict())
+    for name, other in list(networks.items())[1:] if others else ():
+        theirs = settings.flat(other.config.to_dict())
+        differ = [key for key in _SAME_SIDE if key not in changes and ours[key] != theirs[key]]
+        if differ:
+            print(f"{name} was trained with another {', '.join(differ)}: it may have seen some of these photographs")
+    return config
+
+
+def compare(
+    networks: dict[str, checkpoint.Network],
+    config: ConfigDict,
+    photographs: Any,
+    mesh: Mesh,
+    baseline: str | None = None,
+    save_images: Path | None = None,
+) -> Comparison:
+    """Measure every network, and the grey picture, on the validation side of `photographs`.
+
+    baseline: default the first network where there are several, else the grey picture. save_images: a folder for every
+    prediction and truth as PNG. Raises ValueError for an unknown baseline or where no photograph can be read.
+    """
+    baseline = baseline or (GREY if len(networks) == 1 else next(iter(networks)))
+    if baseline not in {GREY} | networks.keys():
+        raise ValueError(f"baseline {baseline!r} is not among the rows: {', '.join([GREY, *networks])}")
+    predictors = {GREY: _predictor(None, config, mesh)}
+    predictors |= {name: _predictor(network, config, mesh) for name, network in networks.items()}
+    shown = evaluators.spread(photographs.validation_indices, config.panels)
+    colours: dict[str, np.ndarray] = {}
+    evaluations = {}
+    for name, step in predictors.items():
+        visits = [_count_colours(colours, name)] if name != GREY else []
+        if save_images is not None:
+            visits.append(_save_pictures(save_images, name, photographs.validation_indices))
+        evaluations[name] = evaluators.run(step, photographs.validation(), _put(mesh), shown, _all(visits))
+    delta_e = {name: float(one.values["delta_e"].mean()) for name, one in evaluations.items() if name != GREY}
+    ranked_by = min(delta_e, key=delta_e.get)
+    ranked = evaluations[ranked_by]
+    order = ranked.index[np.argsort(ranked.values["delta_e"], kind="stable")]
+    chosen = {"best": order[:EXTREMES], "worst": order[::-1][:EXTREMES]}
+    del predictors[GREY]
+    extremes = {kind: _pictures(predictors, photographs, mesh, indices) for kind, indices in chosen.items()}
+    histories = {name: _history(network) for name, network in networks.items()}
+    histories = {name: rows for name, rows in histories.items() if rows}
+    return Comparison(photographs, evaluations, baseline, ranked_by, colours, extremes, histories)
+
+
+def _put(mesh: Mesh) -> Callable[[dict], dict]:
+    return lambda batch: sharding.put(batch, mesh)
+
+
+def _predictor(network: checkpoint.Network | None, config: ConfigDict, mesh: Mesh) -> Callable[[dict], dict]:
+    if network is None:
+        step, params, stats = steps.evaluate(None, mesh, config.lpips_weights), {}, {}
+    else:
+        step = steps.evaluate(network.config.model, mesh, config.lpips_weights)
+        params, stats = jax.device_put((network.params, network.stats), sharding.replicated(mesh))
+    return lambda batch: step(params, stats, batch)
+
+
+def _all(visits: Iterable[evaluators.Visit]) -> evaluators.Visit | None:
+    visits = list(visits)
+
+    def visit(*arrays: np.ndarray) -> None:
+        for one in visits:
+            one(*arrays)
+
+    return visit if visits else None
+
+
+def _count_colours(colours: dict[str, np.ndarray], name: str) -> evaluators.Visit:
+    """Counts the predicted colours, and with the first name the true ones."""
+    count_truth = TRUTH not in colours
+    if count_truth:
+        colours[TRUTH] = 0
+
+    def visit(_: np.ndarray, __: np.ndarray, pred: np.ndarray, target: np.ndarray) -> None:
+        for key, chroma in ((name, pred), *([(TRUTH, target)] if count_truth else [])):
+            colours[key] = colours.get(key, 0) + bins.histogram(chroma * CHROMA_SCALE, figures.HISTOGRAM_STEP)
+
+    return visit
+
+
+def _save_pictures(folder: Path, name: str, indices: np.ndarray) -> evaluators.Visit:
+    """Writes NAME/000123.png for each picture, and truth/ with the grey ones; numbered by their place in the set."""
+    place = {int(index): number for number, index in enumerate(indices)}
+
+    def visit(index: np.ndarray, luma: np.ndarray, pred: np.ndarray, target: np.ndarray) -> None:
+        for key, chroma in ((name, pred), *([(TRUTH, target)] if name == GREY else [])):
+            for i, image in zip(index, figures.to_image_u8(luma, chroma), strict=True):
+                figures.save_png(Image.fromarray(image), folder / key.replace("/", "_") / f"{place[int(i)]:06}.png")
+
+    return visit
+
+
+def _pictures(
+    predictors: dict[str, Callable[[dict], dict]], photographs: Any, mesh: Mesh, indices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    columns = {}
+    for name, step in predictors.items():
+        evaluation = evaluators.run(step, photographs.validation(indices), _put(mesh), set(indices.tolist()))
+        luma, columns[name], target = evaluation.panels
+    return evaluation.panel_indices, luma, columns | {TRUTH: target}
+
+
+def _history(network: checkpoint.Network) -> list[dict]:
+    """The rows of the run that a checkpoint is of; none for released weights."""
+    inside = network.source.parent.name == checkpoint.CHECKPOINTS
+    return telemetry.read_rows(network.source.parent.parent) if inside else []
