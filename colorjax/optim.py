@@ -1,17 +1,12 @@
 """Learning-rate schedules and optimisers."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-
-class Optimizers(NamedTuple):
-    """Of the network, and of the discriminator where there is one."""
-
-    network: optax.GradientTransformation
-    discriminator: optax.GradientTransformation | None
+from colorjax.state import Optimizers
 
 
 def schedule(config: Any, steps_per_epoch: int, player: Any = None) -> optax.Schedule:
@@ -34,7 +29,7 @@ def make(config: Any, steps_per_epoch: int) -> Optimizers:
     """AdamW (Loshchilov and Hutter 2019) for each player; weight decay on kernels only, after clipping to `clip_norm`."""
     network = _adamw(config, config, steps_per_epoch, config.weight_decay)
     if not config.loss.adversarial:
-        return Optimizers(network, None)
+        return Optimizers(network)
     return Optimizers(network, _adamw(config, config.discriminator, steps_per_epoch, 0.0))
 
 

@@ -15,8 +15,7 @@ from PIL import Image
 from colorjax import checkpoint, color, figures, photos, pretrained, settings, sharding, state, telemetry
 from colorjax.checkpoint import Checkpoints
 from colorjax.evaluators import Evaluation
-from colorjax.optim import Optimizers
-from colorjax.state import TrainState
+from colorjax.state import Optimizers, TrainState
 
 # Keys that may change between one start of a run and the next: they alter neither the network nor what it sees.
 _FREE_KEYS = (

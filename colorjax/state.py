@@ -2,14 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 
 from colorjax import models
-from colorjax.optim import Optimizers
+
+
+class Optimizers(NamedTuple):
+    """Of the network, and of the discriminator where there is one."""
+
+    network: optax.GradientTransformation
+    discriminator: optax.GradientTransformation | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -24,7 +31,7 @@ class TrainState:
     stats: Any
     opt_state: Any
     key: jax.Array
-    discriminator: dict[str, Any]
+    discriminator: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def graphdef(model_config: Any) -> nnx.GraphDef:

@@ -11,8 +11,7 @@ from jax.sharding import Mesh
 
 from colorjax import color, losses, metrics, perceptual, sharding
 from colorjax import state as states
-from colorjax.optim import Optimizers
-from colorjax.state import TrainState
+from colorjax.state import Optimizers, TrainState
 
 Batch = dict[str, jax.Array]
 Scalars = dict[str, jax.Array]

@@ -31,7 +31,9 @@ def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config = tiny(model__name="shallow")
     rng = np.random.default_rng(6)
-    now = jax.eval_shape(lambda: state.init(config, optax.sgd(0.1)))  # its numbers come from NumPy: nothing to compile
+    now = jax.eval_shape(
+        lambda: state.init(config, state.Optimizers(optax.sgd(0.1)))
+    )  # its numbers come from NumPy: nothing to compile
     now = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), now)
     with checkpoint.Checkpoints(folder, keep=2) as checkpoints:
         for step, l1 in ((1, 0.1), (2, 0.2)):

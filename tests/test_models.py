@@ -257,8 +257,8 @@ def test_config_is_complete(name):
 def test_config_builds(name):
     """Network, optimiser and state take shape, and the state is one that a step of training can start from."""
     config = config_of(name)
-    optimizer = optim.make(config, 10)
-    now = jax.eval_shape(lambda: state.init(config, optimizer))
+    optimizers = optim.make(config, 10)
+    now = jax.eval_shape(lambda: state.init(config, optimizers))
     assert now.step.shape == () and now.step.dtype == jnp.int32
     luma = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, 1), jnp.float32)
     run = forward(config.model.name, config.model.stem, config.model.width, config.model.dtype)

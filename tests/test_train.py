@@ -80,10 +80,10 @@ def interrupt_after(monkeypatch, steps):
     """Send this process SIGINT while step `steps` + 1 is due, as Ctrl-C does."""
     from colorjax import steps as step_functions
 
-    regression = step_functions.regression
+    make = step_functions.make
 
     def counted(*args):
-        step, calls = regression(*args), []
+        step, calls = make(*args), []
 
         def run(state, batch):
             calls.append(1)
@@ -93,7 +93,7 @@ def interrupt_after(monkeypatch, steps):
 
         return run
 
-    monkeypatch.setattr(step_functions, "regression", counted)
+    monkeypatch.setattr(step_functions, "make", counted)
 
 
 def test_a_finished_run_started_again_changes_nothing(run):
@@ -179,7 +179,7 @@ def test_evaluate_measures_model_and_grey(run, tmp_path, capsys):
     assert set(rows["grey"]) == {"all", "animals", "objects"}
     assert "Delta E 2000" in capsys.readouterr().out
     stored = json.loads((tmp_path / "metrics.json").read_text())
-    assert stored["rows"] == rows and len(stored["per_picture"]["l1"]) == 2
+    assert stored["rows"] == rows and len(stored["per_picture"]["resnet_unet"]["l1"]) == 2
     page = (tmp_path / "report.html").read_text()
     assert "resnet_unet" in page and "http" not in page  # self-contained
 
