@@ -31,7 +31,7 @@ def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 
     return map_coordinates(table, [places[..., 0], places[..., 1]], order=1, mode="nearest")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """What a prediction costs beside the truth: weighted L1, and the perceptual distance.
 

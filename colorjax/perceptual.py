@@ -21,7 +21,7 @@ from colorjax.models.resnet import ResNetEncoder, max_windows
 NETS = ("resnet18", "alex", "squeeze")
 SMALLEST_PICTURE = 32  # AlexNet's last map would be empty below 31 pixels, SqueezeNet's below 17
 _LPIPS_MEAN, _LPIPS_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # LPIPS' shift and scale, for RGB in 0..1
-_RESNET_MAPS = ("stem", "layer1", "layer2", "layer3")
+_RESNET_MAPS, _RESNET_CHANNELS = ("stem", "layer1", "layer2", "layer3"), (64, 64, 128, 256)
 _ALEX = {0: (4, 2), 3: (1, 2), 6: (1, 1), 8: (1, 1), 10: (1, 1)}  # convolution: (stride, padding)
 _ALEX_POOLED = (3, 6)  # convolutions that a pooling comes before
 _FIRES = (3, 4, 6, 7, 9, 10, 11, 12)
@@ -31,7 +31,7 @@ _CHANNELS = {"alex": (64, 192, 384, 256, 256), "squeeze": (64, 128, 256, 384, 38
 Features = Callable[[Any, jax.Array], list[jax.Array]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Perceptual:
     """A frozen network and the distance it gives. weights: its numbers, to be passed to `distance`."""
 
@@ -47,10 +47,11 @@ class Perceptual:
         """
         if min(rgb.shape[1:3]) < SMALLEST_PICTURE:
             raise ValueError(f"{self.name} needs pictures of {SMALLEST_PICTURE} pixels or more, not {rgb.shape[1:3]}")
-        normalised = [(picture - jnp.array(_LPIPS_MEAN)) / jnp.array(_LPIPS_STD) for picture in (rgb, other)]
+        mean, std = (jnp.array(numbers, jnp.float32).reshape(1, 1, 1, 3) for numbers in (_LPIPS_MEAN, _LPIPS_STD))
+        normalised = [(picture - mean) / std for picture in (rgb, other)]
         ours, theirs = (self.features(weights["net"], picture) for picture in normalised)
         parts = zip(weights["lin"], ours, theirs, strict=True)
-        return sum((lin * (_unit(f) - _unit(g)) ** 2).sum(-1).mean((1, 2)) for lin, f, g in parts)
+        return sum(((_unit(f) - _unit(g)) ** 2 @ lin).mean((1, 2)) for lin, f, g in parts)
 
 
 def _unit(features: jax.Array) -> jax.Array:
@@ -72,7 +73,7 @@ def resnet18(name: str) -> Perceptual:
         maps = encoder.maps(picture)
         return [maps[stage] for stage in _RESNET_MAPS]
 
-    lin = [jnp.float32(1 / len(_RESNET_MAPS))] * len(_RESNET_MAPS)
+    lin = [jnp.full(channels, 1 / len(_RESNET_MAPS)) for channels in _RESNET_CHANNELS]
     return Perceptual("resnet18", {"net": {"params": params, "stats": stats}, "lin": lin}, features)
 
 

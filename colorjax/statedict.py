@@ -36,6 +36,16 @@ _Storage = namedtuple("_Storage", "key dtype numel")
 _Tensor = namedtuple("_Tensor", "storage offset shape strides")  # as declared, in elements
 
 
+def _ordered_dict(pairs=()) -> dict:
+    """An OrderedDict, empty or, as Python 2 saved it, from a list of pairs."""
+    if type(pairs) not in (list, tuple) or any(type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs):
+        raise ValueError("an OrderedDict is not made from pairs")
+    result = {}
+    for pair in pairs:
+        _insert(result, pair)
+    return result
+
+
 def _rebuild_tensor(storage, offset, shape, strides, _grad, _hooks, metadata=None) -> _Tensor:
     if metadata or not isinstance(storage, _Storage):  # metadata: conjugation or negation is due
         raise ValueError("a tensor is not plain numbers in a storage")
@@ -48,7 +58,7 @@ _DTYPES = {
     "ComplexDouble": "c16", "ComplexFloat": "c8",
 }  # fmt: skip
 _GLOBALS: dict[str, Any] = {
-    "collections.OrderedDict": lambda: {},
+    "collections.OrderedDict": _ordered_dict,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_parameter": lambda tensor, _grad, _hooks: tensor,
     "torch.Size": lambda sizes=(): sizes,
@@ -101,7 +111,7 @@ def _unpickle(stream: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
                 marks.append(len(stack))
             case "NONE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
                 stack.append(value)
-            case "BINUNICODE" | "SHORT_BINUNICODE":
+            case "BINUNICODE" | "SHORT_BINUNICODE" | "BINSTRING" | "SHORT_BINSTRING":  # the last two: Python 2
                 stack.append(value)
             case "NEWTRUE" | "NEWFALSE":
                 stack.append(opcode.name == "NEWTRUE")

@@ -222,6 +222,19 @@ def test_metadata_of_modules_is_dropped(save):
     np.testing.assert_array_equal(read_state_dict(save(value, {"0": SIX}))["w"], SIX)
 
 
+def test_files_of_python_2(save):
+    """It saved an OrderedDict as a call with a list of pairs, and names as byte strings: the lpips package's weights."""
+    name = b"U\x01w"
+    path = save(ORDERED_DICT + opcodes(([[name, plain()]],)) + b"R", {"0": SIX})
+    np.testing.assert_array_equal(read_state_dict(path)["w"], SIX)
+
+
+@pytest.mark.parametrize("pairs", [[["w"]], [[["w"], 1]], "ab", [[("w",), 1]]], ids=str)
+def test_what_is_no_list_of_pairs_makes_no_dictionary(save, pairs):
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_state_dict(save(ORDERED_DICT + opcodes((pairs,)) + b"R"))
+
+
 def test_tensors_share_their_storage(save):
     arrays = read_state_dict(save({"a": plain(), "b": plain(offset=3, shape=(3,))}, {"0": SIX}))
     assert np.shares_memory(arrays["a"], arrays["b"])
