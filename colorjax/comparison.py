@@ -72,16 +72,17 @@ def load(paths: Sequence[str | Path], labels: Sequence[str] = ()) -> dict[str, c
 
 
 def _folder_names(sources: list[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart; of a checkpoint in a workdir, the workdir's."""
-    whole = [source.resolve() for source in sources]
-    paths = [path.parent.parent if path.parent.name == checkpoint.CHECKPOINTS else path for path in whole]
-    if len(set(paths)) < len(paths):
-        paths = whole
-    for depth in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.parts[-depth:]) for path in paths]
+    """The shortest ends of the paths that tell them apart: workdir, or workdir/STEP where two checkpoints are of one run."""
+    paths, least = [source.resolve() for source in sources], 1
+    inside = [path.parent.name == checkpoint.CHECKPOINTS for path in paths]
+    runs = [path.parent.parent if of_run else path for path, of_run in zip(paths, inside, strict=True)]
+    if len(set(runs)) < len(runs):
+        runs, least = [run / path.name if of_run else run for run, path, of_run in zip(runs, paths, inside, strict=True)], 2
+    for depth in range(least, max(len(run.parts) for run in runs)):
+        names = ["/".join(run.parts[-depth:]) for run in runs]
         if len(set(names)) == len(names):
-            break
-    return names
+            return names
+    return [str(run) for run in runs]
 
 
 def settings_of(networks: dict[str, checkpoint.Network], base: ConfigDict, changes: dict[str, Any]) -> ConfigDict:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from colorjax import color, photos
 from colorjax.evaluators import HEADINGS
 
-_GAP, _HEADING = 6, 22
+_GAP, _HEADING, _LEAST_WIDTH = 6, 22, 128
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -38,11 +38,13 @@ def to_image_u8(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
 def panels(luma: np.ndarray, columns: dict[str, np.ndarray], captions: Iterable[str] | None = None) -> Image.Image:
     """One row a picture: grey | a column for each heading of `columns`.
 
-    luma: (k, H, W, 1); columns: heading -> chroma (k, H, W, 2). captions: one line under each picture's row.
+    luma: (k, H, W, 1); columns: heading -> chroma (k, H, W, 2). captions: one line under each picture's row. Pictures under
+    128 pixels are shown larger, pixel by pixel.
     """
     columns = {"grey": np.zeros((*luma.shape[:-1], 2), np.float32)} | columns
     lines = list(captions) if captions is not None else []
-    count, height, width = luma.shape[:3]
+    scale = -(-_LEAST_WIDTH // luma.shape[2])
+    count, height, width = len(luma), *(scale * side for side in luma.shape[1:3])
     row = height + _GAP + (_HEADING if lines else 0)
     sheet = Image.new("RGB", (len(columns) * (width + _GAP) - _GAP, count * row - _GAP + _HEADING), "white")
     draw = ImageDraw.Draw(sheet)
@@ -51,7 +53,8 @@ def panels(luma: np.ndarray, columns: dict[str, np.ndarray], captions: Iterable[
         left = x * (width + _GAP)
         draw.text((left, 3), _shortened(heading, width, font), fill="black", font=font)
         for y, image in enumerate(to_image_u8(luma, chroma)):
-            sheet.paste(Image.fromarray(image), (left, _HEADING + y * row))
+            picture = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
+            sheet.paste(picture, (left, _HEADING + y * row))
     for y, line in enumerate(lines):
         draw.text((0, _HEADING + y * row + height + 2), _shortened(line, sheet.width, font), fill="black", font=font)
     return sheet

@@ -117,7 +117,7 @@ _CAPTIONS = {
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.8rem;margin:.5rem 0}
-th,td{padding:.25rem .55rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap;vertical-align:bottom}
+th,td{padding:.2rem .45rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap;vertical-align:bottom}
 th{white-space:normal} tr.first td{border-top:2px solid #888} small{color:#555} .wide{overflow-x:auto}
 figure{margin:1.5rem 0} figcaption{font-size:.9rem;color:#333} img{max-width:100%} dt{font-weight:600;float:left;clear:left;
 width:9rem} dd{margin:0 0 0 9.5rem;overflow-wrap:anywhere}
@@ -167,7 +167,7 @@ def _table(rows: dict[str, dict[str, dict]], headings: dict[str, tuple[str, int]
             lines.append(f"{start}<td>{html.escape(group)}{count}<td>{html.escape(name)}")
             for metric in metrics:
                 mean, _, interval = _cell(groups[group], metric).partition(" ")
-                lines.append(f"<td>{mean} <small>{interval}</small>")
+                lines.append(f"<td>{mean}<br><small>{interval}</small>")
     return "".join([*lines, "</table></div>"])
 
 

@@ -42,6 +42,12 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"loss.rarity={config.loss.rarity} must be between 0 and 1")
     if not config.loss.l1 + config.loss.perceptual + config.loss.adversarial:
         raise ValueError("loss.l1, loss.perceptual and loss.adversarial are all 0: there is nothing to learn")
+    lpips = config.loss.perceptual and config.loss.perceptual_net != "resnet18"
+    if lpips and not (config.loss.perceptual_weights or config.lpips_weights):
+        raise ValueError(
+            f"loss.perceptual_net={config.loss.perceptual_net!r} needs its weights: "
+            "--config.loss.perceptual_weights or --config.lpips_weights says where they are"
+        )
     smallest = perceptual.SMALLEST_PICTURE if config.loss.perceptual or config.lpips_weights else _SMALLEST_PICTURE
     if config.image_size < smallest:
         raise ValueError(f"image_size={config.image_size} must be at least {smallest}")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from colorjax import models, optim, state, summary
+from colorjax import bins, models, optim, sharding, state, steps, summary
 from colorjax.models.resnet import count_parameters, max_pool
 from configs import base
 
@@ -263,6 +263,13 @@ def test_config_builds(name):
     luma = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, 1), jnp.float32)
     run = forward(config.model.name, config.model.stem, config.model.width, config.model.dtype)
     assert jax.eval_shape(run, now.params, now.stats, luma).shape == (*luma.shape[:3], 2)
+    mesh = sharding.make_mesh()
+    shape = (config.batch_size, config.image_size, config.image_size)
+    batch = {"luma": (*shape, 1), "chroma": (*shape, 2), "mask": shape[:1]}
+    batch = {key: jax.ShapeDtypeStruct(value, jnp.float32) for key, value in batch.items()}
+    after, scalars = jax.eval_shape(steps.make(config, optimizers, mesh, np.zeros(bins.COUNT)), now, batch)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), now)
+    assert {"loss", "l1", "grad_norm", "lost"} <= scalars.keys()
     assert config.batch_size > 0 and config.eval_batch_size > 0 and config.epochs > 0
 
 
