@@ -88,7 +88,8 @@ def test_gradient_is_finite_everywhere(folder):
     weights = jax.tree.map(jnp.asarray, network.weights)
     weights["net"]["0.bias"] = weights["net"]["0.bias"] - 100  # every first feature is 0
     flat = np.zeros((2, 40, 40, 3), np.float32) + np.float32([0, 1]).reshape(2, 1, 1, 1)
-    gradient = jax.grad(lambda x: network.distance(weights, x, pictures(40)[:, :, :40]).sum())(flat)
+    other = pictures(40)[:, :, :40]
+    gradient = jax.jit(jax.grad(lambda x: network.distance(weights, x, other).sum()))(flat)
     assert np.isfinite(gradient).all()
 
 
@@ -194,15 +195,20 @@ def test_rgb_encoder_gives_for_grey_what_the_folded_one_gives(resnet):
     network = perceptual.resnet18(str(resnet))
     lightness = np.linspace(10, 90, 64 * 64, dtype=np.float32).reshape(1, 64, 64, 1)
     grey = np.repeat(color.lightness_to_grey(lightness), 3, axis=-1)
-    maps = network.features(network.weights["net"], (grey - pretrained.IMAGENET_MEAN) / pretrained.IMAGENET_STD)
+    maps = jax.jit(network.features)(network.weights["net"], (grey - pretrained.IMAGENET_MEAN) / pretrained.IMAGENET_STD)
     config = tiny(model__width=64)
-    params, stats, _ = pretrained.load_encoder(
-        str(resnet), *jax.jit(lambda: state.init_network(config.model, jax.random.key(0)))()
-    )
+    shapes = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
+    params, stats, _ = pretrained.load_encoder(str(resnet), *jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
     shape = nnx.eval_shape(lambda: ResNetEncoder(width=64, stem="strided", dtype=jnp.float32, rngs=nnx.Rngs(0)))
-    encoder = nnx.merge(nnx.split(shape, nnx.Param, ...)[0], params["encoder"], stats["encoder"])
-    encoder.eval()
-    expected = encoder((lightness - 50) / 50)
+    graphdef = nnx.split(shape, nnx.Param, ...)[0]
+
+    @jax.jit
+    def folded(params, stats, luma):
+        encoder = nnx.merge(graphdef, params, stats)
+        encoder.eval()
+        return encoder(luma)
+
+    expected = folded(params["encoder"], stats["encoder"], (lightness - 50) / 50)
     for ours, name in zip(maps[:2], ("stem", "layer1"), strict=False):
         inside = np.s_[0, 8:-8, 8:-8] if name == "stem" else np.s_[0, 6:-6, 6:-6]  # the border is padded differently
         np.testing.assert_allclose(ours[inside], expected[name][inside], rtol=1e-3, atol=1e-3)
