@@ -33,7 +33,7 @@ VARIANTS = {
     "perceptual": ("unet_fast", TUNED | PERCEPTUAL),
     "shallow": ("shallow", {}),
     "gan_shallow": ("gan_shallow", {"discriminator.layers": 2}),
-    "rarity": ("unet_fast", TUNED | {"loss.rarity": 0.5}),
+    "rarity": ("unet_fast", TUNED | {"loss.rarity": 0.25}),
     "histogram": ("unet_fast", TUNED | {"data.balance": "histogram"}),
 }
 
