@@ -10,6 +10,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from colorjax import cli
+from configs import base
 
 
 def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
@@ -27,7 +28,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     settings.check(config)
     mesh = sharding.make_mesh(config.batch_size)
     photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size)
-    runs.claim(workdir, config, photographs.report)
+    runs.claim(workdir, config, base.get_config(), photographs.report)
     print(runs.describe_data(photographs.report))
     steps_per_epoch, total = photographs.steps_per_epoch, config.epochs * photographs.steps_per_epoch
 

@@ -4,7 +4,8 @@
 
 A U-Net is trained with L1 alone (`base`), then from it for two more epochs: as before (`unet`), with balanced batches, with a
 perceptual term, with both, with rare colours weighted, and against a discriminator; besides the shallow net, alone and against
-one. A run that was cut off goes on. The last lines are the evaluate.py command that compares them all.
+one. A run that was cut off goes on, a finished one stays as it is, one with other settings is refused. The last lines are the
+evaluate.py command that compares them all.
 WEIGHTS: an ImageNet ResNet-18 file, for the encoder and for the perceptual term.
 """
 
@@ -17,8 +18,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-
-from colorjax import telemetry
 
 TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
 BALANCED = {"data.balance": "temperature"}
@@ -55,10 +54,6 @@ def config_of(name, args):
     return config.lock()
 
 
-def finished(workdir, config):
-    return any(row["kind"] == "validation" and row["epoch"] == config.epochs for row in telemetry.read_rows(workdir))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of photographs; first-level folders are groups")
@@ -73,8 +68,6 @@ def main():
 
     for name in args.only:
         config = config_of(name, args)
-        if finished(args.out / name, config):
-            continue
         print(f"\n== {name}", flush=True)
         start = time.perf_counter()
         train.train(config, args.out / name)

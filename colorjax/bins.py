@@ -38,7 +38,8 @@ def rarity(counts: np.ndarray) -> np.ndarray:
     """Weight of each bin, (SIDE, SIDE) float32, from the pixels by bin (COUNT,) of the training photographs.
 
     Inverse to (1 - lambda) p + lambda / Q with lambda 1/2: p is the share of the bin, smoothed by a Gaussian of 5 Lab units,
-    Q the number of possible bins. Scaled so that its mean over the pixels of the photographs is 1 (Zhang et al., eq. 4).
+    Q the number of possible bins (Zhang et al., eq. 4). Scaled so that the mean over the pixels of the photographs is 1; read
+    between bins, as the loss does, it is a little more (1.08 on 300 photographs).
     Raises ValueError where there is no pixel.
     """
     counts = np.asarray(counts, np.float64).reshape(SIDE, SIDE)

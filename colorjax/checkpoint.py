@@ -160,17 +160,18 @@ def _load_step(folder: Path) -> Network:
 
 def load_discriminator(network: Network, config: ConfigDict) -> dict[str, Any] | None:
     """{"params", "stats"} of the discriminator that `network` was trained against, where its checkpoint holds one of the
-    width and layers that `config` asks for; otherwise None."""
+    width, layers and loss that `config` asks for; otherwise None. Raises CheckpointError where it cannot be read."""
     held = network.source / "discriminator"
     stored = network.config.discriminator if "discriminator" in network.config else None
-    if not held.is_dir() or any(stored[key] != config.discriminator[key] for key in ("width", "layers")):
+    if not held.is_dir() or any(stored[key] != config.discriminator[key] for key in ("width", "layers", "loss")):
         return None
     params, stats = jax.eval_shape(lambda: states.init_discriminator(config, jax.random.key(0)))
+    abstract = {"discriminator": _on_one_device({"params": params, "stats": stats})}
     with ocp.training.Checkpointer(network.source.parent.absolute()) as checkpointer:
-        items = checkpointer.load_checkpointables(
-            int(network.source.name), {"discriminator": _on_one_device({"params": params, "stats": stats})}
-        )
-    return items["discriminator"]
+        try:
+            return checkpointer.load_checkpointables(int(network.source.name), abstract)["discriminator"]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise CheckpointError(f"{held} cannot be read: {error}") from error
 
 
 def _load_release(folder: Path) -> Network:
@@ -210,7 +211,8 @@ def _on_one_device(shapes: dict[str, Any]) -> dict[str, Any]:
 def export(network: Network, folder: str | Path) -> int:
     """Write the network alone, kernels in bfloat16, into a new or empty `folder`; returns its size in bytes.
 
-    BatchNorm statistics, scales and biases stay float32: they are small and their errors would not average out.
+    BatchNorm statistics, scales and biases stay float32: they are small and their errors would not average out. The config
+    comes without the paths of this machine.
     """
     folder = Path(folder).expanduser()
     if folder.exists() and any(folder.iterdir()):
@@ -219,12 +221,20 @@ def export(network: Network, folder: str | Path) -> int:
     params = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.ndim > 1 else x, network.params)
     ocp.save((folder / WEIGHTS).absolute(), {"params": params, "stats": network.stats})
     with photos.atomic(folder / CONFIG) as stream:
-        stream.write(network.config.to_json_best_effort(indent=2).encode())
+        stream.write(json.dumps(_without_paths(json.loads(network.config.to_json_best_effort())), indent=2).encode())
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
     with photos.atomic(folder / CHECKSUMS) as stream:
         stream.write(json.dumps({"sha256": sums, "parameters": _count(params)}, indent=2).encode())
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _without_paths(values: dict) -> dict:
+    """A config without what only the machine that it was trained on can resolve."""
+    emptied = {key: "" for key in ("init_from", "lpips_weights", "dir", "cache_dir", "perceptual_weights") if key in values}
+    if values.get("pretrained", "torchvision") != "torchvision":
+        emptied["pretrained"] = ""
+    return {key: _without_paths(v) if isinstance(v, dict) else v for key, v in values.items()} | emptied
 
 
 def _count(params: Any) -> int:

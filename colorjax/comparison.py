@@ -90,7 +90,7 @@ def settings_of(networks: dict[str, checkpoint.Network], base: ConfigDict, chang
     first, *others = networks.values()
     config = settings.merge(base, first.config, changes)
     with config.unlocked():  # what training alone needs
-        config.data.balance, config.loss.rarity = "none", 0.0
+        config.data.balance, config.loss.rarity, config.loss.perceptual = "none", 0.0, 0.0
     settings.check(config)
     ours = settings.flat(first.config.to_dict())
     for name, other in list(networks.items())[1:] if others else ():

@@ -1,5 +1,6 @@
 """What training minimises: one value per picture; `mean` is the one place that reduces."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,7 @@ class Adversarial:
     """How the two players of adversarial training are paid, from the discriminator's logits of one picture's patches.
 
     discriminator: (logits, is_true) -> cost of each patch. generator: logits of its picture -> cost of each patch.
-    middle: a patch with a logit above it is called true.
+    middle: a patch with a logit above it is called true; where the best discriminator stands that sees no difference.
     """
 
     discriminator: Callable[[jax.Array, bool], jax.Array]
@@ -103,7 +104,7 @@ def bce(smoothing: float) -> Adversarial:
             return (1 - smoothing) * jax.nn.softplus(-logits) + smoothing * jax.nn.softplus(logits)
         return jax.nn.softplus(logits)
 
-    return Adversarial(discriminator, lambda logits: jax.nn.softplus(-logits))
+    return Adversarial(discriminator, lambda logits: jax.nn.softplus(-logits), math.log((1 - smoothing) / (1 + smoothing)))
 
 
 def hinge() -> Adversarial:

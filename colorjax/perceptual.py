@@ -49,9 +49,10 @@ class Perceptual:
             raise ValueError(f"{self.name} needs pictures of {SMALLEST_PICTURE} pixels or more, not {rgb.shape[1:3]}")
         mean, std = (jnp.array(numbers, jnp.float32).reshape(1, 1, 1, 3) for numbers in (_LPIPS_MEAN, _LPIPS_STD))
         normalised = [(picture - mean) / std for picture in (rgb, other)]
-        ours, theirs = (self.features(weights["net"], picture) for picture in normalised)
-        parts = zip(weights["lin"], ours, theirs, strict=True)
-        return sum(((_unit(f) - _unit(g)) ** 2 @ lin).mean((1, 2)) for lin, f, g in parts)
+        with jax.default_matmul_precision("highest"):
+            ours, theirs = (self.features(weights["net"], picture) for picture in normalised)
+            parts = zip(weights["lin"], ours, theirs, strict=True)
+            return sum(((_unit(f) - _unit(g)) ** 2 @ lin).mean((1, 2)) for lin, f, g in parts)
 
 
 def _unit(features: jax.Array) -> jax.Array:
@@ -99,6 +100,17 @@ def find(path: str) -> dict[str, Perceptual]:
         lins = [lin for lin in (_lin(net, weights) for weights in dicts) if [len(x) for x in lin] == list(channels)]
         if kernels and lins:
             found[net] = Perceptual(net, {"net": kernels[0], "lin": lins[0]}, _alex if net == "alex" else _squeeze)
+    return found
+
+
+def find_some(path: str) -> dict[str, Perceptual]:
+    """`find`, and ValueError where no net is complete."""
+    found = find(path)
+    if not found:
+        raise ValueError(
+            f"lpips_weights={path} holds no net's weights; one needs torchvision's AlexNet or SqueezeNet 1.1 (keys features.*) "
+            "and the linear weights of the lpips package"
+        )
     return found
 
 

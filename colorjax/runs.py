@@ -17,7 +17,7 @@ from colorjax.checkpoint import Checkpoints
 from colorjax.evaluators import Evaluation
 from colorjax.state import Optimizers, TrainState
 
-# Keys that may change between one start of a run and the next: they alter neither the network nor what it sees.
+# Keys that may change between one start of a run and the next: how fast it learns, what is told of it, and where files are.
 _FREE_KEYS = (
     *("epochs", "learning_rate", "warmup_steps", "weight_decay", "beta1", "clip_norm", "eval_batch_size"),
     *(f"discriminator.{key}" for key in ("learning_rate", "warmup_steps", "beta1", "clip_norm")),
@@ -26,8 +26,10 @@ _FREE_KEYS = (
 )
 
 
-def claim(workdir: Path, config: ConfigDict, report: dict) -> None:
+def claim(workdir: Path, config: ConfigDict, base: ConfigDict, report: dict) -> None:
     """Write config.json and data_report.json into the workdir, or check that the run there is this one.
+
+    base: the default of every key; a run of before a key was trained as its default says.
 
     Raises ValueError, showing each difference, where checkpoints there are of another network or other photographs.
     """
@@ -40,7 +42,8 @@ def claim(workdir: Path, config: ConfigDict, report: dict) -> None:
             counts = f"{before['kept']} photographs there, {report['kept']} now"
             raise ValueError(f"{workdir} holds a run on other photographs ({counts}); name another --workdir")
     if started and path.exists():
-        before, after = settings.flat(json.loads(path.read_text())), settings.flat(values)
+        before = settings.flat(base.to_dict()) | settings.flat(json.loads(path.read_text()))
+        after = settings.flat(values)
         keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
         changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
         if changed:
@@ -60,7 +63,7 @@ def describe_data(report: dict) -> str:
     if report["looked_at"] < report["found"]:
         line += f"\nnot looked at: {report['found'] - report['looked_at']} beyond data.limit or data.limit_per_group"
     if report["balance"]:
-        line += "\nbalance: " + ", ".join(f"{name} {value:.4g}" for name, value in report["balance"].items())
+        line += "\nbalance: " + ", ".join(f"{name} {round(value, 3)}" for name, value in report["balance"].items())
     if report["left_out"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
         line += f"\nleft out: {reasons} (listed in data_report.json)"
@@ -101,7 +104,7 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
         judge = checkpoint.load_discriminator(trained, config)
         if judge is not None:
             now.discriminator |= judge
-        told += " and its discriminator" if judge is not None else ", with a new discriminator: it has none of this shape"
+        told += " and its discriminator" if judge is not None else ", with a new discriminator: it has none like it"
     print(told)
 
 
@@ -140,7 +143,11 @@ def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, floa
         if bad:
             leaves = jax.tree_util.tree_flatten_with_path(params)[0]
             broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not np.isfinite(leaf).all()]
-            after = f"{len(broken)} of {len(leaves)} parameters are not finite now" if broken else "parameters are finite"
+            after = (
+                f"{len(broken)} of {len(leaves)} parameters are not finite now"
+                if broken
+                else "the network's parameters are finite"
+            )
             first = f", the first is params{broken[0]}" if broken else ""
             raise FloatingPointError(
                 f"step {step}: {', '.join(bad)} not finite ({after}{first}); nothing of it was saved. "

@@ -1,5 +1,6 @@
 """What values the settings may have, and how those of a stored run are changed."""
 
+import math
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -12,7 +13,10 @@ _POSITIVE = (
     *("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints"),
     *("discriminator.learning_rate", "discriminator.width", "discriminator.layers"),
 )
-_NOT_NEGATIVE = ("seed", "clip_norm", "loss.l1", "loss.perceptual", "loss.adversarial", "discriminator.clip_norm")
+_NOT_NEGATIVE = (
+    *("seed", "weight_decay", "warmup_steps", "clip_norm", "discriminator.warmup_steps", "discriminator.clip_norm"),
+    *("loss.l1", "loss.perceptual", "loss.adversarial"),
+)
 _BELOW_1 = ("beta1", "discriminator.beta1", "discriminator.label_smoothing", "data.val_fraction")
 _NAMES = {
     "best_by": checkpoint.BEST_BY,
@@ -26,6 +30,9 @@ _SMALLEST_PICTURE = 16  # SSIM's window is 11 pixels wide
 def check(config: ConfigDict) -> None:
     """Raise ValueError, naming key, value and what is legal, where a value makes no sense."""
     values = flat(config.to_dict())
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{key}={value} must be a finite number")
     for key in _POSITIVE:
         if not values[key] > 0:
             raise ValueError(f"{key}={values[key]} must be positive")
@@ -42,6 +49,8 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"loss.rarity={config.loss.rarity} must be between 0 and 1")
     if not config.loss.l1 + config.loss.perceptual + config.loss.adversarial:
         raise ValueError("loss.l1, loss.perceptual and loss.adversarial are all 0: there is nothing to learn")
+    if config.loss.rarity and not config.loss.l1:
+        raise ValueError(f"loss.rarity={config.loss.rarity} weights the pixels of L1, but loss.l1=0")
     lpips = config.loss.perceptual and config.loss.perceptual_net != "resnet18"
     if lpips and not (config.loss.perceptual_weights or config.lpips_weights):
         raise ValueError(

@@ -148,19 +148,18 @@ def evaluate(model: Any, mesh: Mesh, lpips_weights: str = "") -> Callable[[Any, 
     """(params, stats, batch) -> every metric of `metrics.compare`, (B,) each, and the predicted `chroma`.
 
     model: `config.model`; None stands for the grey picture, whose params and stats are not looked at.
-    lpips_weights: adds `lpips_NET` for every net whose weights `perceptual.find` sees there.
+    lpips_weights: adds `lpips_NET` for every net whose weights `perceptual.find` sees there; ValueError where it sees none.
     """
     run = predict(states.graphdef(model)) if model is not None else lambda params, stats, luma: 0 * luma.repeat(2, axis=-1)
     everywhere = sharding.replicated(mesh)
-    lpips = perceptual.find(lpips_weights) if lpips_weights else {}
+    lpips = perceptual.find_some(lpips_weights) if lpips_weights else {}
     weights = jax.device_put({net: one.weights for net, one in lpips.items()}, everywhere)
 
     def step(params: Any, stats: Any, batch: Batch, weights: Any) -> dict[str, jax.Array]:
         luma, target = batch["luma"], batch["chroma"]
         pred = run(params, stats, luma)
         rgb, rgb_target = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))
-        with jax.default_matmul_precision("highest"):
-            far = {f"lpips_{net}": one.distance(weights[net], rgb, rgb_target) for net, one in lpips.items()}
+        far = {f"lpips_{net}": one.distance(weights[net], rgb, rgb_target) for net, one in lpips.items()}
         return metrics.compare(luma, pred, target) | far | {"chroma": pred}
 
     jitted = jax.jit(step, out_shardings=everywhere)

@@ -225,6 +225,23 @@ def test_released_weights_are_compared_without_a_history(runs, tmp_path):
     assert json.loads((tmp_path / "one" / "metrics.json").read_text())["baseline"] == "grey"
 
 
+def test_weights_trained_elsewhere_are_measured_anywhere(tmp_path, runs):
+    """A release holds no path of the machine it was trained on, and measuring asks for nothing that only training needs."""
+    changes = {
+        "loss__perceptual": 0.2,
+        "loss__perceptual_net": "squeeze",
+        "lpips_weights": "/not/here",
+        "pretrained": "/nor/here",
+    }
+    trained = workdir(tmp_path / "run", **changes)
+    checkpoint.export(checkpoint.load(trained), tmp_path / "weights")
+    assert "here" not in (tmp_path / "weights" / "config.json").read_text()
+    assert list(evaluate.evaluate(tmp_path / "weights", None, runs[2])) == ["grey", "shallow"]
+    with pytest.raises(OSError, match="/not/here"):
+        evaluate.evaluate(trained, None, runs[2])
+    assert list(evaluate.evaluate(trained, None, runs[2] | {"lpips_weights": ""})) == ["grey", "shallow"]
+
+
 # Figures
 
 

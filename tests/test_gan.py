@@ -1,6 +1,9 @@
 """Adversarial training as a user runs it: stopped and gone on, started from a trained network, gone on with its judge."""
 
+import json
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,6 +76,54 @@ def test_stopped_and_gone_on_is_the_same_run_for_both_players(run, tmp_path, mon
         np.testing.assert_array_equal(leaf, other, err_msg=jax.tree_util.keystr(path))
 
 
+def test_everything_at_once(tmp_path):
+    """Balance, rarity, a perceptual term and a discriminator: each is there, and each is told."""
+    import safetensors.numpy
+    from golden import make_resnet18 as golden
+
+    weights = tmp_path / "resnet18.safetensors"
+    safetensors.numpy.save_file(golden.random_weights(), weights)
+    config = gan(
+        **{"data__balance": "temperature", "loss__rarity": 0.5, "loss__perceptual": 0.1, "epochs": 1},
+        loss__perceptual_weights=str(weights),
+    )
+    train.train(config, tmp_path / "run")
+    rows = [row for row in telemetry.read_rows(tmp_path / "run") if row["kind"] == "train"]
+    for row in rows:
+        parts = 0.1 * row["perceptual"] + row["adversarial"]
+        plain = 100 * row["l1"] * 128 / 110  # rare colours weigh more, so the loss is not that of plain L1
+        assert row["perceptual"] > 0 and abs(row["loss"] - parts - plain) > 0.05 * plain
+    report = json.loads((tmp_path / "run" / "data_report.json").read_text())
+    assert report["balance"]["warm"] + report["balance"]["cool"] == report["train"]["all"]
+
+
+def test_a_run_of_before_a_key_goes_on(run):
+    """Settings that came later had the value of their default."""
+    path = run / "config.json"
+    stored = json.loads(path.read_text())
+    old = {key: value for key, value in stored.items() if key != "lpips_weights"}
+    old["data"] = {key: value for key, value in stored["data"].items() if key != "balance"}
+    path.write_text(json.dumps(old))
+    train.train(gan(), run)
+    assert json.loads(path.read_text()) == stored
+    path.write_text(json.dumps(old))
+    with pytest.raises(ValueError, match=r"data\.balance: 'none' there, 'histogram' now"):
+        train.train(gan(data__balance="histogram"), run)
+    path.write_text(json.dumps(stored))
+
+
+def test_one_and_four_devices_agree(run, tmp_path):
+    """The same three float32 steps of both players on one device, in another process, and on the four of this one."""
+    code = "import sys; sys.path[:0] = sys.argv[1:3]; import train, test_gan; train.train(test_gan.gan(epochs=1), sys.argv[3])"
+    arguments = [sys.executable, "-c", code, str(ROOT), str(ROOT / "tests"), str(tmp_path)]
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "1"}
+    subprocess.run(arguments, check=True, capture_output=True, env=environment, timeout=300)
+    names = ("loss", "l1", "adversarial", "discriminator_loss")
+    one, four = ([r for r in telemetry.read_rows(p) if r["kind"] == "train"][:2] for p in (tmp_path, run))
+    for ours, theirs in zip(one, four, strict=True):
+        assert [ours[name] for name in names] == pytest.approx([theirs[name] for name in names], rel=1e-3)
+
+
 def test_the_latest_is_the_best(run):
     assert checkpoint.load(run).source.name == str(STEPS)
 
@@ -88,7 +139,7 @@ def fresh(config):
 
 
 def test_going_on_with_what_was_trained(run, tmp_path, capsys):
-    """init_from takes the network and its discriminator; the optimisers and the step are new."""
+    """init_from takes the network and its discriminator, and starts at step 0."""
     trained = whole_state(run)
     now, told = start(gan(init_from=str(run)), tmp_path, capsys)
     assert "and its discriminator" in told and int(now.step) == 0
@@ -143,6 +194,12 @@ def test_another_loss_in_a_started_workdir_is_refused(run):
         ({"loss__perceptual": 0.1, "image_size": 24}, r"image_size=24 must be at least 32"),
         ({"loss__perceptual": 0.1, "loss__perceptual_net": "alex"}, r"loss\.perceptual_net='alex' needs its weights"),
         ({"lpips_weights": "nowhere"}, r"nowhere"),
+        ({"lpips_weights": str(ROOT / "configs")}, r"holds no net's weights"),
+        ({"weight_decay": -1.0}, r"weight_decay=-1\.0 must not be negative"),
+        ({"discriminator__warmup_steps": -5}, r"discriminator\.warmup_steps=-5 must not be negative"),
+        ({"loss__l1": float("inf")}, r"loss\.l1=inf must be a finite number"),
+        ({"data__warm_above": float("nan")}, r"data\.warm_above=nan must be a finite number"),
+        ({"loss__l1": 0.0, "loss__rarity": 0.5}, r"loss\.rarity=0\.5 weights the pixels of L1, but loss\.l1=0"),
     ],
 )
 def test_wrong_settings_name_key_value_and_what_is_legal(changes, message, tmp_path):

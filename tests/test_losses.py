@@ -219,12 +219,57 @@ def test_the_network_is_pulled_by_its_own_loss_through_the_updated_judge():
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
 
 
-def test_lost_pictures_count_in_no_loss():
-    """The third and fourth picture could not be read: their values reach no scalar."""
-    _, _, rows = stepped(gan(model__name="shallow"), [batch(mask=(1, 1, 0, 0))])
-    assert rows[0]["lost"] == 0.5
-    some = batch()["chroma"][:2]
-    assert rows[0]["l1"] == pytest.approx(float(np.abs(some).mean()) * 110 / 128, rel=1e-4)
+@pytest.mark.parametrize("adversarial", [0.0, 1.0])
+def test_lost_pictures_count_in_no_loss(adversarial):
+    """What stands in the place of two pictures that could not be read changes no scalar and nothing that is learnt.
+
+    The shallow net has no BatchNorm, and a judge of one layer on flat pictures is the only place where they could mix: its
+    statistics are over the batch, so the dummies are two of the same luma, and differ in chroma by less than it can see.
+    """
+    config = gan(model__name="shallow", loss__adversarial=adversarial, discriminator__layers=1)
+    one = batch(mask=(1, 1, 0, 0))
+    other = {key: value.copy() for key, value in one.items()}
+    other["chroma"][2:] += 1e-3
+    results = [stepped(config, [data]) for data in (one, other, batch())]
+    (_, _, [row]), (_, _, [same]), (_, _, [whole]) = results
+    assert row["lost"] == 0.5 and row.keys() == same.keys()
+    for name in row.keys() - {"grad_norm", "discriminator_grad_norm"}:
+        assert row[name] == pytest.approx(same[name], abs=2e-4), name
+    some = float(np.abs(one["chroma"][:2]).mean())
+    assert row["l1"] == pytest.approx(some * 110 / 128, rel=1e-4)
+    assert row["loss"] == pytest.approx(100 * some + adversarial * row.get("adversarial", 0), rel=1e-3)
+    assert abs(whole["loss"] - row["loss"]) > 0.1, "with all four it is another"
+
+
+@pytest.mark.parametrize("loss", ["bce", "hinge", "lsgan"])
+def test_accuracies_are_of_what_the_judge_calls_rightly(loss):
+    """A judge that answers the same to everything: always "true", then always "predicted"."""
+    config = gan(discriminator__loss=loss, model__name="shallow")
+    optimizers = optim.make(config, 10)
+    step = jax.jit(
+        steps.adversarial(
+            config,
+            state.graphdef(config.model),
+            state.discriminator_graphdef(config),
+            losses.reconstruction(config, np.zeros(bins.COUNT)),
+            optimizers,
+        )
+    )
+    now = jax.jit(lambda: state.init(config, optimizers))()
+    for answer, (on_true, on_predicted) in ((10.0, (1, 0)), (-10.0, (0, 1))):
+        now.discriminator["params"]["last"]["bias"] = jnp.full(1, answer)
+        scalars = step(now, batch(), {})[1]
+        assert (scalars["accuracy_true"], scalars["accuracy_predicted"]) == (on_true, on_predicted)
+
+
+@pytest.mark.parametrize("name", losses.ADVERSARIAL)
+def test_the_middle_is_where_the_best_judge_of_a_draw_stands(name):
+    players = losses.ADVERSARIAL[name](0.1)
+    logits = jnp.linspace(-1, 1, 20001)
+    cost = np.asarray(players.discriminator(logits, True) + players.discriminator(logits, False))
+    flat = np.asarray(logits)[cost <= cost.min() + 1e-6]  # hinge is at a draw with every answer between -1 and 1
+    assert flat.min() - 1e-3 <= players.middle <= flat.max() + 1e-3
+    assert name == "hinge" or np.ptp(flat) < 0.01
 
 
 def test_schedules_of_the_players_are_their_own():

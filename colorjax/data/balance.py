@@ -113,7 +113,7 @@ def flat_weights(colours: np.ndarray) -> np.ndarray:
     """How often to show each photograph, (n,) with sum 1, so that the ab histogram of what is shown is as flat as possible.
 
     colours: pixels by bin of each, (n, bins.COUNT). Maximises the entropy of the weighted mean histogram (concave) by
-    exponentiated gradients (Kivinen and Warmuth 1997); no weight leaves 1/4 to 4 times 1/n.
+    exponentiated gradients (Kivinen and Warmuth 1997); weights stay, within a percent, between 1/4 and 4 times 1/n.
     """
     shares = _shares(colours)
     count = len(shares)
