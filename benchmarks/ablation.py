@@ -33,6 +33,7 @@ VARIANTS = {
     "shallow": ("shallow", {}),
     "gan_shallow": ("gan_shallow", {"discriminator.layers": 2}),
     "rarity": ("unet_fast", TUNED | {"loss.rarity": 0.25}),
+    "rarity_perceptual": ("unet_fast", TUNED | PERCEPTUAL | {"loss.rarity": 0.2}),
     "histogram": ("unet_fast", TUNED | {"data.balance": "histogram"}),
 }
 
