@@ -57,7 +57,7 @@ def evaluate(
         facts = {name: f"{n.source} ({n.config.model.name}, stem {n.config.model.stem})" for name, n in networks.items()} | {
             "photographs": f"{count} from {config.data.source} {config.data.dir or config.data.names}, {side}",
             "protocol": f"{protocol}: {whole}, {config.image_size} x {config.image_size}",
-            "left out": left_out,
+            "left out": "nothing" if left_out == "{}" else left_out,
         }
         written = report.write(compared, facts, Path(out))
         print(f"written: {out}/{', '.join(written)}" + (f", and every picture below {images}" if images else ""))

@@ -134,9 +134,11 @@ def all_losses(histories: History) -> Any:
     for number, (name, rows) in enumerate(histories.items()):
         axes[0].plot(*_points(rows, "train", "l1"), label=name, **_style(number))
     axes[0].set(xlabel="step", ylabel="training L1 (ab/128)")
-    for number, (name, rows) in enumerate(two.items()):
+    for name, rows in two.items():
+        number = list(histories).index(name)
+        marks = {"marker": _MARKERS[number % len(_MARKERS)], "ms": 4, "markevery": 0.1}
         for column, label, dash in (("adversarial", "network", "-"), ("discriminator_loss", "discriminator", "--")):
-            axes[1].plot(*_points(rows, "train", column), label=f"{name}: {label}", **_style(number) | {"ls": dash})
+            axes[1].plot(*_points(rows, "train", column), label=f"{name}: {label}", **_style(number) | marks | {"ls": dash})
     if two:
         axes[1].set(xlabel="step", ylabel="losses of the players")
     for one in axes:

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from colorjax import figures, photos
-from colorjax.comparison import Comparison
+from colorjax.comparison import GREY, Comparison
 from colorjax.evaluators import HEADINGS, PROTOCOL_HEADINGS
 
 _WITH_INTERVALS = ("l1", "ssim_ab", "delta_e", "lpips_alex", "lpips_squeeze", "colourfulness_ratio", "cast_b")
@@ -115,27 +115,31 @@ _CAPTIONS = {
     "worst": "Figure 6. The pictures with its highest mean Delta E.",
 }
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+body{font:16px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.8rem;margin:.5rem 0}
-th,td{padding:.2rem .45rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap;vertical-align:bottom}
+th,td{padding:.2rem .45rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap;vertical-align:top}
 th{white-space:normal} tr.first td{border-top:2px solid #888} small{color:#555} .wide{overflow-x:auto}
-figure{margin:1.5rem 0} figcaption{font-size:.9rem;color:#333} img{max-width:100%} dt{font-weight:600;float:left;clear:left;
-width:9rem} dd{margin:0 0 0 9.5rem;overflow-wrap:anywhere}
-@media print{body{max-width:none;font-size:10pt} table{font-size:6.5pt} figure{break-inside:avoid} .wide{overflow:visible}}
+figure{margin:1.5rem 0} figcaption{font-size:.9rem;color:#333} img{max-width:100%}
+.facts{font-size:.9rem} .facts th,.facts td{border:0;overflow-wrap:anywhere;white-space:normal}
+@page{size:A4 landscape;margin:1cm}
+@media print{body{max-width:none;margin:0;font-size:9pt} table{font-size:6pt} th,td{padding:.15rem .25rem}
+.wide{overflow:visible} tr,figure{break-inside:avoid} figure img{max-height:16cm}}
 """
 
 
 def _page(
     comparison: Comparison, facts: dict[str, str], result: dict, sheets: dict[str, Image.Image], plots: dict[str, Path]
 ) -> str:
-    title = "colorjax: " + ", ".join(name for name in comparison.evaluations if name != "grey")
-    body = [f"<h1>{html.escape(title)}</h1><dl>"]
-    body += [f"<dt>{html.escape(key)}</dt><dd>{html.escape(value)}</dd>" for key, value in facts.items()]
-    body.append("</dl><p>Means over pictures; in brackets 95 % bootstrap intervals over pictures.</p>")
+    names = [name for name in comparison.evaluations if name != GREY]
+    title = "colorjax: " + (", ".join(names) if len(names) <= 4 else f"{len(names)} networks")
+    body = [f"<h1>{html.escape(title)}</h1><table class=facts>"]
+    body += [f"<tr><th>{html.escape(key)}<td>{html.escape(value)}" for key, value in facts.items()]
+    body.append("</table><p>Means over pictures; in brackets 95 % bootstrap intervals over pictures.</p>")
     body += ["<h2>Metrics</h2>", _table(result["rows"], HEADINGS)]
     baseline = html.escape(comparison.baseline)
     body += [f"<h2>Differences to {baseline}</h2><p>Paired: of the same pictures.</p>"]
-    body += [_table(result["differences"], HEADINGS | {"cast_a": _ALL_HEADINGS["cast_a"], "cast_b": _ALL_HEADINGS["cast_b"]})]
+    compared = [*(name for name in HEADINGS if name != "warm_target"), "cast_a", "cast_b"]
+    body += [_table(result["differences"], {name: _ALL_HEADINGS[name] for name in compared})]
     body += ["<h2>Colourfulness and cast, as the published protocols measure them</h2>"]
     body += [_table(result["rows"], PROTOCOL_HEADINGS), f"<p><small>{html.escape(PROTOCOLS)}</small></p>"]
     for name, caption in _CAPTIONS.items():
