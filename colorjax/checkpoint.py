@@ -212,7 +212,7 @@ def export(network: Network, folder: str | Path) -> int:
     """Write the network alone, kernels in bfloat16, into a new or empty `folder`; returns its size in bytes.
 
     BatchNorm statistics, scales and biases stay float32: they are small and their errors would not average out. The config
-    comes without the paths of this machine.
+    comes without the paths of weights that only its training needed.
     """
     folder = Path(folder).expanduser()
     if folder.exists() and any(folder.iterdir()):
@@ -230,8 +230,8 @@ def export(network: Network, folder: str | Path) -> int:
 
 
 def _without_paths(values: dict) -> dict:
-    """A config without what only the machine that it was trained on can resolve."""
-    emptied = {key: "" for key in ("init_from", "lpips_weights", "dir", "cache_dir", "perceptual_weights") if key in values}
+    """A config without the files that only its training needed, on the machine where it was trained."""
+    emptied = {key: "" for key in ("init_from", "lpips_weights", "perceptual_weights", "cache_dir") if key in values}
     if values.get("pretrained", "torchvision") != "torchvision":
         emptied["pretrained"] = ""
     return {key: _without_paths(v) if isinstance(v, dict) else v for key, v in values.items()} | emptied

@@ -226,7 +226,7 @@ def test_released_weights_are_compared_without_a_history(runs, tmp_path):
 
 
 def test_weights_trained_elsewhere_are_measured_anywhere(tmp_path, runs):
-    """A release holds no path of the machine it was trained on, and measuring asks for nothing that only training needs."""
+    """A release names no weight file of where it was trained, and measuring asks for nothing that only training needs."""
     changes = {
         "loss__perceptual": 0.2,
         "loss__perceptual_net": "squeeze",
