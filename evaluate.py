@@ -61,7 +61,7 @@ def evaluate(
         }
         written = report.write(compared, facts, Path(out))
         print(f"written: {out}/{', '.join(written)}" + (f", and every picture below {images}" if images else ""))
-    return compared.rows()
+    return compared.rows
 
 
 def _default_out(ckpt: Path) -> Path:

@@ -28,6 +28,7 @@ VARIANTS = {
     "unet": ("unet_fast", TUNED),
     "both": ("unet_fast", TUNED | BALANCED | PERCEPTUAL),
     "gan": ("gan", TUNED | PATCHES),
+    "gan_light": ("gan", TUNED | PATCHES | {"loss.adversarial": 0.2}),
     "balance": ("unet_fast", TUNED | BALANCED),
     "perceptual": ("unet_fast", TUNED | PERCEPTUAL),
     "shallow": ("shallow", {}),

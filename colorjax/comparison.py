@@ -1,5 +1,6 @@
 """Several networks and the grey picture, measured on the same photographs."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,12 @@ class Comparison:
     extremes: dict[str, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]
     histories: figures.History
 
+    @functools.cached_property
     def rows(self) -> dict[str, dict[str, dict]]:
         """rows[name][group][metric] = {"mean", "low", "high"}."""
         return {name: evaluators.table(one, self.photographs.groups) for name, one in self.evaluations.items()}
 
+    @functools.cached_property
     def differences(self) -> dict[str, dict[str, dict]]:
         """The same of each name's difference to the baseline, paired."""
         base = self.evaluations[self.baseline]

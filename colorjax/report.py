@@ -19,7 +19,7 @@ _ALL_HEADINGS = HEADINGS | PROTOCOL_HEADINGS
 
 def text(comparison: Comparison) -> str:
     """The means by group; then, of all pictures, the main metrics and the differences with their intervals."""
-    rows, differences = comparison.rows(), comparison.differences()
+    rows, differences = comparison.rows, comparison.differences
     first = next(iter(rows.values()))["all"]
     metrics = [name for name in HEADINGS if name in first]
     lines = [["group", "pictures", "", *(HEADINGS[name][0] for name in metrics)]]
@@ -58,9 +58,9 @@ def write(comparison: Comparison, facts: dict[str, str], out: Path) -> list[str]
     names = [comparison.photographs.names[i] for i in next(iter(comparison.evaluations.values())).index]
     result = {
         "facts": facts,
-        "rows": comparison.rows(),
+        "rows": comparison.rows,
         "baseline": comparison.baseline,
-        "differences": comparison.differences(),
+        "differences": comparison.differences,
         "per_picture": {
             name: {metric: dict(zip(names, map(float, values), strict=True)) for metric, values in one.values.items()}
             for name, one in comparison.evaluations.items()
