@@ -34,34 +34,50 @@ def evaluate(
     changes: flattened config keys, as {"data.dir": ...}. protocol: "crop" or "stretch", see --protocol. labels, baseline: see
     comparison.load and comparison.compare. Raises ValueError where there is no network or no photograph, or a name is unknown.
     """
+    return _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images)[0]
+
+
+def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images) -> tuple[dict, int]:
+    """`evaluate`, and how many photographs could not be read."""
     from colorjax import caching, comparison, data, report, sharding
 
     caching.keep_compiled()
     networks = comparison.load([ckpt] if isinstance(ckpt, str | Path) else list(ckpt), labels)
+    settings = changes
     if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits were meant for the photographs of the training
-        changes = {"data.limit": 0, "data.limit_per_group": 0} | changes
-    config = comparison.settings_of(networks, base.get_config(), changes)
+        settings = {"data.limit": 0, "data.limit_per_group": 0} | changes
+    config, notes = comparison.settings_of(networks, base.get_config(), settings)
     mesh = sharding.make_mesh()
     everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))
     photographs = data.load(config, devices=mesh.size, everything=everything, geometry=protocol)
-    count, left_out = len(photographs.validation_indices), json.dumps(photographs.report["left_out"])
+    count, left_out = len(photographs.validation_indices), photographs.report["left_out"]
     if not count:
-        raise ValueError(f"no photograph to measure: {photographs.report['found']} found, left out: {left_out}")
+        raise ValueError(f"no photograph to measure: {photographs.report['found']} found, left out: {json.dumps(left_out)}")
     side = "all of them; --split=validation leaves out those that were trained on" if everything else "the validation side"
     print(f"{', '.join(str(network.source) for network in networks.values())}: {count} photographs ({side})")
     images = Path(out) / "images" if out is not None and save_images else None
     compared = comparison.compare(networks, config, photographs, mesh, baseline, images)
     print(report.text(compared))
+    unreadable = [row["name"] for row in photographs.report["files_left_out"] if row["reason"] == "unreadable"]
+    lost = compared.evaluations[comparison.GREY].lost
+    if unreadable or lost:
+        some = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
+        notes.append(f"{len(unreadable) + lost} could not be read: {some}")
+    for note in notes:
+        print(note.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
     if out is not None:
         whole = "the whole picture, stretched to a square" if protocol == "stretch" else "the middle square"
-        facts = {name: f"{n.source} ({n.config.model.name}, stem {n.config.model.stem})" for name, n in networks.items()} | {
+        kinds = {name: f"{n.config.model.name}, stem {n.config.model.stem}" for name, n in networks.items()}
+        facts = {f"row {name}": f"{network.source} ({kinds[name]})" for name, network in networks.items()} | {
             "photographs": f"{count} from {config.data.source} {config.data.dir or config.data.names}, {side}",
             "protocol": f"{protocol}: {whole}, {config.image_size} x {config.image_size}",
-            "left out": "nothing" if left_out == "{}" else left_out,
+            "left out": ", ".join(f"{n} {reason}" for reason, n in left_out.items()) or "none",
+            "changed": ", ".join(f"{key}={value}" for key, value in changes.items()) or "no setting",
+            "mind": "; ".join(notes) or "nothing",
         }
         written = report.write(compared, facts, Path(out))
         print(f"written: {out}/{', '.join(written)}" + (f", and every picture below {images}" if images else ""))
-    return compared.rows
+    return compared.rows, len(unreadable) + lost
 
 
 def _default_out(ckpt: Path) -> Path:
@@ -93,7 +109,8 @@ def main(argv: list[str]) -> None:
     out = args.out or (_default_out(Path(args.ckpt[0])) if len(args.ckpt) == 1 else Path("report"))
     changes = config_flags.get_override_values(args["config"])
     try:
-        evaluate(args.ckpt, out, changes, args.split, args.protocol, args.label, args.baseline, args.save_images)
+        measured = _measure(args.ckpt, out, changes, args.split, args.protocol, args.label, args.baseline, args.save_images)
+        sys.exit(1 if measured[1] else 0)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
 

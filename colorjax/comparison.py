@@ -18,7 +18,7 @@ from colorjax.metrics import CHROMA_SCALE
 
 GREY, TRUTH = "grey", "truth"
 EXTREMES = 10  # so many best and worst pictures
-_SAME_SIDE = ("data.source", "data.dir", "data.names", "data.val_fraction")  # decide what a run was not trained on
+_SAME_PHOTOGRAPHS = {"data.source", "data.dir", "data.names"}  # with data.val_fraction they decide what a run has not seen
 
 
 @dataclass(frozen=True)
@@ -88,20 +88,26 @@ def _folder_names(sources: list[Path]) -> list[str]:
     return [str(run) for run in runs]
 
 
-def settings_of(networks: dict[str, checkpoint.Network], base: ConfigDict, changes: dict[str, Any]) -> ConfigDict:
-    """The settings to measure with: the first network's, with `changes`; says on the screen where another's data differ."""
-    first, *others = networks.values()
-    config = settings.merge(base, first.config, changes)
+def settings_of(
+    networks: dict[str, checkpoint.Network], base: ConfigDict, changes: dict[str, Any]
+) -> tuple[ConfigDict, list[str]]:
+    """The settings to measure with, the first network's with `changes`; and what to tell where another's were different."""
+    config = settings.merge(base, next(iter(networks.values())).config, changes)
     with config.unlocked():  # what training alone needs
-        config.data.balance, config.loss.rarity, config.loss.perceptual = "none", 0.0, 0.0
+        config.data.balance, config.loss.rarity, config.loss.perceptual, config.loss.l1 = "none", 0.0, 0.0, 1.0
     settings.check(config)
-    ours = settings.flat(first.config.to_dict())
-    for name, other in list(networks.items())[1:] if others else ():
-        theirs = settings.flat(other.config.to_dict())
-        differ = [key for key in _SAME_SIDE if key not in changes and ours[key] != theirs[key]]
+    ours, notes = settings.flat(config.to_dict()), []
+    for name, network in networks.items():
+        theirs = settings.flat(network.config.to_dict())
+        differ = [key for key in _SAME_PHOTOGRAPHS if key not in changes and ours[key] != theirs[key]]
         if differ:
-            print(f"{name} was trained with another {', '.join(differ)}: it may have seen some of these photographs")
-    return config
+            notes.append(f"{name} was trained with another {', '.join(differ)}: it may have seen some of these photographs")
+        elif ours["data.val_fraction"] > theirs["data.val_fraction"] and not _SAME_PHOTOGRAPHS & changes.keys():
+            shares = f"it held out {theirs['data.val_fraction']} of them, {ours['data.val_fraction']} is measured"
+            notes.append(f"{name} was trained on some of these photographs: {shares}")
+        if ours["image_size"] != theirs["image_size"]:
+            notes.append(f"{name} was trained at {theirs['image_size']} pixels and is measured at {ours['image_size']}")
+    return config, notes
 
 
 def compare(
@@ -122,6 +128,8 @@ def compare(
         raise ValueError(f"baseline {baseline!r} is not among the rows: {', '.join([GREY, *networks])}")
     predictors = {GREY: _predictor(None, config, mesh)}
     predictors |= {name: _predictor(network, config, mesh) for name, network in networks.items()}
+    if save_images is not None:
+        _empty(save_images, [*predictors, TRUTH])
     shown = evaluators.spread(photographs.validation_indices, config.panels)
     colours: dict[str, np.ndarray] = {}
     evaluations = {}
@@ -134,7 +142,8 @@ def compare(
     ranked_by = min(delta_e, key=delta_e.get)
     ranked = evaluations[ranked_by]
     order = ranked.index[np.argsort(ranked.values["delta_e"], kind="stable")]
-    chosen = {"best": order[:EXTREMES], "worst": order[::-1][:EXTREMES]}
+    most = min(EXTREMES, max(1, len(order) // 2))  # no picture is both
+    chosen = {"best": order[:most], "worst": order[::-1][:most]}
     del predictors[GREY]
     extremes = {kind: _pictures(predictors, photographs, mesh, indices) for kind, indices in chosen.items()}
     histories = {name: _history(network) for name, network in networks.items()}
@@ -178,6 +187,20 @@ def _count_colours(colours: dict[str, np.ndarray], name: str) -> evaluators.Visi
     return visit
 
 
+def _folder_of(name: str) -> str:
+    return name.replace("/", "_").replace("\\", "_")
+
+
+def _empty(folder: Path, names: Sequence[str]) -> None:
+    """Take an earlier run's pictures away. Raises ValueError where two rows would share a folder or one has none."""
+    folders = [_folder_of(name) for name in names]
+    if len(set(folders)) < len(folders) or {"", ".", ".."} & set(folders):
+        raise ValueError(f"the folders of the pictures would be {', '.join(folders)}: give the rows other names with --label")
+    for name in folders:
+        for old in (folder / name).glob("[0-9]*.png"):
+            old.unlink()
+
+
 def _save_pictures(folder: Path, name: str, indices: np.ndarray) -> evaluators.Visit:
     """Writes NAME/000123.png for each picture, and truth/ with the grey ones; numbered by their place in the set."""
     place = {int(index): number for number, index in enumerate(indices)}
@@ -185,7 +208,7 @@ def _save_pictures(folder: Path, name: str, indices: np.ndarray) -> evaluators.V
     def visit(index: np.ndarray, luma: np.ndarray, pred: np.ndarray, target: np.ndarray) -> None:
         for key, chroma in ((name, pred), *([(TRUTH, target)] if name == GREY else [])):
             for i, image in zip(index, figures.to_image_u8(luma, chroma), strict=True):
-                figures.save_png(Image.fromarray(image), folder / key.replace("/", "_") / f"{place[int(i)]:06}.png")
+                figures.save_png(Image.fromarray(image), folder / _folder_of(key) / f"{place[int(i)]:06}.png")
 
     return visit
 

@@ -120,11 +120,20 @@ def _weighted(values: Values, weights: np.ndarray) -> Values:
 
 def intervals(values: Values, seed: int = 0) -> dict[str, dict[str, float]]:
     """Mean and 95 % percentile bootstrap interval over pictures (Efron 1979): metric -> {"mean", "low", "high"}."""
-    return _bootstrap(lambda weights: _weighted(values, weights), len(next(iter(values.values()))), seed)
+    result = _bootstrap(lambda weights: _weighted(values, weights), len(next(iter(values.values()))), seed)
+    for cast, bias in (("cast_a", "bias_a"), ("cast_b", "bias_b")):
+        if cast in result:  # percentiles of an absolute value near 0 would leave 0 out
+            ends = sorted(abs(result[bias][end]) for end in ("low", "high"))
+            spans = result[bias]["low"] <= 0 <= result[bias]["high"]
+            result[cast] |= {"low": 0.0 if spans else ends[0], "high": ends[1]}
+    return result
 
 
 def differences(values: Values, baseline: Values, seed: int = 0) -> dict[str, dict[str, float]]:
-    """`values` minus `baseline` as `intervals`, paired: both of the same pictures, which each draw takes or leaves together."""
+    """`values` minus `baseline` as `intervals`, paired: both of the same pictures, which each draw takes or leaves together.
+
+    Those of cast_a and cast_b say little where the bias itself may be 0: the difference of absolute values is then skewed.
+    """
 
     def difference(weights: np.ndarray) -> Values:
         ours, theirs = _weighted(values, weights), _weighted(baseline, weights)
@@ -168,8 +177,9 @@ def difference_table(
 
 
 def _by_group(evaluation: Evaluation, groups: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
-    """("all", which pictures), and the same for each group that has some."""
-    found = [(name, evaluation.group == number) for number, name in enumerate(groups) if len(groups) > 1]
+    """("all", which pictures), and the same for each group that has some; one that is called all is told as "all/"."""
+    names = ["all/" if name == "all" else name for name in groups]
+    found = [(name, evaluation.group == number) for number, name in enumerate(names) if len(groups) > 1]
     return [("all", np.ones(len(evaluation.index), bool)), *((name, chosen) for name, chosen in found if chosen.any())]
 
 

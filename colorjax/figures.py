@@ -14,7 +14,7 @@ from colorjax import color, photos
 from colorjax.evaluators import HEADINGS
 
 _GAP, _HEADING, _LEAST_WIDTH = 6, 22, 128
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Losses and shares of both players, as in the rows of an adversarial training: (title, {column: (label, style)}).
@@ -48,7 +48,7 @@ def panels(luma: np.ndarray, columns: dict[str, np.ndarray], captions: Iterable[
     row = height + _GAP + (_HEADING if lines else 0)
     sheet = Image.new("RGB", (len(columns) * (width + _GAP) - _GAP, count * row - _GAP + _HEADING), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
+    font = _font()
     for x, (heading, chroma) in enumerate(columns.items()):
         left = x * (width + _GAP)
         draw.text((left, 3), _shortened(heading, width, font), fill="black", font=font)
@@ -58,6 +58,13 @@ def panels(luma: np.ndarray, columns: dict[str, np.ndarray], captions: Iterable[
     for y, line in enumerate(lines):
         draw.text((0, _HEADING + y * row + height + 2), _shortened(line, sheet.width, font), fill="black", font=font)
     return sheet
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: Pillow's own font has few letters."""
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 13)
 
 
 def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
@@ -98,7 +105,15 @@ def _axes(rows: int, columns: int, width: float = 7.0, height: float = 3.2) -> t
 
 
 def _style(number: int) -> dict[str, Any]:
-    return {"color": _COLOURS[number % len(_COLOURS)], "ls": _DASHES[number % len(_DASHES)], "lw": 1.3}
+    """Of line `number` of a figure; no two of the first 49 are alike."""
+    dash = (number + number // len(_COLOURS)) % len(_DASHES)
+    return {"color": _COLOURS[number % len(_COLOURS)], "ls": _DASHES[dash], "lw": 1.3}
+
+
+def _label(name: str) -> str:
+    """A name as matplotlib shows it: not as mathematics, and not left out of the legend for its first letter."""
+    name = name.replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
 
 
 def _points(rows: list[dict], kind: str, name: str, x: str = "step") -> tuple[list, list]:
@@ -132,13 +147,15 @@ def all_losses(histories: History) -> Any:
     two = {name: rows for name, rows in histories.items() if any("adversarial" in row for row in rows)}
     figure, axes = _axes(1 + bool(two), 1)
     for number, (name, rows) in enumerate(histories.items()):
-        axes[0].plot(*_points(rows, "train", "l1"), label=name, **_style(number))
+        axes[0].plot(*_points(rows, "train", "l1"), label=_label(name), **_style(number))
     axes[0].set(xlabel="step", ylabel="training L1 (ab/128)")
     for name, rows in two.items():
         number = list(histories).index(name)
         marks = {"marker": _MARKERS[number % len(_MARKERS)], "ms": 4, "markevery": 0.1}
         for column, label, dash in (("adversarial", "network", "-"), ("discriminator_loss", "discriminator", "--")):
-            axes[1].plot(*_points(rows, "train", column), label=f"{name}: {label}", **_style(number) | marks | {"ls": dash})
+            axes[1].plot(
+                *_points(rows, "train", column), label=_label(f"{name}: {label}"), **_style(number) | marks | {"ls": dash}
+            )
     if two:
         axes[1].set(xlabel="step", ylabel="losses of the players")
     for one in axes:
@@ -152,7 +169,7 @@ def validation_curves(histories: History) -> Any:
     for one, name in zip(axes, _CURVES, strict=False):
         for number, (run, rows) in enumerate(histories.items()):
             marker = _MARKERS[number % len(_MARKERS)]
-            one.plot(*_points(rows, "validation", name, "epoch"), label=run, marker=marker, ms=4, **_style(number))
+            one.plot(*_points(rows, "validation", name, "epoch"), label=_label(run), marker=marker, ms=4, **_style(number))
         one.set(xlabel="epoch", ylabel=HEADINGS[name][0])
         one.xaxis.get_major_locator().set_params(integer=True)
     axes[-1].axis("off")
@@ -163,7 +180,7 @@ def validation_curves(histories: History) -> Any:
 def colour_histograms(counts: dict[str, np.ndarray]) -> Any:
     """How often each a*, b* is predicted, and is true: a map for each name, and below all of them along a* and along b*.
 
-    counts: name -> pixels by bin of HISTOGRAM_STEP, (side^2,) as of `bins.histogram`.
+    counts: name -> pixels by bin of HISTOGRAM_STEP, (side^2,) as of `bins.histogram`; the truth first, drawn thick.
     """
     side = round(next(iter(counts.values())).size ** 0.5)
     centres = (np.arange(side) - side // 2) * HISTOGRAM_STEP
@@ -175,7 +192,7 @@ def colour_histograms(counts: dict[str, np.ndarray]) -> Any:
     for one, (name, share) in zip(axes, shares.items(), strict=False):
         with np.errstate(divide="ignore"):
             image = one.pcolormesh(centres, centres, np.log10(share).T, cmap="cividis", vmin=-6, vmax=-1, rasterized=True)
-        one.set(title=name, xlabel="a*", ylabel="b*", aspect="equal")
+        one.set(title=_label(name), xlabel="a*", ylabel="b*", aspect="equal")
         one.axhline(0, color="#888", lw=0.5)
         one.axvline(0, color="#888", lw=0.5)
     figure.colorbar(image, ax=axes[: rows * columns], label="log10 of the share of pixels", shrink=0.8)
@@ -186,7 +203,8 @@ def colour_histograms(counts: dict[str, np.ndarray]) -> Any:
         one = figure.add_subplot(grid[rows + row, :])
         for number, (name, share) in enumerate(shares.items()):
             along = share.sum(axis)
-            one.plot(centres, np.where(along > 0, along, np.nan), label=name, **_style(number))
+            style = _style(number - 1) if number else {"color": "black", "lw": 2.2}
+            one.plot(centres, np.where(along > 0, along, np.nan), label=_label(name), **style)
         one.set(xlabel=label, ylabel="share of pixels", yscale="log", ylim=(1e-6, 1))
         one.spines[["top", "right"]].set_visible(False)
         one.legend(frameon=False, fontsize=7, ncols=2)

@@ -30,7 +30,7 @@ def text(comparison: Comparison) -> str:
             lines.append([group, str(values["pictures"]), name, *means])
     parts = [_aligned(lines), "all pictures, with 95 % bootstrap intervals over them:", _with_intervals(rows)]
     parts += [f"differences to {comparison.baseline}, paired:", _with_intervals(differences)]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts).encode("utf-8", "backslashreplace").decode()  # names of files may be no UTF-8
 
 
 def _with_intervals(rows: dict[str, dict[str, dict]]) -> str:
@@ -53,13 +53,17 @@ def _cell(values: dict, metric: str) -> str:
 
 
 def write(comparison: Comparison, facts: dict[str, str], out: Path) -> list[str]:
-    """metrics.json, report.html and the figures of both into `out`; returns the files' names."""
+    """metrics.json, report.html and the figures of both into `out`; returns the files' names.
+
+    facts: what to tell above the tables, by heading. The names of photographs that could not be read go into metrics.json.
+    """
     out.mkdir(parents=True, exist_ok=True)
     names = [comparison.photographs.names[i] for i in next(iter(comparison.evaluations.values())).index]
     result = {
         "facts": facts,
         "rows": comparison.rows,
         "baseline": comparison.baseline,
+        "files_left_out": comparison.photographs.report["files_left_out"],
         "differences": comparison.differences,
         "per_picture": {
             name: {metric: dict(zip(names, map(float, values), strict=True)) for metric, values in one.values.items()}
@@ -74,8 +78,9 @@ def write(comparison: Comparison, facts: dict[str, str], out: Path) -> list[str]
     for name, figure in plots.items():
         for kind in ("png", "svg"):
             figures.save(figure, out / f"{name}.{kind}")
+    page = _page(comparison, facts, result, sheets, {name: out / f"{name}.svg" for name in plots})
     with photos.atomic(out / "report.html") as stream:
-        stream.write(_page(comparison, facts, result, sheets, {name: out / f"{name}.svg" for name in plots}).encode())
+        stream.write(page.encode("utf-8", "backslashreplace"))
     return ["metrics.json", "report.html", *(f"{name}.png" for name in sheets), *(f"{name}.svg" for name in plots)]
 
 
@@ -154,7 +159,8 @@ def _page(
 PROTOCOLS = (
     "CF is Hasler and Süsstrunk's colourfulness. Signed: of the opponent channels as published; absolute: of their absolute "
     "values (DDColor, CT2). Delta-CF of the means: |mean CF - mean true CF| (DDColor); mean delta-CF: the mean over pictures "
-    "of |CF - true CF|. |bias|: of the mean over all pixels of all pictures."
+    "of |CF - true CF|. |bias|: of the mean over all pixels of all pictures; its difference says little where the bias may be "
+    "0. Intervals of a group of a few pictures are too narrow."
 )
 
 
@@ -162,8 +168,9 @@ def _table(rows: dict[str, dict[str, dict]], headings: dict[str, tuple[str, int]
     first = next(iter(rows.values()))
     metrics = [name for name in headings if name in first["all"]]
     counted = "pictures" in first["all"]
-    lines = ["<div class=wide><table><tr><th>group" + ("<th>pictures" if counted else "") + "<th>"]
+    lines = ["<div class=wide><table><thead><tr><th>group" + ("<th>pictures" if counted else "") + "<th>"]
     lines += [f"<th>{html.escape(headings[name][0])}" for name in metrics]
+    lines.append("</thead>")
     for group in first:
         for number, (name, groups) in enumerate(rows.items()):
             start = "<tr class=first>" if number == 0 else "<tr>"

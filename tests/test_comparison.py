@@ -1,6 +1,7 @@
 """Several runs side by side: the same pictures, paired differences, and a page that stands alone."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -125,10 +126,10 @@ def test_best_and_worst_are_by_delta_e(runs, report):
     assert np.mean(list(delta_e.values())) < np.mean(list(stored["per_picture"]["cool"]["delta_e"].values()))
     found = run_compare(runs)
     order = sorted(delta_e, key=delta_e.get)
-    for kind, expected in (("best", order[:10]), ("worst", order[::-1][:10])):
+    for kind, expected in (("best", order[:6]), ("worst", order[::-1][:6])):
         indices, luma, columns = found.extremes[kind]
         assert [found.photographs.names[i] for i in indices] == expected
-        assert luma.shape == (10, 32, 32, 1) and list(columns) == ["cool", "warm", "truth"]
+        assert luma.shape == (6, 32, 32, 1) and list(columns) == ["cool", "warm", "truth"]
 
 
 def run_compare(runs, **options):
@@ -137,7 +138,7 @@ def run_compare(runs, **options):
 
     cool, warm, changes = runs
     networks = comparison.load([cool, warm])
-    config = comparison.settings_of(networks, base.get_config(), {"data.limit": 0} | changes)
+    config, _ = comparison.settings_of(networks, base.get_config(), {"data.limit": 0} | changes)
     mesh = sharding.make_mesh()
     photographs = data.load(config, devices=mesh.size, everything=True, progress=False)
     return comparison.compare(networks, config, photographs, mesh, **options)
@@ -200,13 +201,65 @@ def test_unknown_names_are_refused_with_the_legal_ones(runs):
     assert result.returncode != 0 and "crop|stretch" in result.stderr and "Traceback" not in result.stderr
 
 
-def test_a_run_on_other_photographs_is_told(runs, tmp_path, capsys):
+def test_what_a_run_has_seen_is_told(runs, tmp_path):
     from configs import base
 
     cool, _, _ = runs
-    other = workdir(tmp_path / "other", data__val_fraction=0.5)
-    comparison.settings_of(comparison.load([cool, other]), base.get_config(), {})
-    assert "other was trained with another data.val_fraction: it may have seen" in capsys.readouterr().out
+    other = workdir(tmp_path / "other", data__dir="elsewhere", image_size=48)
+
+    def notes(paths, changes):
+        return comparison.settings_of(comparison.load(paths), base.get_config(), changes)[1]
+
+    assert notes([cool], {}) == []
+    told = notes([cool, other], {})
+    assert told[0] == "other was trained with another data.dir: it may have seen some of these photographs"
+    assert told[1:] == ["other was trained at 48 pixels and is measured at 32"]
+    assert "it held out 0.1 of them, 0.5 is measured" in notes([cool], {"data.val_fraction": 0.5})[0]
+    assert notes([cool], {"data.val_fraction": 0.5, "data.dir": "new"}) == []
+
+
+def test_a_group_called_all_is_not_the_total():
+    values = {"l1": np.array([1.0, 2.0, 3.0])}
+    evaluation = evaluators.Evaluation(values, np.array([0, 0, 1]), np.arange(3), (), np.zeros(0))
+    table = evaluators.table(evaluation, ("all", "b"))
+    assert {name: row["pictures"] for name, row in table.items()} == {"all": 3, "all/": 2, "b": 1}
+
+
+def test_an_absolute_bias_may_be_zero_where_the_bias_may():
+    rng = np.random.default_rng(0)
+    for shift, spans in ((0.0, True), (-3.0, False)):
+        row = evaluators.intervals({"bias_b": rng.normal(shift, 3, 60)})
+        assert row["cast_b"]["low"] <= row["cast_b"]["mean"] <= row["cast_b"]["high"]
+        assert (row["cast_b"]["low"] == 0) == (row["bias_b"]["low"] <= 0 <= row["bias_b"]["high"]) == spans
+
+
+def test_pictures_of_an_earlier_run_are_taken_away(runs, tmp_path):
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "000999.png").write_bytes(b"old")
+    run_compare(runs, save_images=tmp_path)
+    assert len(list((tmp_path / "truth").iterdir())) == 12
+    for labels in (["a/b", "a_b"], ["x", ".."]):
+        with pytest.raises(ValueError, match="folders of the pictures"):
+            comparison._empty(tmp_path, labels)
+
+
+def test_odd_names_and_unreadable_files(runs, tmp_path):
+    """They are shown or named, and the exit code says that something could not be read."""
+    cool, _, changes = runs
+    folder = tmp_path / "photos"
+    for number, group in enumerate(("_x$y$", "caf\udce9")):
+        (folder / group).mkdir(parents=True)
+        for i in range(2):
+            source = Path(changes["data.dir"]) / "a" / f"{number + 1 + 3 * i}.png"
+            (folder / group / f"{i} é.png").write_bytes(source.read_bytes())
+    (folder / "broken.png").write_bytes(b"no picture")
+    command = [sys.executable, "evaluate.py", f"--ckpt={cool}", r"--label=_a$\bad{$", f"--out={tmp_path / 'out'}"]
+    command += ["--config.data.source=folder", f"--config.data.dir={folder}"]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=strict)
+    assert result.returncode == 1 and "1 could not be read: broken.png" in result.stderr, result.stderr
+    assert "Traceback" not in result.stderr and (tmp_path / "out" / "report.html").stat().st_size > 1000
+    assert "1 unreadable" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_stretch_and_crop_measure_different_pictures(runs):
@@ -256,9 +309,10 @@ def test_figures_of_one_run(tmp_path):
 
 
 def test_lines_differ_without_colour():
-    histories = {f"run {i}": [TRAIN | {"step": 1}, TRAIN | {"step": 2}] for i in range(7)}
+    histories = {f"run {i}": [TRAIN | {"step": 1}, TRAIN | {"step": 2}] for i in range(9)}
     lines = figures.all_losses(histories).axes[0].get_lines()
-    assert len({(line.get_linestyle(), tuple(line._dash_pattern[1] or ())) for line in lines}) == 7
+    assert len({(line.get_linestyle(), tuple(line._dash_pattern[1] or ())) for line in lines}) == 7  # dashes
+    assert len({(line.get_color(), line.get_linestyle(), tuple(line._dash_pattern[1] or ())) for line in lines}) == 9
 
 
 def test_panels_hold_the_pictures_they_are_given():
