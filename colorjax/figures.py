@@ -145,7 +145,7 @@ def losses(rows: list[dict]) -> Any:
 def all_losses(histories: History) -> Any:
     """Figure 1: what each run minimises over its steps, and both players of each that has two."""
     two = {name: rows for name, rows in histories.items() if any("adversarial" in row for row in rows)}
-    figure, axes = _axes(1 + bool(two), 1)
+    figure, axes = _axes(1 + bool(two), 1, width=9)
     for number, (name, rows) in enumerate(histories.items()):
         axes[0].plot(*_points(rows, "train", "l1"), label=_label(name), **_style(number))
     axes[0].set(xlabel="step", ylabel="training L1 (ab/128)")
@@ -159,7 +159,7 @@ def all_losses(histories: History) -> Any:
     if two:
         axes[1].set(xlabel="step", ylabel="losses of the players")
     for one in axes:
-        one.legend(frameon=False, fontsize=8)
+        one.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
