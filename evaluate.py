@@ -34,11 +34,11 @@ def evaluate(
     changes: flattened config keys, as {"data.dir": ...}. protocol: "crop" or "stretch", see --protocol. labels, baseline: see
     comparison.load and comparison.compare. Raises ValueError where there is no network or no photograph, or a name is unknown.
     """
-    return _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images)[0]
+    return _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images).rows
 
 
-def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images) -> tuple[dict, int]:
-    """`evaluate`, and how many photographs could not be read."""
+def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images):
+    """What `evaluate` does, with its arguments; returns the comparison.Comparison."""
     from colorjax import caching, comparison, data, report, sharding
 
     caching.keep_compiled()
@@ -58,11 +58,10 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images)
     images = Path(out) / "images" if out is not None and save_images else None
     compared = comparison.compare(networks, config, photographs, mesh, baseline, images)
     print(report.text(compared))
-    unreadable = [row["name"] for row in photographs.report["files_left_out"] if row["reason"] == "unreadable"]
-    lost = compared.evaluations[comparison.GREY].lost
-    if unreadable or lost:
+    unreadable, lost = compared.unreadable()
+    if lost:
         some = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
-        notes.append(f"{len(unreadable) + lost} could not be read: {some}")
+        notes.append(f"{lost} could not be read: {some}")
     for note in notes:
         print(note.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
     if out is not None:
@@ -77,7 +76,7 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images)
         }
         written = report.write(compared, facts, Path(out))
         print(f"written: {out}/{', '.join(written)}" + (f", and every picture below {images}" if images else ""))
-    return compared.rows, len(unreadable) + lost
+    return compared
 
 
 def _default_out(ckpt: Path) -> Path:
@@ -109,8 +108,8 @@ def main(argv: list[str]) -> None:
     out = args.out or (_default_out(Path(args.ckpt[0])) if len(args.ckpt) == 1 else Path("report"))
     changes = config_flags.get_override_values(args["config"])
     try:
-        measured = _measure(args.ckpt, out, changes, args.split, args.protocol, args.label, args.baseline, args.save_images)
-        sys.exit(1 if measured[1] else 0)
+        compared = _measure(args.ckpt, out, changes, args.split, args.protocol, args.label, args.baseline, args.save_images)
+        sys.exit(1 if compared.unreadable()[1] else 0)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
 

@@ -21,7 +21,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     # Here and not above, so that --help and a misspelt flag answer at once.
     import jax
 
-    from colorjax import caching, checkpoint, data, evaluators, optim, runs, settings, sharding, steps, telemetry
+    from colorjax import caching, checkpoint, data, evaluators, optim, perceptual, runs, settings, sharding, steps, telemetry
 
     caching.keep_compiled()
     workdir = Path(workdir).expanduser()
@@ -35,7 +35,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     optimizers = optim.make(config, steps_per_epoch)
     rate = optim.schedule(config, steps_per_epoch)
     train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
-    evaluate_step = steps.evaluate(config.model, mesh, config.lpips_weights)
+    evaluate_step = steps.evaluate(config.model, mesh, perceptual.given(config.lpips_weights))
     shown = evaluators.spread(photographs.validation_indices, config.panels)
 
     checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by)

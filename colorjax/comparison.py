@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
-from colorjax import bins, checkpoint, evaluators, figures, settings, sharding, steps, telemetry
+from colorjax import bins, checkpoint, evaluators, figures, perceptual, settings, sharding, steps, telemetry
 from colorjax.evaluators import Evaluation
 from colorjax.metrics import CHROMA_SCALE
 
@@ -52,6 +52,11 @@ class Comparison:
             for name, one in self.evaluations.items()
             if name != self.baseline
         }
+
+    def unreadable(self) -> tuple[list[str], int]:
+        """Names of the photographs that could not be read, and their number with those lost since they were looked at."""
+        names = [row["name"] for row in self.photographs.report["files_left_out"] if row["reason"] == "unreadable"]
+        return names, len(names) + self.evaluations[GREY].lost
 
     def panels(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(luma, {name: chroma, TRUTH: chroma}) of the pictures to show."""
@@ -99,7 +104,7 @@ def settings_of(
     ours, notes = settings.flat(config.to_dict()), []
     for name, network in networks.items():
         theirs = settings.flat(network.config.to_dict())
-        differ = [key for key in _SAME_PHOTOGRAPHS if key not in changes and ours[key] != theirs[key]]
+        differ = [key for key in sorted(_SAME_PHOTOGRAPHS) if key not in changes and ours[key] != theirs[key]]
         if differ:
             notes.append(f"{name} was trained with another {', '.join(differ)}: it may have seen some of these photographs")
         elif ours["data.val_fraction"] > theirs["data.val_fraction"] and not _SAME_PHOTOGRAPHS & changes.keys():
@@ -126,8 +131,9 @@ def compare(
     baseline = baseline or (GREY if len(networks) == 1 else next(iter(networks)))
     if baseline not in {GREY} | networks.keys():
         raise ValueError(f"baseline {baseline!r} is not among the rows: {', '.join([GREY, *networks])}")
-    predictors = {GREY: _predictor(None, config, mesh)}
-    predictors |= {name: _predictor(network, config, mesh) for name, network in networks.items()}
+    lpips = perceptual.given(config.lpips_weights)
+    predictors = {GREY: _predictor(None, mesh, lpips)}
+    predictors |= {name: _predictor(network, mesh, lpips) for name, network in networks.items()}
     if save_images is not None:
         _empty(save_images, [*predictors, TRUTH])
     shown = evaluators.spread(photographs.validation_indices, config.panels)
@@ -155,11 +161,13 @@ def _put(mesh: Mesh) -> Callable[[dict], dict]:
     return lambda batch: sharding.put(batch, mesh)
 
 
-def _predictor(network: checkpoint.Network | None, config: ConfigDict, mesh: Mesh) -> Callable[[dict], dict]:
+def _predictor(
+    network: checkpoint.Network | None, mesh: Mesh, lpips: dict[str, perceptual.Perceptual]
+) -> Callable[[dict], dict]:
     if network is None:
-        step, params, stats = steps.evaluate(None, mesh, config.lpips_weights), {}, {}
+        step, params, stats = steps.evaluate(None, mesh, lpips), {}, {}
     else:
-        step = steps.evaluate(network.config.model, mesh, config.lpips_weights)
+        step = steps.evaluate(network.config.model, mesh, lpips)
         params, stats = jax.device_put((network.params, network.stats), sharding.replicated(mesh))
     return lambda batch: step(params, stats, batch)
 

@@ -103,10 +103,10 @@ def find(path: str) -> dict[str, Perceptual]:
     return found
 
 
-def find_some(path: str) -> dict[str, Perceptual]:
-    """`find`, and ValueError where no net is complete."""
-    found = find(path)
-    if not found:
+def given(path: str) -> dict[str, Perceptual]:
+    """`find` for the setting `lpips_weights`: nothing where it is empty, ValueError where it is not and no net is complete."""
+    found = find(path) if path else {}
+    if path and not found:
         raise ValueError(
             f"lpips_weights={path} holds no net's weights; one needs torchvision's AlexNet or SqueezeNet 1.1 (keys features.*) "
             "and the linear weights of the lpips package"

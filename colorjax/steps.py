@@ -9,8 +9,9 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from colorjax import color, losses, metrics, perceptual, sharding
+from colorjax import color, losses, metrics, sharding
 from colorjax import state as states
+from colorjax.perceptual import Perceptual
 from colorjax.state import Optimizers, TrainState
 
 Batch = dict[str, jax.Array]
@@ -144,15 +145,14 @@ def predict(graphdef: nnx.GraphDef) -> Callable[[Any, Any, jax.Array], jax.Array
     return run
 
 
-def evaluate(model: Any, mesh: Mesh, lpips_weights: str = "") -> Callable[[Any, Any, Batch], dict[str, jax.Array]]:
+def evaluate(model: Any, mesh: Mesh, lpips: dict[str, Perceptual]) -> Callable[[Any, Any, Batch], dict[str, jax.Array]]:
     """(params, stats, batch) -> every metric of `metrics.compare`, (B,) each, and the predicted `chroma`.
 
     model: `config.model`; None stands for the grey picture, whose params and stats are not looked at.
-    lpips_weights: adds `lpips_NET` for every net whose weights `perceptual.find` sees there; ValueError where it sees none.
+    lpips: adds `lpips_NET` for each, see `perceptual.given`.
     """
     run = predict(states.graphdef(model)) if model is not None else lambda params, stats, luma: 0 * luma.repeat(2, axis=-1)
     everywhere = sharding.replicated(mesh)
-    lpips = perceptual.find_some(lpips_weights) if lpips_weights else {}
     weights = jax.device_put({net: one.weights for net, one in lpips.items()}, everywhere)
 
     def step(params: Any, stats: Any, batch: Batch, weights: Any) -> dict[str, jax.Array]:
