@@ -1,0 +1,28 @@
+"""Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes."""
+
+from colorjax.photos.finding import OWN_COPY, SUFFIXES, find
+from colorjax.photos.metadata import Metadata, Photo, PhotoError
+from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, pages, read, read_reduced, read_rgb, to_u8
+from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, write
+
+__all__ = [
+    "FORMATS",
+    "LOSSY",
+    "MAX_PAGES",
+    "MAX_PIXELS",
+    "OWN_COPY",
+    "SUFFIXES",
+    "Metadata",
+    "Photo",
+    "PhotoError",
+    "atomic",
+    "encode",
+    "file_format",
+    "find",
+    "pages",
+    "read",
+    "read_reduced",
+    "read_rgb",
+    "to_u8",
+    "write",
+]

@@ -1,0 +1,78 @@
+"""Colour profiles: pixels of any ICC profile to sRGB, at 8 and at 16 bits, by Little CMS."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_DATE = slice(24, 36)  # of an ICC header: when the profile was made
+_STRIP_PIXELS = 2**20
+_SPACES = {"GRAY": "gray", "RGB ": "rgb", "CMYK": "cmyk"}
+
+
+def _srgb() -> bytes:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[_DATE] = bytes.fromhex("07e6 0001 0001 0000 0000 0000")  # a fixed day: the same picture gives the same bytes
+    return bytes(profile)
+
+
+SRGB = _srgb()
+
+
+def _is_srgb(profile: bytes) -> bool:
+    return len(profile) == len(SRGB) and profile[36:] == SRGB[36:]
+
+
+def to_srgb(picture: Image.Image) -> Image.Image:
+    """8-bit RGB pixels in sRGB; an embedded profile is honoured, a damaged one ignored."""
+    profile = picture.info.get("icc_profile")
+    if picture.mode in ("P", "PA", "RGBA", "RGBa", "LA", "La") or "transparency" in picture.info:
+        grey = picture.mode in ("LA", "La")
+        picture = picture.convert("RGBA").convert("RGB")  # in two steps: Pillow warns where transparency is dropped at once
+        picture = picture.getchannel(0) if grey else picture
+    if profile and not _is_srgb(profile) and picture.mode in ("1", "L", "RGB", "CMYK", "LAB"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if picture.mode in ("1", "L"):
+                picture = picture.convert("RGB" if source.profile.xcolor_space == "RGB " else "L")
+            return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    return picture.convert("RGB")
+
+
+def deep_to_srgb(pixels: np.ndarray, profile: bytes) -> np.ndarray:
+    """uint16 pixels (H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK (no ink = 0) -> sRGB, (H, W) or (H, W, 3) uint16.
+
+    Without a profile, or with a damaged one, RGB and grey stay as they are and CMYK is taken as ideal inks.
+    """
+    import imagecodecs
+
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    space = _SPACES.get(profile[16:20].decode("latin-1")) if len(profile) > 128 else None
+    if space and not _is_srgb(profile) and channels in ((4,) if space == "cmyk" else (1, 3) if space == "rgb" else (1,)):
+        try:
+            return _transformed(pixels, profile, space)
+        except (imagecodecs.CmsError, ValueError, TypeError):
+            pass
+    if channels == 4:
+        left = 65535 - pixels.astype(np.uint32)
+        return (left[..., :3] * left[..., 3:] // 65535).astype(np.uint16)
+    return pixels
+
+
+def _transformed(pixels: np.ndarray, profile: bytes, space: str) -> np.ndarray:
+    """Strip by strip, so that no third copy of a large picture is made; in place where there is room."""
+    import imagecodecs
+
+    height, width = pixels.shape[:2]
+    in_place = pixels.shape[2:] == (3,) and pixels.flags.writeable
+    out = pixels if in_place else np.empty((height, width, 3), np.uint16)
+    step = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        strip = pixels[top : top + step]
+        if space == "rgb" and strip.ndim == 2:
+            strip = np.repeat(strip[..., None], 3, axis=-1)
+        strip = np.ascontiguousarray(strip)
+        out[top : top + step] = imagecodecs.cms_transform(strip, profile, SRGB, colorspace=space, outcolorspace="rgb")
+    return out

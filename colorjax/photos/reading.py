@@ -1,0 +1,233 @@
+"""Photo files in: upright sRGB pixels of any of them, or a `PhotoError` that says why not."""
+
+import contextlib
+import io
+import os
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, features
+
+from colorjax.photos import deep, metadata, profiles
+from colorjax.photos.metadata import Photo, PhotoError
+
+MAX_PIXELS = 2**27  # 134 megapixels; what declares more is refused before it is decoded
+MAX_PAGES = 1000
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are not tried, whatever a file claims to be
+# A byte of a file cannot hold more pixels than so many (one bit for an 8x8 block; deflate's 1032 to 1; LZW's 3,600 to 1).
+_PIXELS_A_BYTE = {"JPEG": 600, "PNG": 8 * 1040, "BMP": 8 * 65, "TIFF": 8 * 4096}
+_BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of white rows
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Any, Any]]:
+    """(the picture with its header read, its stream). Raises PhotoError."""
+    try:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        raise PhotoError("the file is not there") from None
+    except IsADirectoryError:
+        raise PhotoError("a folder, not a file") from None
+    except PermissionError:
+        raise PhotoError("no permission to read it") from None
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"cannot be opened ({error})") from None
+    with stream, _identified(stream) as picture:
+        _check_size(picture, stream, max_pixels)
+        yield picture, stream
+
+
+def _identified(stream: Any) -> Image.Image:
+    head = stream.read(64)
+    stream.seek(0)
+    try:
+        return Image.open(stream, formats=_formats(head))
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"declares too many pixels to decode safely ({error})") from None
+    except Image.UnidentifiedImageError:
+        if head[:4] in _TIFF_MAGIC:
+            return deep.opened(stream)
+        raise PhotoError("not a picture, or of an unknown format" if head else "an empty file") from None
+    except PhotoError:
+        raise
+    except Exception as error:  # Pillow's plugins raise what they like on damaged headers
+        raise PhotoError(f"cannot be opened ({type(error).__name__}: {error})") from None
+
+
+def _formats(head: bytes) -> tuple[str, ...]:
+    """The decoders that may be tried. Raises PhotoError where the one that is needed is not installed."""
+    if head[4:8] != b"ftyp":
+        return _FORMATS
+    if head[8:12] in (b"avif", b"avis"):
+        if not features.check("avif"):
+            raise PhotoError("AVIF, which this build of Pillow does not read")
+        return ("AVIF",)
+    know_heif()
+    return ("HEIF",)
+
+
+def know_heif() -> None:
+    """Teach Pillow HEIC. Raises PhotoError where the package for it is not installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise PhotoError('HEIC needs another package: pip install "colorjax[heif]"') from None
+    pillow_heif.register_heif_opener()
+
+
+def _check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
+    """Raises PhotoError where more pixels are declared than are safe, or than the file can hold."""
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise PhotoError(
+            f"declares {width}x{height} pixels, too many to decode safely (the limit is {max_pixels / 1e6:.0f} megapixels)"
+        )
+    position = stream.tell()
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(position)
+    densest = _PIXELS_A_BYTE.get(picture.format or "", 0)
+    bilevel = picture.format == "TIFF" and getattr(picture, "tag_v2", {}).get(259) in _BILEVEL
+    if densest and not bilevel and width * height > densest * length:
+        raise PhotoError(f"declares {width}x{height} pixels, more than its {length} bytes can hold")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        picture.load()
+    except Image.DecompressionBombError:
+        raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely") from None
+    except MemoryError:
+        raise PhotoError(f"not enough memory to decode {picture.width}x{picture.height} pixels") from None
+    except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
+        raise PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
+        return picture
+
+
+def _deep_grey(picture: Image.Image) -> np.ndarray:
+    """Pixels of Pillow's 16-bit, 32-bit and float grey modes as uint16 (H, W)."""
+    pixels = np.asarray(picture)
+    if pixels.dtype == np.uint16:
+        return pixels
+    if np.issubdtype(pixels.dtype, np.floating):
+        pixels = np.clip(np.nan_to_num(pixels), 0, 65535)
+        pixels = pixels * (65535 if pixels.max() <= 1 else 1)
+    return np.clip(pixels, 0, 65535).astype(np.uint16)
+
+
+def to_u8(image: np.ndarray) -> np.ndarray:
+    """uint16 levels, any shape -> the nearest of 8 bits; uint8 as it is."""
+    if image.dtype == np.uint8:
+        return image
+    return ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def read_rgb(source: str | os.PathLike | bytes, at_least: int | None = None) -> np.ndarray:
+    """Any photo file, or its bytes -> upright sRGB pixels (H, W, 3) uint8; see `read_reduced`."""
+    return read_reduced(source, at_least)[0]
+
+
+def read_reduced(source: str | os.PathLike | bytes, at_least: int | None) -> tuple[np.ndarray, int]:
+    """Any photo file, or its bytes -> (upright sRGB pixels (H, W, 3) uint8, short side of the file's own pixels).
+
+    `at_least`: a JPEG may be decoded at a reduced scale as long as its short side keeps this many pixels (much faster).
+    Raises PhotoError where the file is missing, unreadable or damaged.
+    """
+    with _opened(source) as (picture, stream):
+        short_side = min(picture.size)
+        if at_least is not None and picture.format == "JPEG":
+            picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
+            image = np.asarray(profiles.to_srgb(_upright(picture)))
+        else:
+            image = to_u8(_pixels(picture, stream, 0)[0])
+        return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1), short_side
+
+
+def read(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
+    """The first page of a photo file -> `Photo`. Raises PhotoError where it is missing, unreadable or damaged."""
+    reader = pages(path, max_pixels)
+    try:
+        return next(reader)
+    finally:
+        reader.close()
+
+
+def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
+    """Each page of a photo file in its order, one at a time. Raises PhotoError for the first that is damaged.
+
+    `max_pixels`: a page that declares more is refused before it is decoded.
+    """
+    with _opened(path, max_pixels) as (picture, stream):
+        tiff = picture.format == "TIFF"
+        count = _count(picture) if tiff else 1
+        for index in range(count):
+            try:
+                picture.seek(index)
+            except Exception as error:
+                raise PhotoError(f"page {index + 1} of {count} cannot be opened ({type(error).__name__}: {error})") from None
+            _check_size(picture, stream, max_pixels)
+            try:
+                yield _photo(picture, stream, index, count)
+            except PhotoError as error:
+                raise PhotoError(f"page {index + 1} of {count}: {error}" if count > 1 else str(error)) from None
+
+
+def _count(picture: Image.Image) -> int:
+    """How many pages a TIFF has."""
+    index = 0
+    while index < MAX_PAGES:
+        try:
+            picture.seek(index + 1)
+        except EOFError:
+            return index + 1
+        except Exception as error:
+            raise PhotoError(f"page {index + 2} cannot be opened ({type(error).__name__}: {error})") from None
+        index += 1
+    raise PhotoError(f"has more than {MAX_PAGES} pages")
+
+
+def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
+    image, alpha = _pixels(picture, stream, index)
+    about, notes = metadata.read(picture)
+    frames = getattr(picture, "n_frames", 1) if picture.format in ("WEBP", "PNG", "AVIF") else 1
+    if frames > 1:
+        notes = (*notes, f"frames 2 to {frames} of the animation")
+    file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
+    lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and _webp_is_lossless(stream))
+    return Photo(image, alpha, file_format, about, count, lossless, notes)
+
+
+def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """(image, alpha) of an opened picture as `Photo` holds them."""
+    stored = deep.stored(picture, stream, index)
+    if stored is not None:
+        return stored
+    inverted = picture.format == "TIFF" and picture.mode.startswith("I;16") and picture.tag_v2.get(262) == 0
+    profile = picture.info.get("icc_profile") or b""
+    picture = _upright(picture)
+    alpha = None
+    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
+        alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
+    if picture.mode.startswith(("I", "F")):
+        grey = _deep_grey(picture)
+        image = profiles.deep_to_srgb(65535 - grey if inverted else grey, profile)
+        return image, None if alpha is None else alpha.astype(np.uint16) * 257
+    if picture.mode in ("1", "L", "LA") and not profile:
+        return np.asarray(picture.convert("L")), alpha
+    return np.asarray(profiles.to_srgb(picture)), alpha
+
+
+def _webp_is_lossless(stream: Any) -> bool:
+    """Whether the picture of a WebP file is a VP8L chunk."""
+    stream.seek(12)
+    while len(head := stream.read(8)) == 8:
+        kind, size = head[:4], struct.unpack("<I", head[4:])[0]
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        stream.seek(size + size % 2, os.SEEK_CUR)
+    return False

@@ -1,0 +1,231 @@
+"""Photo files out: the copy's format, profile and metadata, and writes that never leave half a file."""
+
+import io
+import os
+import struct
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from colorjax.photos import metadata, profiles
+from colorjax.photos.metadata import Metadata, Photo, PhotoError
+from colorjax.photos.reading import know_heif, to_u8
+
+# Every format that can be written, by the suffixes that name it; the first is the one that --format gives.
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+    "BMP": (".bmp",),
+}
+LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
+_DEEP, _WITH_ALPHA, _BARE = ("PNG", "TIFF"), ("PNG", "WEBP", "TIFF", "AVIF", "HEIF"), ("BMP",)
+_XMP_LIMIT = 65502  # of a JPEG's segment
+
+
+def file_format(path: str | os.PathLike) -> str:
+    """Pillow's name of the format that the suffix of `path` names. Raises PhotoError where it is none of `FORMATS`."""
+    suffix = Path(path).suffix.lower()
+    for name, suffixes in FORMATS.items():
+        if suffix in suffixes:
+            return name
+    legal = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+    raise PhotoError(f"cannot write {suffix!r}; legal suffixes are {legal}")
+
+
+def write(path: str | os.PathLike, image: np.ndarray, like: Photo | None = None, quality: int = 95) -> None:
+    """Write pixels (H, W, 3), uint8 or uint16, to `path` in the format its suffix names; atomic, with the metadata of `like`.
+
+    The sRGB profile is embedded. 16 bits and alpha are kept where the format has them. Raises PhotoError for a suffix that
+    names none, TypeError for other pixels.
+    """
+    name = file_format(path)
+    _check(image)
+    with atomic(path) as stream:
+        encode(stream, name, [(image, like)], quality)
+
+
+def encode(stream: Any, name: str, pages: Iterable[tuple[np.ndarray, Photo | None]], quality: int = 95) -> None:
+    """Write (image, like) of each page into a binary stream, in Pillow's format `name`; see `write`.
+
+    `quality`: 1 to 100, of JPEG, lossy WebP, AVIF and HEIC. Pages are taken one at a time; only TIFF has more than one.
+    """
+    if name == "TIFF":
+        return _encode_tiff(stream, pages)
+    image, like = next(iter(pages))
+    _check(image)
+    alpha = like.alpha if like is not None and name in _WITH_ALPHA else None
+    about = Metadata() if like is None else like.metadata
+    if image.dtype == np.uint16 and name == "PNG":
+        return _encode_deep_png(stream, image, alpha, about)
+    if name == "HEIF":
+        know_heif()
+    picture = Image.fromarray(to_u8(image))
+    if alpha is not None:
+        picture.putalpha(Image.fromarray(to_u8(alpha)))
+    lossless = like is not None and like.lossless and name == "WEBP"
+    picture.save(stream, name, **_options(name, about, quality, lossless))
+
+
+def _check(image: np.ndarray) -> None:
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[-1] != 3:
+        raise TypeError(f"image has dtype {image.dtype} and shape {image.shape}; it must be uint8 or uint16 (H, W, 3)")
+
+
+def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[str, Any]:
+    """What Pillow is told to save beside the pixels."""
+    options: dict[str, Any] = {
+        "JPEG": {"quality": quality, "subsampling": 0},  # 4:4:4: chroma is what we add
+        "WEBP": {"quality": 80, "lossless": True, "exact": True} if lossless else {"quality": quality, "method": 4},
+        "AVIF": {"quality": quality, "subsampling": "4:4:4"},
+        "HEIF": {"quality": quality, "chroma": 444},
+        "PNG": {"compress_level": 4},
+        "BMP": {},
+    }[name]
+    if about.dpi is not None:
+        options["dpi"] = about.dpi
+    if name in _BARE:
+        return options
+    options["icc_profile"] = profiles.SRGB
+    exif = about.exif if name in ("JPEG", "PNG") else metadata.exif_with_dpi(about)
+    if exif:
+        options["exif"] = exif
+    if name == "PNG":
+        options["pnginfo"] = _png_info(about)
+    elif about.xmp:
+        options["xmp"] = about.xmp
+    if name == "JPEG":
+        if len(about.xmp) > _XMP_LIMIT:
+            raise PhotoError(f"its XMP of {len(about.xmp)} bytes does not fit into a JPEG; choose another format")
+        if about.iptc:
+            block = b"Photoshop 3.0\0" + metadata.resource(about.iptc)
+            if len(block) > 65533:
+                raise PhotoError(f"its IPTC of {len(about.iptc)} bytes does not fit into a JPEG; choose another format")
+            options["extra"] = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+        if about.comment:
+            options["comment"] = about.comment
+    return options
+
+
+def _png_info(about: Metadata) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for key, value in metadata.png_text(about).items():
+        try:
+            info.add_text(key, value, zip=len(value) > 1000)
+        except (ValueError, UnicodeError):
+            info.add_itxt(key, value)
+    if about.xmp:
+        info.add_itxt("XML:com.adobe.xmp", about.xmp.decode("utf-8", "replace"))
+    return info
+
+
+def _encode_deep_png(stream: Any, image: np.ndarray, alpha: np.ndarray | None, about: Metadata) -> None:
+    """imagecodecs' pixels, with the chunks that Pillow writes beside its own: Pillow has no RGB of 16 bits."""
+    import imagecodecs
+
+    pixels = image if alpha is None else np.dstack([image, alpha])
+    chunks = _chunks(imagecodecs.png_encode(pixels, level=4))
+    beside = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(beside, "PNG", **_options("PNG", about, 0, False))
+    ours = [chunk for chunk in _chunks(beside.getvalue()) if chunk[4:8] not in (b"IHDR", b"IDAT", b"IEND")]
+    stream.write(b"\x89PNG\r\n\x1a\n" + chunks[0])
+    stream.writelines(ours)
+    stream.writelines(chunk for chunk in chunks if chunk[4:8] in (b"IDAT", b"IEND"))
+
+
+def _chunks(png: bytes) -> list[memoryview]:
+    view, start, found = memoryview(png), 8, []
+    while start < len(png):
+        end = start + 12 + struct.unpack(">I", png[start : start + 4])[0]
+        found.append(view[start:end])
+        start = end
+    return found
+
+
+def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) -> None:
+    """Deflate with the horizontal predictor; Exif and GPS blocks follow the pixels, for tifffile writes none."""
+    import tifffile
+
+    blocks = []
+    with tifffile.TiffWriter(stream, bigtiff=False, byteorder="<") as writer:
+        for image, like in pages:
+            _check(image)
+            about, alpha = (Metadata(), None) if like is None else (like.metadata, like.alpha)
+            if alpha is not None:
+                alpha = to_u8(alpha) if image.dtype == np.uint8 else alpha
+                image = np.dstack([image, alpha])
+            writer.write(
+                image,
+                photometric="rgb",
+                extrasamples=["unassalpha"] if alpha is not None else None,
+                compression="zlib",
+                compressionargs={"level": 6},
+                predictor=True,
+                rowsperstrip=max(1, 2**18 // image[0].nbytes),
+                iccprofile=profiles.SRGB,
+                resolution=about.dpi,
+                resolutionunit="inch" if about.dpi else None,
+                metadata=None,
+                software=False,
+                contiguous=False,
+                extratags=metadata.tiff_tags(about),
+            )
+            blocks.append(metadata.exif_blocks(about))
+    if any(blocks):
+        _append_blocks(stream, blocks)
+
+
+def _append_blocks(stream: Any, blocks: list[dict[int, dict[int, Any]]]) -> None:
+    """Put the Exif and GPS blocks of each page at the end of a little-endian TIFF, and their offsets into its directory."""
+    stream.seek(4)
+    for page in blocks:
+        stream.seek(struct.unpack("<I", stream.read(4))[0])
+        count = struct.unpack("<H", stream.read(2))[0]
+        start = stream.tell()
+        entries = [struct.unpack("<HHI4s", stream.read(12)) for _ in range(count)]
+        for index, (place, kind, length, _) in enumerate(entries):
+            tag = metadata.PLACES.get(place)
+            if tag in page:
+                end = stream.seek(0, os.SEEK_END)
+                end = stream.seek(end + end % 2)
+                stream.write(_directory(page[tag], end))
+                entries[index] = (tag, kind, length, struct.pack("<I", end))
+        stream.seek(start)
+        stream.writelines(struct.pack("<HHI4s", *entry) for entry in sorted(entries))
+
+
+def _directory(values: dict[int, Any], start: int) -> bytes:
+    directory = ImageFileDirectory_v2(prefix=b"II")
+    for tag, value in values.items():
+        if not isinstance(value, dict):
+            directory[tag] = value
+    return directory.tobytes(start)
+
+
+class atomic:
+    """A binary stream that becomes `path` only when its block ends well: readers never see half a file."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._path = Path(path)
+
+    def __enter__(self) -> Any:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self._path.with_name(f".{uuid.uuid4().hex}.part")
+        self._stream = open(self._temporary, "x+b")
+        return self._stream
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        try:
+            self._stream.close()
+            if kind is None:
+                os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
