@@ -107,7 +107,10 @@ def _goodness(best_by: str) -> Callable[[dict[str, float]], float]:
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network: its config, numbers, the folder they came from, and a digest of the numbers."""
+    """A trained network: its config, its numbers and the folder they came from.
+
+    digest: SHA-256 of the numbers, or of the files of a release.
+    """
 
     config: ConfigDict
     params: Any
@@ -155,7 +158,7 @@ def _load_step(folder: Path) -> Network:
             network = checkpointer.load_checkpointables(step, {"network": abstract})["network"]
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise CheckpointError(f"{folder} cannot be read: {error}") from error
-    return Network(config, network["params"], network["stats"], folder)
+    return Network(config, network["params"], network["stats"], folder, _digest(network))
 
 
 def load_discriminator(network: Network, config: ConfigDict) -> dict[str, Any] | None:
@@ -235,6 +238,15 @@ def _without_paths(values: dict) -> dict:
     if values.get("pretrained", "torchvision") != "torchvision":
         emptied["pretrained"] = ""
     return {key: _without_paths(v) if isinstance(v, dict) else v for key, v in values.items()} | emptied
+
+
+def _digest(numbers: Any) -> str:
+    """SHA-256 over every number and its name."""
+    whole = hashlib.sha256()
+    for path, leaf in jax.tree.leaves_with_path(numbers):
+        whole.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        whole.update(np.asarray(leaf).tobytes())
+    return whole.hexdigest()
 
 
 def _count(params: Any) -> int:

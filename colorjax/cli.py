@@ -1,4 +1,4 @@
-"""The console command: colorjax colorize | export."""
+"""The console command: colorjax colorize | verify | sheet | export."""
 
 import argparse
 import sys
@@ -43,12 +43,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"colorjax {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    colorize = commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__)
-    colorize.add_argument("paths", nargs="+", metavar="PATH", help="photographs, and folders of them")
-    colorize.add_argument("--out", required=True, type=Path, help="folder for the coloured copies; folders are mirrored")
-    colorize.add_argument("--ckpt", help="workdir, checkpoints/STEP or exported folder (default: the shipped weights)")
-    colorize.add_argument("--size", type=int, help="short side of what the network sees (default: that of its training)")
-    colorize.set_defaults(run=_colorize)
+    _colorize_parser(commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__))
+
+    verify = commands.add_parser("verify", help="check copies against their sidecars", description=_verify.__doc__)
+    verify.add_argument("sidecars", nargs="+", type=Path, metavar="SIDECAR", help="NAME.colorized.jpg.json, or folders of them")
+    verify.add_argument("--ckpt", help="also check that these weights were used")
+    verify.set_defaults(run=_verify)
+
+    sheet = commands.add_parser("sheet", help="a contact sheet of coloured copies", description=_sheet.__doc__)
+    sheet.add_argument("folder", type=Path, metavar="DIR", help="what was --out of colorize")
+    sheet.add_argument("--out", type=Path, help="the page (default: DIR/sheet.html)")
+    sheet.add_argument("--by-uncertainty", action="store_true", help="the most uncertain first, instead of by name")
+    sheet.set_defaults(run=_sheet)
 
     export = commands.add_parser("export", help="write the weights alone", description=_export.__doc__)
     export.add_argument("--ckpt", required=True, help="workdir or checkpoints/STEP")
@@ -57,40 +63,61 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
+    add = colorize.add_argument
+    add("paths", nargs="+", metavar="PATH", help="photographs, and folders of them")
+    add("--out", required=True, type=Path, help="folder for the coloured copies; folders are mirrored")
+    add("--ckpt", help="workdir, checkpoints/STEP or exported folder (default: the shipped weights)")
+    add("--size", type=int, help="short side of what the network sees (default: that of its training)")
+    add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
+    add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
+    add("--format", choices=("jpeg", "png", "tiff", "webp", "avif", "heif"), help="of the copies (default: that of the source)")
+    add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
+    add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")
+    add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")
+    add("--source-type", default="compositeWithTrainedAlgorithmicMedia", help="IPTC DigitalSourceType that marks the copies")
+    add("--overwrite", action="store_true", help="make copies anew that are there already")
+    add("--dry-run", action="store_true", help="only list what would be done")
+    add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
+    add("--json", action="store_true", help="one line of JSON for each photograph on standard output, no progress bar")
+    add("--max-megapixels", type=float, default=134, help="refuse larger pictures undecoded (default: 134)")
+    colorize.set_defaults(run=_colorize)
+
+
 def _colorize(args: argparse.Namespace) -> int:
     """Colour photographs of any size; NAME.jpg becomes NAME.colorized.jpg below --out, sources are never touched."""
-    from tqdm import tqdm
+    from colorjax import coloring
 
-    from colorjax import caching, photos
-    from colorjax.colorizer import Colorizer
+    return coloring.run(args)
 
-    caching.keep_compiled()
-    found = list(photos.find(args.paths))
-    if not found:
-        raise ValueError(f"no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
-    colorizer = Colorizer.from_checkpoint(args.ckpt, args.size) if args.ckpt else Colorizer.pretrained(args.size)
-    sources, failed, written = {path for _, path in found}, 0, set()
-    for root, path in tqdm(found, desc="colouring", unit="photo", disable=None):
-        relative = path.relative_to(root)
-        target = args.out / relative.with_name(f"{relative.stem}.colorized{relative.suffix}")
+
+def _verify(args: argparse.Namespace) -> int:
+    """Check that source and copy are those of the sidecar, and that their lightness agrees. Exit code 1 if not."""
+    from colorjax import checkpoint, photos, sidecar
+
+    weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
+    paths = [found for path in args.sidecars for found in (sidecar.find(path) if path.is_dir() else [path])]
+    if not paths:
+        raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
+    failed = 0
+    for path in paths:
         try:
-            if target in sources:
-                raise ValueError(f"its copy would overwrite the photograph {target}; name another --out")
-            if target in written:
-                raise ValueError(f"another photograph of this run has become {target}")
-            photo = photos.read(path)
-            image = photo.image
-            if image.dtype != "uint8":
-                image = photos.to_u8(image)
-            photos.write(target, colorizer(image), like=photo)
-            written.add(target)
-        except FloatingPointError:
-            raise  # the weights are broken, not this photograph
-        except Exception as error:  # whatever a photograph does to Pillow, it must not end the others
-            failed += 1
-            tqdm.write(f"{path}: {str(error) or type(error).__name__}", file=sys.stderr)
-    print(f"{len(found) - failed} photographs coloured into {args.out}" + (f", {failed} failed" if failed else ""))
+            problems = sidecar.verify(path, weights)
+        except sidecar.SidecarError as error:
+            problems = [str(error)]
+        failed += bool(problems)
+        print(photos.legible(f"{path}: {'; '.join(problems) or 'as it says'}"))
     return 1 if failed else 0
+
+
+def _sheet(args: argparse.Namespace) -> int:
+    """Write a page with each coloured copy below DIR: before, after, where the colour is a guess. Open it in a browser."""
+    from colorjax import photos, sheet
+
+    out = args.out or args.folder / "sheet.html"
+    shown, broken = sheet.write(args.folder, out, args.by_uncertainty)
+    print(photos.legible(f"{shown} pictures in {out}" + (f", {broken} of them incomplete" if broken else "")))
+    return 1 if broken else 0
 
 
 def _export(args: argparse.Namespace) -> int:

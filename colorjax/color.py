@@ -167,6 +167,13 @@ def grey_to_lightness(grey: Array) -> Array:
     return 116 * _f(srgb_to_linear(_floating("grey", grey, None))) - 16
 
 
+def linear_to_lightness(linear: Array) -> Array:
+    """Linear sRGB light (..., 3) -> L* in 0..100 (...): `xyz_to_lab` of its Y alone."""
+    linear = _floating("linear", linear)
+    x, y, z = (float(share) for share in _RGB_TO_XYZ[1])
+    return 116 * _f(x * linear[..., 0] + y * linear[..., 1] + z * linear[..., 2]) - 16
+
+
 def in_gamut(lab: Array, tolerance: float = 2e-6) -> Array:
     """Whether each colour (..., 3) lies in sRGB: every linear channel in 0..1 up to `tolerance`; shape (...)."""
     linear = xyz_to_linear(lab_to_xyz(lab))

@@ -149,14 +149,16 @@ def test_colours_change_where_the_photograph_changes(paint, transposed):
 
 
 def test_colours_lie_where_they_were_predicted(paint):
-    """Scaled up, the prediction neither shifts nor turns: against the same made in one piece by jax.image."""
+    """Scaled up, the prediction neither shifts nor turns: against a plain bicubic by jax.image, which knows no edges."""
     image = skimage.data.chelsea()[:150, 100:310]
     expected = jax.image.resize(paint.predict_ab(image), (*image.shape[:2], 2), "cubic")
     lab = np.concatenate([lightness(image)[..., None], np.asarray(expected)], axis=-1)
     expected = color.rgb_to_lab(color.lab_to_rgb(color.fit_to_gamut(lab)))
     found = color.rgb_to_lab(paint(image) / 255.0)
-    assert np.abs(found - expected)[..., 1:].mean() < 1.5
-    assert np.abs(found[::-1] - expected)[..., 1:].mean() > 6
+    here = np.abs(found - expected)[..., 1:].mean()
+    assert here < 3.5
+    for moved in (found[::-1], found[:, ::-1], np.roll(found, 8, 0), np.roll(found, 8, 1)):
+        assert np.abs(moved - expected)[..., 1:].mean() > 1.5 * here
 
 
 @pytest.mark.parametrize("shape", [(200, 260), (33, 47), (500, 1), (1, 500)])
@@ -190,7 +192,7 @@ def test_types_agree(paint, astronaut):
     grey = astronaut[..., 0]
     eight, sixteen, real = (paint(x) for x in (grey, grey.astype(np.uint16) * 257, grey / np.float32(255)))
     assert np.abs(sixteen / 257 - eight).max() <= 0.51
-    assert np.abs(real * 65535 - sixteen).max() <= 1.5
+    assert np.abs(real * 65535 - sixteen).max() <= 16  # a random network makes much of a rounding
 
 
 def test_black_and_white_stay(paint):

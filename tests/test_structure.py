@@ -15,15 +15,18 @@ from configs import base
 PACKAGE = Path(__file__).parent.parent / "colorjax"
 LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
-    {"bins"},
+    {"bins", "upsampling", "provenance", "marks"},
     {"metrics", "data", "models", "pretrained"},
     {"perceptual", "state"},
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},
     {"evaluators", "telemetry", "settings"},
     {"figures", "colorizer"},
-    {"comparison"},
-    {"runs", "report", "cli"},
+    {"comparison", "sidecar"},
+    {"runs", "report", "copies", "sheet"},
+    {"batch"},
+    {"coloring"},
+    {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 INSIDE = {"pretrained": {"models"}}  # of one level, but known to each other in this direction

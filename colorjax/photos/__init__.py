@@ -1,9 +1,9 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes."""
 
-from colorjax.photos.finding import OWN_COPY, SUFFIXES, find
+from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, legible
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
-from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, pages, read, read_reduced, read_rgb, to_u8
-from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, write
+from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, measure, pages, read, read_reduced, read_rgb, to_u8
+from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, write
 
 __all__ = [
     "FORMATS",
@@ -11,6 +11,7 @@ __all__ = [
     "MAX_PAGES",
     "MAX_PIXELS",
     "OWN_COPY",
+    "OWN_MAP",
     "SUFFIXES",
     "Metadata",
     "Photo",
@@ -19,6 +20,9 @@ __all__ = [
     "encode",
     "file_format",
     "find",
+    "legible",
+    "measure",
+    "not_carried",
     "pages",
     "read",
     "read_reduced",

@@ -171,6 +171,9 @@ class Tiff:
     def getexif(self) -> Image.Exif:
         """The tags of the page and its Exif and GPS blocks."""
         exif = Image.Exif()
+        if self._file.is_bigtiff and self._file.byteorder == ">":  # Pillow misreads these
+            exif.update({tag: value for tag, value in self.tag_v2.items() if isinstance(value, str | int)})
+            return exif
         exif.endian, exif.bigtiff = self._file.byteorder, self._file.is_bigtiff
         exif.load_from_fp(self._stream, self._offset)
         return exif

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 OWN_COPY = ".colorized"  # before the suffix of every copy that colorjax makes
-_OWN_MAP = ".uncertainty"
+OWN_MAP = ".uncertainty"  # and of every map
 
 
 def find(paths: Sequence[str | os.PathLike]) -> Iterator[tuple[Path, Path]]:
@@ -18,10 +18,15 @@ def find(paths: Sequence[str | os.PathLike]) -> Iterator[tuple[Path, Path]]:
     for given in map(Path, paths):
         if given.is_dir():
             for path in sorted(given.rglob("*")):
-                passed_over = path.name.startswith(".") or path.stem.endswith((OWN_COPY, _OWN_MAP)) or path.is_dir()
+                passed_over = path.name.startswith(".") or path.stem.endswith((OWN_COPY, OWN_MAP)) or path.is_dir()
                 if path.suffix.lower() in SUFFIXES and not passed_over:  # a dangling link is to be named, not passed over
                     yield given, path
         elif given.exists():
             yield given.parent, given
         else:
             raise FileNotFoundError(f"{given}: no such file or folder")
+
+
+def legible(text: str) -> str:
+    """A file name, or words with one in them, as it can be shown anywhere: no control characters, no broken UTF-8."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text.encode("utf-8", "replace").decode())

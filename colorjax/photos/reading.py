@@ -157,6 +157,12 @@ def read(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Photo
         reader.close()
 
 
+def measure(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> int:
+    """How many pixels the first page of a photo file declares, without decoding it. Raises PhotoError."""
+    with _opened(path, max_pixels) as (picture, _):
+        return picture.size[0] * picture.size[1]
+
+
 def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
     """Each page of a photo file in its order, one at a time. Raises PhotoError for the first that is damaged.
 

@@ -28,6 +28,7 @@ FORMATS = {
 }
 LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 _DEEP, _WITH_ALPHA, _BARE = ("PNG", "TIFF"), ("PNG", "WEBP", "TIFF", "AVIF", "HEIF"), ("BMP",)
+_WITH_IPTC = ("JPEG", "PNG", "TIFF")
 _XMP_LIMIT = 65502  # of a JPEG's segment
 
 
@@ -73,6 +74,20 @@ def encode(stream: Any, name: str, pages: Iterable[tuple[np.ndarray, Photo | Non
         picture.putalpha(Image.fromarray(to_u8(alpha)))
     lossless = like is not None and like.lossless and name == "WEBP"
     picture.save(stream, name, **_options(name, about, quality, lossless))
+
+
+def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
+    """What of a photo a copy in Pillow's format `name` has no room for, in words."""
+    about = photo.metadata
+    lost = {
+        "8 of its 16 bits": photo.image.dtype == np.uint16 and name not in _DEEP,
+        "its transparency": photo.alpha is not None and name not in _WITH_ALPHA,
+        "its EXIF and XMP": bool(about.exif or about.xmp) and name in _BARE,
+        "its IPTC": bool(about.iptc) and name not in _WITH_IPTC,
+        "its PNG texts": bool(about.text) and name != "PNG",
+        "its JPEG comment": bool(about.comment) and name != "JPEG",
+    }
+    return tuple(words for words, is_lost in lost.items() if is_lost)
 
 
 def _check(image: np.ndarray) -> None:

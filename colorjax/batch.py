@@ -1,0 +1,137 @@
+"""Many photographs to colour: planned first, then read, coloured and written side by side; one that fails is named."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from colorjax import photos
+from colorjax.colorizer import Colorizer
+from colorjax.copies import Copier, Job, Options, Outcome, Page, Reading, foresee
+
+T = TypeVar("T")
+_IN_FLIGHT_PIXELS = 24 * 2**20  # read, not yet written: together no more than so many, or one photograph
+_AHEAD = 4  # photographs that may wait to be coloured, and as many to be written
+
+
+def plan(found: list[tuple[Path, Path]], out: Path, options: Options) -> list[Job]:
+    """A job for each (root, path) that `photos.find` gave; a photograph that is named twice is coloured once."""
+    jobs, seen, taken = [], set(), {}
+    sources = {path.absolute() for _, path in found}
+    for root, path in found:
+        if path.absolute() in seen:
+            continue
+        seen.add(path.absolute())
+        relative = path.relative_to(root)
+        target = out / relative.with_name(f"{relative.stem}{photos.OWN_COPY}{_suffix(relative, options)}")
+        problem = ""
+        if target.absolute() in sources:
+            problem = f"its copy would overwrite the photograph {target}; name another --out"
+        elif target in taken:
+            problem = f"another photograph of this run becomes {target} already: {taken[target]}"
+        taken.setdefault(target, path)
+        jobs.append(Job(path, target, problem))
+    return jobs
+
+
+def _suffix(path: Path, options: Options) -> str:
+    """That of the source or of the format asked for; a BMP becomes a PNG, for it has no room for the mark of a copy."""
+    if options.format:
+        return photos.FORMATS[options.format][0]
+    return ".png" if path.suffix.lower() == ".bmp" else path.suffix
+
+
+def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Outcome]:
+    """Do the jobs; yields what became of each, in their order.
+
+    While one photograph is coloured, others are read and written by threads. Raises FloatingPointError where the weights,
+    and not a photograph, are broken.
+    """
+    copier, room = Copier(colorizer, options), _Room(_IN_FLIGHT_PIXELS)
+    waiting: deque[Future] = deque()
+    writing: deque[Future] = deque()
+    remaining = iter(jobs)
+
+    def read(job: Job) -> Outcome | Reading:
+        outcome = foresee(job, options)
+        if outcome.status != "to colour":
+            return outcome
+        room.enter(outcome.pixels)
+        return _guarded(lambda: copier.read(outcome), outcome, room)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(2) as writer:
+        try:
+            while True:
+                while len(waiting) < _AHEAD and (job := next(remaining, None)) is not None:
+                    waiting.append(reader.submit(read, job))
+                if waiting:
+                    writing.append(_colour(waiting.popleft().result(), copier, room, writer))
+                while writing and (len(writing) > _AHEAD or not waiting or writing[0].done()):
+                    yield writing.popleft().result()
+                if not waiting and not writing:
+                    return
+        finally:
+            room.open()
+            for future in (*waiting, *writing):
+                future.cancel()
+
+
+def _colour(found: Outcome | Reading, copier: Copier, room: "_Room", writer: ThreadPoolExecutor) -> Future:
+    """Colour what was read and have it written; the future of its outcome."""
+    done: Future = Future()
+    if isinstance(found, Outcome):
+        done.set_result(found)
+        return done
+    outcome = found.outcome
+
+    def write(pages: Iterator[Page]) -> Outcome:
+        written = _guarded(lambda: copier.write(found, pages), outcome, room)
+        if written.status == "coloured":
+            room.leave(outcome.pixels)
+        return written
+
+    pages = copier.colour(found)
+    if outcome.pages > 1:  # they are written as they are coloured, so that one at a time is in memory
+        done.set_result(write(pages))
+        return done
+    first = _guarded(lambda: next(pages), outcome, room)
+    if isinstance(first, Outcome):
+        done.set_result(first)
+        return done
+    return writer.submit(lambda: write(iter([first])))
+
+
+def _guarded(work: Callable[[], T], outcome: Outcome, room: "_Room") -> T | Outcome:
+    """What the work gives; a failed outcome, whose pixels leave the room, where a photograph makes it fail."""
+    try:
+        return work()
+    except FloatingPointError:
+        raise  # the weights are broken, not this photograph
+    except Exception as error:  # whatever one does to the libraries under it, it must not end the others
+        room.leave(outcome.pixels)
+        return outcome.failed(error)
+
+
+class _Room:
+    """Lets in so many pixels at once, or one photograph alone."""
+
+    def __init__(self, pixels: float):
+        self._limit, self._inside, self._changed = pixels, 0, threading.Condition()
+
+    def enter(self, pixels: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside or self._inside + pixels <= self._limit)
+            self._inside += pixels
+
+    def leave(self, pixels: int) -> None:
+        with self._changed:
+            self._inside -= pixels
+            self._changed.notify_all()
+
+    def open(self) -> None:
+        """Let everyone in: nobody will leave any more."""
+        with self._changed:
+            self._limit = float("inf")
+            self._changed.notify_all()

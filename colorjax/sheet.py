@@ -1,0 +1,103 @@
+"""A contact sheet of coloured copies, for a curator to go through a batch: one HTML page that needs no other file."""
+
+import base64
+import html
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from colorjax import photos, sidecar
+
+_SIDE = 320  # pixels of a thumbnail's longer side
+_STYLE = """
+body{font:15px/1.4 system-ui,sans-serif;margin:1.5rem;background:#fafafa;color:#222}
+table{border-collapse:collapse}td,th{padding:.4rem .8rem .4rem 0;vertical-align:top;text-align:left}
+tr{border-bottom:1px solid #ddd}img{max-width:320px;max-height:320px;display:block}
+.name{max-width:22rem;overflow-wrap:anywhere}.bad{color:#b00020}small{color:#666}
+"""
+
+
+def write(folder: Path, out: Path, by_uncertainty: bool = False) -> tuple[int, int]:
+    """Write the sheet of every sidecar below `folder`; returns (pictures shown, pictures with something missing).
+
+    by_uncertainty: the most uncertain first, instead of by name. Raises ValueError where there is no sidecar.
+    """
+    found, broken = [], 0
+    for path in sidecar.find(folder):
+        try:
+            found.append((path, sidecar.read(path)))
+        except sidecar.SidecarError as error:
+            broken += 1
+            found.append((path, {"error": str(error)}))
+    if not found:
+        raise ValueError(f"{folder} holds no sidecars (NAME{photos.OWN_COPY}.jpg{sidecar.SUFFIX}) of coloured copies")
+    if by_uncertainty:
+        found.sort(key=lambda item: -(_uncertainty(item[1]) or -1))
+    with photos.atomic(out) as stream:
+        stream.write(_HEAD.format(style=_STYLE, title=html.escape(photos.legible(folder.name)), count=len(found)).encode())
+        for path, about in found:
+            row, complete = _row(path, about, out)
+            broken += not complete and "error" not in about
+            stream.write(row.encode("utf-8", "replace"))
+        stream.write(b"</table></body></html>\n")
+    return len(found), broken
+
+
+_HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: colourised copies</title>
+<meta name="viewport" content="width=device-width"><style>{style}</style></head><body><h1>{title}</h1>
+<p>{count} pictures. The colours were predicted by a trained network: they are likely, not known.</p>
+<table><tr><th>before</th><th>after</th><th>where it is a guess</th><th>what</th></tr>
+"""
+
+
+def _row(path: Path, about: dict[str, Any], out: Path) -> tuple[str, bool]:
+    """A row of the table, and whether nothing was missing or damaged."""
+    if "error" in about:
+        return f'<tr><td colspan="4" class="bad">{html.escape(photos.legible(about["error"]))}</td></tr>\n', False
+    try:
+        first = about["pages"][0]
+        source, copy = path.parent / about["source"]["path"], path.parent / about["copy"]["name"]
+        guess = path.parent / first["map"] if "map" in first else None
+        facts = [f"{first['width']} x {first['height']} pixels, {first['bits']} bits"]
+        facts += [f"{len(about['pages'])} pages"] if len(about["pages"]) > 1 else []
+        uncertainty = _uncertainty(about)
+        facts += [] if uncertainty is None else [f"uncertainty {uncertainty:.1f}"]
+        facts += [f"not carried: {', '.join(about['not_carried'])}"] if about["not_carried"] else []
+        settings = json.dumps(about["settings"], sort_keys=True)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        return _row(path, {"error": f"{path} is damaged ({type(error).__name__}: {error})"}, out)
+    cells = [_cell(file, out) for file in (source, copy)] + ([_cell(guess, out)] if guess else [("", True)])
+    words = "<br>".join(html.escape(photos.legible(fact)) for fact in facts)
+    name = html.escape(photos.legible(about["source"]["path"]))
+    what = f'<td class="name"><b>{name}</b><br>{words}<br><small>{html.escape(photos.legible(settings))}</small></td>'
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell, _ in cells)}{what}</tr>\n", all(whole for _, whole in cells)
+
+
+def _cell(file: Path, out: Path) -> tuple[str, bool]:
+    """A thumbnail that links to its file, or what is wrong with it."""
+    try:
+        image = photos.read_rgb(file, at_least=_SIDE)
+    except photos.PhotoError as error:
+        return f'<span class="bad">{html.escape(photos.legible(f"{file.name}: {error}"))}</span>', False
+    picture, stream = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    picture.save(stream, "JPEG", quality=85)
+    data = base64.b64encode(stream.getvalue()).decode()
+    link = quote(os.fsencode(os.path.relpath(file.absolute(), out.absolute().parent)))
+    return (
+        f'<a href="{link}"><img alt="{html.escape(photos.legible(file.name))}" src="data:image/jpeg;base64,{data}"></a>',
+        True,
+    )
+
+
+def _uncertainty(about: dict[str, Any]) -> float | None:
+    try:
+        values = [float(page["uncertainty"]) for page in about["pages"] if "uncertainty" in page]
+        return sum(values) / len(values) if values else None
+    except (KeyError, TypeError, ValueError):
+        return None
