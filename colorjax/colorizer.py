@@ -17,7 +17,7 @@ from colorjax.upsampling import Upsampler
 
 MAX_STRENGTH = 1.5
 SCALES = (0.75, 1.0, 1.25)  # of the working size, over which `uncertainty` looks
-_MULTIPLE = 32  # the network's coarsest map; sizes are padded to it, so that few shapes are ever compiled
+_MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
 _MAX_ASPECT = 4  # longer photographs are shown to the network at a smaller scale
 _STRIP_PIXELS = 2**18  # full-size work is done in strips of about so many pixels, which bounds its memory
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -143,8 +143,10 @@ class Colorizer:
 
     def _ask(self, luma: np.ndarray) -> np.ndarray:
         """The network's chroma (h, w, 2) for a luma (h, w), padded to whole maps and cropped again."""
-        h, w = luma.shape
-        padded = np.pad(luma, ((0, -h % _MULTIPLE), (0, -w % _MULTIPLE)), mode="symmetric")
+        (h, w), short = luma.shape, min(luma.shape)
+        coarse = -(-short // (4 * _MULTIPLE)) * _MULTIPLE  # a dozen lengths for a width, so that few shapes are compiled
+        bottom, right = (-side % (_MULTIPLE if side == short else coarse) for side in (h, w))
+        padded = np.pad(luma, ((0, bottom), (0, right)), mode="symmetric")
         predicted = np.asarray(self._predict(padded[None, ..., None].astype(np.float32)))[0, :h, :w]
         if not np.isfinite(predicted).all():
             raise FloatingPointError("the network's answer is not finite; its weights are damaged")

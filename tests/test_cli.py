@@ -85,6 +85,11 @@ def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+def copies(folder):
+    """The photographs among them, without sidecars."""
+    return [name for name in files(folder) if not name.endswith(".json")]
+
+
 def digests(folder):
     stats = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     return {path: (hashlib.sha256(path.read_bytes()).hexdigest(), changed) for path, changed in stats.items()}
@@ -137,7 +142,7 @@ def test_colorize_from_a_shell(album, release, tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == "3 photographs coloured into out\n"
     assert "Traceback" not in answer.stderr
-    assert files(tmp_path / "out") == ["cat.colorized.jpg", "er/small.colorized.tif", "grey.colorized.PNG"]
+    assert copies(tmp_path / "out") == ["cat.colorized.jpg", "er/small.colorized.tif", "grey.colorized.PNG"]
 
 
 # --- colorize ---
@@ -148,7 +153,7 @@ def test_a_folder_is_mirrored_and_its_photographs_are_coloured(capsys, album, re
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "new" / "out", "--ckpt", release)
     assert (code, err) == (0, "")
     assert out == f"5 photographs coloured into {tmp_path / 'new' / 'out'}\n"
-    assert files(tmp_path / "new" / "out") == COLOURED
+    assert copies(tmp_path / "new" / "out") == COLOURED
     assert digests(album) == before
     for path in album.rglob("*.*"):
         if path.suffix.lower() not in photos.SUFFIXES:
@@ -168,7 +173,7 @@ def test_the_sources_may_lie_where_the_copies_go(capsys, album, release):
     before = digests(album)
     assert run(capsys, "colorize", album, "--out", album, "--ckpt", release)[0] == 0
     assert {path: digest for path, digest in digests(album).items() if path in before} == before
-    assert files(album) == sorted([path.relative_to(album).as_posix() for path in before] + COLOURED)
+    assert copies(album) == sorted([path.relative_to(album).as_posix() for path in before] + COLOURED)
 
 
 def test_a_broken_photograph_is_named_and_the_others_are_coloured(capsys, album, release, tmp_path):
@@ -180,8 +185,8 @@ def test_a_broken_photograph_is_named_and_the_others_are_coloured(capsys, album,
     lines = err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"{album / 'broken.jpg'}: cannot be decoded (")
-    assert lines[1] == f"{album / 'deep' / 'empty.png'}: not a picture, or of an unknown format"
-    assert files(tmp_path / "out") == COLOURED
+    assert lines[1] == f"{album / 'deep' / 'empty.png'}: an empty file"
+    assert copies(tmp_path / "out") == COLOURED
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -189,33 +194,33 @@ def test_a_photograph_with_damaged_exif_does_not_end_the_run(capsys, album, rele
     Image.open(album / "cat.jpg").save(album / "a.jpg", exif=b"Exif\0\0garbage everywhere")
     code, _, _ = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
     assert code in (0, 1)
-    assert set(files(tmp_path / "out")) >= set(COLOURED)
+    assert set(copies(tmp_path / "out")) >= set(COLOURED)
 
 
 @pytest.mark.parametrize("error", [ValueError, MemoryError, OSError])
 def test_an_error_while_one_is_coloured_does_not_end_the_run(capsys, album, release, tmp_path, monkeypatch, error):
-    read = photos.read
+    pages = photos.pages
 
-    def fail(path):
+    def fail(path, *limits):
         if path.name == "cat.jpg":
             raise error("it is full")
-        return read(path)
+        return pages(path, *limits)
 
-    monkeypatch.setattr(photos, "read", fail)
+    monkeypatch.setattr(photos, "pages", fail)
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
     assert code == 1
     assert "4 photographs coloured" in out
-    assert err == f"{album / 'cat.jpg'}: it is full\n"
-    assert files(tmp_path / "out") == COLOURED[1:]
+    assert err == f"{album / 'cat.jpg'}: {'not enough memory' if error is MemoryError else 'it is full'}\n"
+    assert copies(tmp_path / "out") == COLOURED[1:]
 
 
 def test_an_error_without_words_is_named_by_its_type(capsys, album, release, tmp_path, monkeypatch):
-    def fail(path):
-        raise MemoryError
+    def fail(path, *limits):
+        raise ZeroDivisionError
 
-    monkeypatch.setattr(photos, "read", fail)
+    monkeypatch.setattr(photos, "pages", fail)
     _, _, err = run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out", "--ckpt", release)
-    assert err == f"{album / 'cat.jpg'}: MemoryError\n"
+    assert err == f"{album / 'cat.jpg'}: ZeroDivisionError\n"
 
 
 def test_a_file_of_another_kind_is_named(capsys, album, release, tmp_path):
@@ -226,24 +231,24 @@ def test_a_file_of_another_kind_is_named(capsys, album, release, tmp_path):
     assert "1 photographs coloured" in out
     assert "notes.txt: not a picture" in err
     assert "cat.gif: not a picture, or of an unknown format" in err
-    assert files(tmp_path / "out") == ["cat.colorized.jpg"]
+    assert copies(tmp_path / "out") == ["cat.colorized.jpg"]
 
 
 def test_photographs_of_one_name_do_not_overwrite_each_other(capsys, album, release, tmp_path):
     (album / "deep" / "cat.jpg").write_bytes((album / "cat.jpg").read_bytes())
     given = (album / "cat.jpg", album / "deep" / "cat.jpg")
     code, out, err = run(capsys, "colorize", *given, "--out", tmp_path / "out", "--ckpt", release)
-    written = len(files(tmp_path / "out"))
+    written = len(copies(tmp_path / "out"))
     assert written == 2 or (code != 0 and "cat.jpg" in err and f"{written} photographs coloured" in out)
 
 
 def test_the_size_is_that_of_the_network_or_as_asked(capsys, album, release, tmp_path, monkeypatch):
     from colorjax.colorizer import Colorizer
 
-    seen = []
-    monkeypatch.setattr(Colorizer, "__call__", lambda self, image: seen.append(self.size) or np.dstack([image[..., 0]] * 3))
+    seen, predict = [], Colorizer.predict
+    monkeypatch.setattr(Colorizer, "predict", lambda self, image: seen.append(self.size) or predict(self, image))
     run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out", "--ckpt", release)
-    run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out", "--ckpt", release, "--size", 64)
+    run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out1", "--ckpt", release, "--size", 64)
     assert seen == [32, 64]
     outcome = run(capsys, "colorize", album, "--out", tmp_path / "out2", "--ckpt", release, "--size", 8)
     check_failed_before_the_work(outcome, "size=8 must be at least 32 pixels")
@@ -251,10 +256,10 @@ def test_the_size_is_that_of_the_network_or_as_asked(capsys, album, release, tmp
 
 
 def test_an_interrupted_run_says_so(capsys, album, release, tmp_path, monkeypatch):
-    def stop(path):
+    def stop(self, image):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(photos, "read", stop)
+    monkeypatch.setattr("colorjax.colorizer.Colorizer.predict", stop)
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
     assert (code, out, err) == (130, "", "colorjax: stopped\n")
 
