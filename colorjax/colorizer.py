@@ -13,13 +13,14 @@ from flax import nnx
 from PIL import Image
 
 from colorjax import checkpoint, color, state
-from colorjax.upsampling import Upsampler
+from colorjax.upsampling import Upsampler, neighbours
 
 MAX_STRENGTH = 1.5
 SCALES = (0.75, 1.0, 1.25)  # of the working size, over which `uncertainty` looks
 _MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
 _MAX_ASPECT = 4  # longer photographs are shown to the network at a smaller scale
 _STRIP_PIXELS = 2**18  # full-size work is done in strips of about so many pixels, which bounds its memory
+_PLAIN = Image.Resampling.BILINEAR  # it never leaves the range of what it is given
 _WORKERS = min(4, os.cpu_count() or 1)
 _LEVELS = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
@@ -48,7 +49,9 @@ class Colorizer:
     def __init__(self, network: checkpoint.Network, size: int | None = None, *, flip: bool = False):
         """network: see `checkpoint.load`. size: the working resolution, default that of its training.
 
-        flip: average with the answer for the mirrored photograph (twice the work).
+        A larger `size` gives finer colour edges but no other colours: a network that sees more pixels than it was trained
+        with paints wildly, so what is larger than it knows stays as at the size of its training. flip: average with the
+        answer for the mirrored photograph (twice the work).
         """
         size = network.config.image_size if size is None else size
         if size < _MULTIPLE:
@@ -89,7 +92,11 @@ class Colorizer:
 
     def predict(self, image: np.ndarray) -> Prediction:
         """The network's answer for a photograph as `__call__` takes it, at its scale. Raises as `__call__` does."""
-        prediction = self._predict_at(_checked(image), self.size, (False, True) if self.flip else (False,))
+        image, mirrored = _checked(image), (False, True) if self.flip else (False,)
+        prediction = self._predict_at(image, self.size, mirrored)
+        if self.size > (trained := self.network.config.image_size):
+            anchor = self._predict_at(image, trained, mirrored)
+            prediction = Prediction(prediction.lightness, _anchored(prediction.ab, anchor.ab))
         if not np.abs(prediction.ab).max() >= 1:
             raise NoColorError("the network has no colour for it; are its weights trained?")
         return prediction
@@ -244,9 +251,17 @@ def _join(lightness: np.ndarray, ab: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return (np.round(rgb * level) if level else rgb).astype(dtype)
 
 
-def _resized(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _anchored(ab: np.ndarray, anchor: np.ndarray) -> np.ndarray:
+    """The fine detail of `ab` on the colours of a smaller `anchor`, within the range of the anchor's neighbours there."""
+    shape = ab.shape[:2]
+    detail = ab - _resized(_resized(ab, anchor.shape[:2]), shape)
+    low, high = (_resized(neighbours(anchor, pick), shape, _PLAIN) for pick in (np.minimum, np.maximum))
+    return np.clip(_resized(anchor, shape) + detail, low, high)
+
+
+def _resized(array: np.ndarray, shape: tuple[int, int], how: Image.Resampling = Image.Resampling.BICUBIC) -> np.ndarray:
     planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(array, -1, 0)]
-    return np.stack([np.asarray(p.resize(shape[::-1], Image.Resampling.BICUBIC)) for p in planes], axis=-1)
+    return np.stack([np.asarray(plane.resize(shape[::-1], how)) for plane in planes], axis=-1)
 
 
 def lightness_difference(one: np.ndarray, other: np.ndarray, without: list[int] | None = None) -> tuple[float, float]:

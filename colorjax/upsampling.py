@@ -19,7 +19,7 @@ class Upsampler:
     def __init__(self, lightness: np.ndarray, ab: np.ndarray, shape: tuple[int, int]):
         """lightness: (h, w), L* of the small copy. ab: (h, w, 2), Lab units. shape: (H, W) of the photograph."""
         slope = _slope(lightness, ab)
-        low, high = _neighbours(ab, np.minimum), _neighbours(ab, np.maximum)
+        low, high = neighbours(ab, np.minimum), neighbours(ab, np.maximum)
         smooth, plain = Image.Resampling.LANCZOS, Image.Resampling.BILINEAR
         stack = [(lightness, smooth), (ab, smooth), (slope, plain), (low, plain), (high, plain)]
         planes = [(plane, how) for array, how in stack for plane in np.moveaxis(np.atleast_3d(array), -1, 0)]
@@ -56,7 +56,7 @@ def _window(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _neighbours(array: np.ndarray, pick: np.ufunc) -> np.ndarray:
+def neighbours(array: np.ndarray, pick: np.ufunc) -> np.ndarray:
     """The least or greatest of each pixel's 3x3 neighbours, (h, w, c)."""
     for axis in (0, 1):
         padded = np.pad(array, [(1, 1) if i == axis else (0, 0) for i in range(3)], mode="edge")

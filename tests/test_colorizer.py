@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import skimage.data
 from flax import nnx
+from PIL import Image
 from tiny import config as tiny
 
 from colorjax import checkpoint, color, colorizer, state
-from colorjax.colorizer import Colorizer
+from colorjax.colorizer import Colorizer, NoColorError
 
 ROOT = Path(__file__).parent.parent
 SIZE = 64
@@ -230,6 +231,94 @@ def test_the_working_size(release, astronaut):
 def test_a_working_size_of_0_is_refused(release):
     with pytest.raises(ValueError, match="size=0 must be at least 32"):
         Colorizer.from_checkpoint(release, size=0)
+
+
+# --- strength, mirror, sizes, uncertainty ---
+
+
+def test_strength_scales_the_colour_and_keeps_lightness(paint, astronaut):
+    values = astronaut / np.float32(255)
+    ab = [color.rgb_to_lab(paint(values, strength=strength)).astype(np.float64)[..., 1:] for strength in (0.0, 0.25, 0.5)]
+    assert np.abs(ab[0]).max() < 0.02
+    inside = color.in_gamut(np.concatenate([lightness(values)[..., None], 2 * ab[2]], axis=-1))
+    assert inside.mean() > 0.1
+    np.testing.assert_allclose(ab[2][inside], 2 * ab[1][inside], atol=0.05)
+    for strength in (0, 0.3, 1.5):
+        assert np.abs(lightness(paint(astronaut, strength=strength)) - lightness(astronaut)).max() <= 0.5
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.51, np.nan, np.inf])
+def test_other_strengths_are_refused(paint, astronaut, strength):
+    with pytest.raises(ValueError, match=r"strength=.* must be in 0\.\.1\.5"):
+        paint(astronaut, strength=strength)
+
+
+def test_flip_averages_with_the_mirrored_photograph(paint, release, astronaut):
+    both = Colorizer.from_checkpoint(release, flip=True)
+    expected = (paint.predict_ab(astronaut) + paint.predict_ab(astronaut[:, ::-1])[:, ::-1]) / 2
+    np.testing.assert_allclose(both.predict_ab(astronaut), expected, atol=1e-3)
+    np.testing.assert_allclose(both.predict_ab(astronaut[:, ::-1])[:, ::-1], both.predict_ab(astronaut), atol=1e-3)
+    assert np.abs(both.predict_ab(astronaut) - paint.predict_ab(astronaut)).max() > 1
+
+
+@pytest.mark.parametrize("size", [64, 128, 512, 1024, 2048])
+def test_at_any_working_size_colours_stay_those_of_the_size_of_training(paint, release, astronaut, size):
+    """More pixels than a network was trained with make it paint wildly; only fine detail of that is let in."""
+    known = paint.predict_ab(astronaut)
+    found = Colorizer.from_checkpoint(release, size=size).predict_ab(astronaut)
+    assert min(found.shape[:2]) == size
+    for channel in range(2):
+        assert known[..., channel].min() - 1 <= found[..., channel].min()
+        assert found[..., channel].max() <= known[..., channel].max() + 1
+    box = np.asarray([jax.image.resize(found[..., i], known.shape[:2], "linear", antialias=True) for i in range(2)])
+    assert np.abs(np.moveaxis(box, 0, -1) - known).mean() < 0.65 * np.abs(known - known.mean(axis=(0, 1))).mean()
+
+
+@pytest.mark.parametrize("side", [64, 256, 700, 2048])
+def test_at_any_size_of_photograph_colours_are_bounded_and_the_same(paint, astronaut, side):
+    image = np.asarray(Image.fromarray(astronaut).resize((round(side * 1.3), side), Image.Resampling.BICUBIC))
+    known, found = paint.predict_ab(astronaut), paint.predict_ab(image)
+    assert found.shape == known.shape
+    assert np.abs(found).max() <= 110
+    assert np.abs(found - known).mean() < 12  # a random network makes much of a little blur
+    result = chroma_of(paint(image))
+    assert result.max() < 134  # of the most saturated colour of sRGB
+
+
+def test_extreme_shapes_are_padded_not_squashed(paint, monkeypatch):
+    seen = []
+    ask = paint._predict
+    monkeypatch.setattr(paint, "_predict", lambda luma: seen.append(luma) or ask(luma))
+    rng = np.random.default_rng(0)
+    strip = np.asarray(Image.fromarray(rng.integers(0, 256, (8, 200), dtype=np.uint8)).resize((5000, 200)))
+    ab = paint.predict_ab(strip)
+    assert ab.shape == (round(200 * 256 / 5000), 256, 2)
+    assert seen[0].shape == (1, 32, 256, 1)
+    np.testing.assert_array_equal(seen[0][0, 10:20], seen[0][0, 9::-1][:10])  # mirrored, not stretched
+
+
+def test_uncertainty_is_the_spread_over_mirror_and_scales(paint, astronaut):
+    spread = paint.uncertainty(astronaut)
+    assert spread.dtype == np.float32
+    assert spread.shape == (round(1.25 * SIZE), round(1.25 * SIZE * 260 / 200))
+    assert 1 < spread.mean() < 60
+    flat = paint.uncertainty(np.full((100, 100), 128, np.uint8))
+    assert flat.mean() < 0.5 * spread.mean()
+
+
+def test_a_network_without_colour_is_refused_instead_of_passing_grey_off_as_colour(astronaut):
+    network = vivid_network()
+    network.params["head"]["kernel"] *= 0
+    network.params["head"]["bias"] *= 0
+    with pytest.raises(NoColorError, match="no colour for it"):
+        Colorizer(network)(astronaut)
+
+
+def test_the_result_may_take_the_place_of_the_photograph(paint, astronaut):
+    image = in_dtype(astronaut, "uint16")
+    expected = paint(image)
+    assert paint.paint(image, paint.predict(image), out=image) is image
+    np.testing.assert_array_equal(image, expected)
 
 
 # --- what is refused ---
