@@ -1,5 +1,6 @@
 """One photograph and its coloured copy: read, coloured page by page, marked, written together with its sidecar."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -85,7 +86,7 @@ def foresee(job: Job, options: Options) -> Outcome:
     """What would become of a job ("to colour", "skipped", "failed"), as far as can be known without decoding anything."""
     if job.problem:
         return Outcome(job, "failed", job.problem)
-    if job.target.exists() and not options.overwrite:
+    if os.path.lexists(job.target) and not options.overwrite:
         return Outcome(job, "skipped", "its copy is there already")
     try:
         return Outcome(job, "to colour", pixels=photos.measure(job.source, options.max_pixels))

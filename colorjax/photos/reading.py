@@ -83,7 +83,7 @@ def _check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
     width, height = picture.size
     if width * height > max_pixels:
         raise PhotoError(
-            f"declares {width}x{height} pixels, too many to decode safely (the limit is {max_pixels / 1e6:.0f} megapixels)"
+            f"declares {width}x{height} pixels, too many to decode safely (the limit is {max_pixels / 1e6:.4g} megapixels)"
         )
     position = stream.tell()
     length = stream.seek(0, os.SEEK_END)

@@ -1,0 +1,463 @@
+"""Batches of photographs: every kind of file keeps its kind, what is done stays done, what fails is named."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+from PIL import Image
+from test_colorizer import vivid_network
+
+from colorjax import batch, checkpoint, cli, color, photos
+from colorjax.colorizer import Colorizer
+
+ROOT = Path(__file__).parent.parent
+CAT = skimage.data.chelsea()[:90, 100:250]
+DEEP = np.round(CAT[..., 1] / 255.0 * 65535 + np.linspace(0, 200, CAT[..., 1].size).reshape(CAT.shape[:2])).clip(0, 65535)
+DEEP = DEEP.astype(np.uint16)
+ALPHA = np.linspace(0, 255, DEEP.size).astype(np.uint8).reshape(DEEP.shape)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("batch") / "weights"
+    checkpoint.export(vivid_network(), folder)
+    return folder
+
+
+@pytest.fixture
+def colorize(capsys, weights, tmp_path):
+    """(exit code, stdout, stderr) of the command with these arguments and the folder "out"."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        command = ["colorize", *arguments, "--out", tmp_path / "out", "--ckpt", weights]
+        code = cli.main([str(argument) for argument in command])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def lightness(image):
+    values = image / np.float64(np.iinfo(image.dtype).max)
+    return color.grey_to_lightness(values) if values.ndim == 2 else color.rgb_to_lab(values)[..., 0]
+
+
+def copies(folder):
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"
+    )
+
+
+# --- every kind of file ---
+
+
+def save(kind, folder):
+    """A file of this kind; its path."""
+    grey, rgb = Image.fromarray(CAT).convert("L"), Image.fromarray(CAT)
+    deep, unassociated = np.dstack([DEEP] * 3), {"photometric": "rgb", "extrasamples": ["unassalpha"]}
+    pillow = {
+        "grey.png": grey,
+        "rgb.png": rgb,
+        "rgba.png": Image.fromarray(np.dstack([CAT, ALPHA])),
+        "la.png": Image.fromarray(np.dstack([CAT[..., 0], ALPHA]), "LA"),
+        "palette.png": rgb.quantize(64),
+        "onebit.png": grey.convert("1"),
+        "deepgrey.png": Image.fromarray(DEEP),
+        "grey.tif": grey,
+        "rgb.tif": rgb,
+        "cmyk.tif": rgb.convert("CMYK"),
+        "grey.bmp": grey,
+        "lossless.webp": rgb,
+    }
+    deep_tiffs = {
+        "deepgrey.tif": (DEEP, {}),
+        "deeprgb.tif": (deep, {"photometric": "rgb", "compression": "lzw", "predictor": True}),
+        "deeprgba.tif": (np.dstack([deep, ALPHA.astype(np.uint16) * 257]), unassociated),
+        "planar.tif": (np.moveaxis(deep, -1, 0), {"photometric": "rgb", "planarconfig": "separate"}),
+    }
+    path = folder / kind
+    if kind in pillow:
+        pillow[kind].save(path, **({"lossless": True} if kind.endswith("webp") else {}))
+    elif kind in deep_tiffs:
+        pixels, options = deep_tiffs[kind]
+        tifffile.imwrite(path, pixels, **options)
+    else:
+        path.write_bytes(imagecodecs.png_encode({"deeprgb.png": deep, "deepla.png": np.dstack([DEEP, DEEP[::-1]])}[kind]))
+    return path
+
+
+KINDS = ["grey.png", "rgb.png", "rgba.png", "la.png", "palette.png", "onebit.png", "deepgrey.png", "deeprgb.png", "deepla.png"]
+KINDS += ["grey.tif", "rgb.tif", "cmyk.tif", "deepgrey.tif", "deeprgb.tif", "deeprgba.tif", "planar.tif", "grey.bmp"]
+KINDS += ["lossless.webp"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lossless_files_keep_size_depth_transparency_and_lightness(colorize, tmp_path, kind):
+    source = photos.read(save(kind, tmp_path))
+    code, out, err = colorize(tmp_path / kind)
+    assert (code, err) == (0, ""), out
+    name = Path(kind).stem + ".colorized" + (".png" if kind.endswith("bmp") else Path(kind).suffix)
+    assert copies(tmp_path / "out") == [name]
+    copy = photos.read(tmp_path / "out" / name)
+    assert copy.image.shape == (*source.image.shape[:2], 3)
+    assert copy.image.dtype == source.image.dtype == (np.uint16 if kind.startswith(("deep", "planar")) else np.uint8)
+    assert (copy.alpha is None) == (source.alpha is None)
+    if copy.alpha is not None:
+        np.testing.assert_array_equal(copy.alpha, source.alpha)
+    limit = 0.01 if copy.image.dtype == np.uint16 else 0.5
+    assert np.abs(lightness(copy.image) - lightness(source.image)).max() <= limit
+    lab = color.rgb_to_lab(copy.image / np.float64(np.iinfo(copy.image.dtype).max))
+    assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 5 or kind == "onebit.png"  # black and white have no colour
+    assert cli.main(["verify", str(tmp_path / "out" / f"{name}.json")]) == 0
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "tiff", "webp", "avif"])
+@pytest.mark.parametrize("kind", ["deeprgb.tif", "rgba.png"])
+def test_another_format(colorize, tmp_path, name, kind):
+    save(kind, tmp_path)
+    code, _, err = colorize(tmp_path / kind, "--format", name)
+    assert code == 0
+    suffix = {"jpeg": "jpg", "tiff": "tif"}.get(name, name)
+    copy = photos.read(tmp_path / "out" / f"{Path(kind).stem}.colorized.{suffix}")
+    assert copy.file_format == name.upper()
+    deep, clear = kind == "deeprgb.tif", kind == "rgba.png"
+    assert copy.image.dtype == (np.uint16 if deep and name in ("png", "tiff") else np.uint8)
+    assert (copy.alpha is not None) == (clear and name != "jpeg")
+    assert ("8 of its 16 bits" in err) == (deep and name not in ("png", "tiff"))
+    assert ("its transparency" in err) == (clear and name == "jpeg")
+
+
+def multipage(path):
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(CAT[..., 0], photometric="minisblack", description="page one", metadata=None, resolution=(300, 300))
+        writer.write(np.dstack([DEEP] * 3), photometric="rgb", metadata=None)
+        writer.write(CAT[:40], photometric="rgb", metadata=None)
+
+
+def test_every_page_of_a_tiff_is_coloured(colorize, tmp_path):
+    multipage(tmp_path / "a.tif")
+    assert colorize(tmp_path / "a.tif", "--uncertainty")[0] == 0
+    before, after = (list(photos.pages(path)) for path in (tmp_path / "a.tif", tmp_path / "out" / "a.colorized.tif"))
+    assert [page.image.dtype for page in after] == ["uint8", "uint16", "uint8"]
+    for one, other in zip(before, after, strict=True):
+        assert other.image.shape[:2] == one.image.shape[:2]
+        assert np.abs(lightness(other.image) - lightness(one.image)).max() <= 0.5
+        lab = color.rgb_to_lab(other.image / np.float64(np.iinfo(other.image.dtype).max))
+        assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 5
+    with tifffile.TiffFile(tmp_path / "out" / "a.colorized.tif") as file:
+        assert file.pages[0].description == "page one"
+    maps = [name for name in copies(tmp_path / "out") if "uncertainty" in name]
+    assert maps == ["a.tif.page2.uncertainty.png", "a.tif.page3.uncertainty.png", "a.tif.uncertainty.png"]
+    assert cli.main(["verify", str(tmp_path / "out")]) == 0
+
+
+def test_pages_are_not_dropped_for_a_format_without_them(colorize, tmp_path):
+    multipage(tmp_path / "a.tif")
+    code, _, err = colorize(tmp_path / "a.tif", "--format", "jpeg")
+    assert code == 1
+    assert err == f"{tmp_path / 'a.tif'}: has 3 pages, which JPEG cannot hold; --format tiff can\n"
+    assert copies(tmp_path / "out") == []
+
+
+# --- what is done stays done ---
+
+
+@pytest.fixture
+def album(tmp_path):
+    folder = tmp_path / "album"
+    (folder / "deep").mkdir(parents=True)
+    for i, name in enumerate(["a.jpg", "b.png", "deep/c.tif", "deep/d.webp"]):
+        Image.fromarray(np.roll(CAT, 10 * i, axis=1)).save(folder / name)
+    return folder
+
+
+def stamps(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_stopped_batch_goes_on_where_it_was(colorize, album, tmp_path):
+    assert colorize(album)[0] == 0
+    first = stamps(tmp_path / "out")
+    (tmp_path / "out" / "b.colorized.png").unlink()
+    code, out, _ = colorize(album)
+    assert (code, out) == (0, f"1 photographs coloured into {tmp_path / 'out'}, 3 there already\n")
+    second = stamps(tmp_path / "out")
+    assert {path: content for path, (content, _) in second.items()} == {path: content for path, (content, _) in first.items()}
+    changed = {path.name for path in first if second[path] != first[path]}
+    assert changed == {"b.colorized.png", "b.colorized.png.json"}
+
+
+def test_overwrite_makes_them_anew(colorize, album, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.colorized.jpg").write_text("mine")
+    assert colorize(album)[1].endswith(", 1 there already\n")
+    assert (tmp_path / "out" / "a.colorized.jpg").read_text() == "mine"
+    before = stamps(tmp_path / "out")
+    code, out, _ = colorize(album, "--overwrite", "--strength", "0.5")
+    assert (code, out) == (0, f"4 photographs coloured into {tmp_path / 'out'}\n")
+    after = stamps(tmp_path / "out")
+    assert set(before) < set(after)
+    assert all(after[path][0] != content for path, (content, _) in before.items())
+
+
+def test_a_dry_run_only_says_what_it_would_do(colorize, album, tmp_path, weights):
+    assert colorize(album / "a.jpg")[0] == 0
+    (album / "bad.png").write_bytes(b"no picture")
+    before = stamps(tmp_path)
+    code, out, err = colorize(album, "--dry-run")
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[0] == f"skipped (its copy is there already): {album / 'a.jpg'} -> {tmp_path / 'out' / 'a.colorized.jpg'}"
+    assert lines[1] == f"to colour: {album / 'b.png'} -> {tmp_path / 'out' / 'b.colorized.png'}"
+    assert lines[2].startswith(f"failed (not a picture, or of an unknown format): {album / 'bad.png'}")
+    assert lines[-1] == f"3 photographs would be coloured into {tmp_path / 'out'}, 1 there already, 1 failed"
+    assert stamps(tmp_path) == before
+
+
+def test_the_report_and_the_lines_of_json(colorize, album, tmp_path):
+    (album / "bad.png").write_bytes(b"no picture")
+    code, out, err = colorize(album, "--json", "--report", tmp_path / "report.json", "--uncertainty")
+    assert (code, err) == (1, "")
+    lines = [json.loads(line) for line in out.splitlines()]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["photographs"] == lines
+    assert report["counts"] == {"coloured": 4, "failed": 1}
+    assert [Path(line["source"]).name for line in lines] == ["a.jpg", "b.png", "bad.png", "c.tif", "d.webp"]
+    assert [line["status"] for line in lines] == ["coloured", "coloured", "failed", "coloured", "coloured"]
+    assert lines[2]["reason"] == "not a picture, or of an unknown format"
+    assert Path(lines[0]["copy"]) == tmp_path / "out" / "a.colorized.jpg"
+    assert lines[0]["megapixels"] == pytest.approx(0.0135, abs=1e-3)
+    assert lines[0]["uncertainty"] > 0
+    assert set(report["seconds_by_stage"]) == {"read", "colour", "write"}
+    assert 0 < report["seconds_by_stage"]["colour"] <= report["seconds"]
+
+
+def test_what_colorjax_made_is_not_coloured_again(colorize, album, tmp_path):
+    assert colorize(album, "--uncertainty")[0] == 0
+    again = list(photos.find([tmp_path / "out"]))
+    assert again == []
+
+
+def test_a_photograph_named_twice_is_coloured_once(colorize, album, tmp_path):
+    code, out, _ = colorize(album / "a.jpg", album, album / "a.jpg", album / "deep" / ".." / "b.png")
+    assert code == 1 or out.startswith("4 photographs")
+    assert colorize(album, album / "a.jpg", "--overwrite")[1] == f"4 photographs coloured into {tmp_path / 'out'}\n"
+
+
+# --- what fails is named, and nothing half is left ---
+
+
+def parts(folder):
+    return [path for path in folder.rglob(".*") if path.is_file()]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half(colorize, album, tmp_path, monkeypatch):
+    encode = photos.encode
+
+    def full(stream, name, *rest):
+        stream.write(b"half a file")
+        if name == "PNG":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        encode(stream, name, *rest)
+
+    monkeypatch.setattr(photos, "encode", full)
+    code, out, err = colorize(album)
+    assert code == 1
+    assert err == f"{album / 'b.png'}: [Errno 28] No space left on device\n"
+    assert "3 photographs coloured" in out
+    assert copies(tmp_path / "out") == ["a.colorized.jpg", "deep/c.colorized.tif", "deep/d.colorized.webp"]
+    assert not (tmp_path / "out" / "b.colorized.png.json").exists()
+    assert parts(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("when", ["before it is measured", "before it is read"])
+def test_a_vanished_photograph_is_named(colorize, album, tmp_path, monkeypatch, when):
+    work = photos.measure if when == "before it is measured" else photos.pages
+
+    def vanish(path, *limits):
+        if path.name == "b.png":
+            path.unlink()
+        return work(path, *limits)
+
+    monkeypatch.setattr(photos, work.__name__, vanish)
+    code, out, err = colorize(album)
+    assert (code, err) == (1, f"{album / 'b.png'}: the file is not there\n")
+    assert "3 photographs coloured" in out
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")])
+def test_running_out_of_memory_is_a_failure_and_never_a_grey_copy(colorize, album, tmp_path, monkeypatch, error):
+    predict = Colorizer.predict
+
+    def exhausted(self, image):
+        if image[0, 0, 0] == CAT[0, -10, 0]:
+            raise error
+        return predict(self, image)
+
+    monkeypatch.setattr(Colorizer, "predict", exhausted)
+    code, _, err = colorize(album)
+    assert code == 1
+    assert err.startswith(f"{album / 'b.png'}: ")
+    assert "memory" in err
+    assert not (tmp_path / "out" / "b.colorized.png").exists()
+
+
+def test_a_network_that_knows_no_colour_makes_no_copies(capsys, album, tmp_path):
+    network = vivid_network()
+    network.params["head"]["kernel"] *= 0
+    network.params["head"]["bias"] *= 0
+    checkpoint.export(network, tmp_path / "grey")
+    code = cli.main(["colorize", str(album), "--out", str(tmp_path / "out"), "--ckpt", str(tmp_path / "grey")])
+    assert code == 1
+    assert "a.jpg: the network has no colour for it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or copies(tmp_path / "out") == []
+
+
+def test_names_that_play_tricks(colorize, tmp_path):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    names = [
+        b"new\nline.png",
+        b"\x1b[31mred.png",
+        b"latin-\xe4.png",
+        b"..hidden..png",
+        b"a;rm -rf $HOME.png",
+        b"-rf.png",
+        "ü𝄞.png".encode(),
+    ]
+    for name in names:
+        Image.fromarray(CAT).save(os.path.join(os.fsencode(folder), name))
+    (folder / ("n" * 246 + ".png")).write_bytes((folder / "-rf.png").read_bytes())  # the copy's name is too long
+    code, out, err = colorize(folder)
+    assert code == 1
+    assert f"{len(names)} photographs coloured" in out
+    assert "too long" in err
+    assert err.count("\n") == 1
+    assert "\x1b" not in out + err
+    assert (tmp_path / "out" / "-rf.colorized.png").is_file()
+
+
+def test_links_lead_no_copy_out_of_the_folder(colorize, album, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    Image.fromarray(CAT).save(tmp_path / "elsewhere" / "secret.png")
+    (album / "link.png").symlink_to(tmp_path / "elsewhere" / "secret.png")
+    (album / "loop").symlink_to(album)
+    (album / "dangling.png").symlink_to(tmp_path / "nowhere.png")
+    code, _, err = colorize(album)
+    assert (code, err) == (1, f"{album / 'dangling.png'}: the file is not there\n")
+    assert copies(tmp_path / "elsewhere") == ["secret.png"]
+    assert "link.colorized.png" in copies(tmp_path / "out")
+
+
+def test_a_target_that_is_a_folder_is_named(colorize, album, tmp_path):
+    (tmp_path / "out" / "a.colorized.jpg").mkdir(parents=True)
+    code, out, err = colorize(album, "--overwrite")
+    assert code == 1
+    assert err.startswith(f"{album / 'a.jpg'}: ")
+    assert "3 photographs coloured" in out
+    assert parts(tmp_path / "out") == []
+
+
+def test_an_interrupt_leaves_nothing_half_and_the_rest_undone(colorize, album, tmp_path, monkeypatch):
+    predict, seen = Colorizer.predict, []
+
+    def stop(self, image):
+        seen.append(image)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return predict(self, image)
+
+    monkeypatch.setattr(Colorizer, "predict", stop)
+    assert colorize(album)[0] == 130
+    made = copies(tmp_path / "out")
+    assert set(made) <= {"a.colorized.jpg", "b.colorized.png"}
+    assert parts(tmp_path / "out") == []
+    monkeypatch.setattr(Colorizer, "predict", predict)
+    assert colorize(album)[0] == 0
+    assert len(copies(tmp_path / "out")) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--strength", "2"], "--strength 2.0 must be in 0..1.5"),
+        (["--strength", "nan"], "must be in 0..1.5"),
+        (["--quality", "0"], "--quality 0 must be in 1..100"),
+        (["--max-megapixels", "0"], "--max-megapixels 0.0 must be positive"),
+        (["--source-type", "print"], "legal are compositeWithTrainedAlgorithmicMedia"),
+        (["--size", "8"], "size=8 must be at least 32"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_is_done(colorize, album, tmp_path, arguments, words):
+    code, out, err = colorize(album, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_larger_than_the_limit_is_refused_and_can_be_allowed(colorize, album, tmp_path):
+    code, _, err = colorize(album, "--max-megapixels", "0.01")
+    assert code == 1
+    assert err.count("150x90 pixels, too many to decode safely (the limit is 0.01 megapixels)") == 4
+    assert colorize(album, "--max-megapixels", "0.0135")[0] == 0
+
+
+# --- side by side ---
+
+
+def test_no_more_pixels_are_in_flight_than_there_is_room_for():
+    room, inside, most = batch._Room(100), [], []
+    lock = threading.Lock()
+
+    def visit(pixels):
+        room.enter(pixels)
+        with lock:
+            inside.append(pixels)
+            most.append(sum(inside))
+        with lock:
+            inside.remove(pixels)
+        room.leave(pixels)
+
+    threads = [threading.Thread(target=visit, args=(pixels,)) for pixels in [60, 50, 40, 1000, 99, 1, 30] * 10]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert max(most) == 1000  # one larger than the room goes in, alone
+    assert all(total <= 100 for total in most if total < 1000)
+
+
+def test_many_photographs_of_all_sizes_in_their_order(colorize, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "_IN_FLIGHT_PIXELS", 5000)
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for i in range(30):
+        Image.fromarray(CAT[: 10 + 7 * i % 60, : 20 + 11 * i % 90]).save(folder / f"{i:02d}.png")
+    (folder / "07.png").write_bytes(b"broken")
+    code, out, _ = colorize(folder, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [Path(line["source"]).stem for line in lines] == [f"{i:02d}" for i in range(30)]
+    assert [line["status"] == "failed" for line in lines] == [i == 7 for i in range(30)]
+
+
+def test_twelve_megapixels_of_16_bits_take_little_memory(tmp_path, weights):
+    grey = np.asarray(Image.fromarray(CAT[..., 0]).resize((4000, 3000))).astype(np.uint16) * 257
+    tifffile.imwrite(tmp_path / "a.tif", np.dstack([grey] * 3), photometric="rgb", compression="zlib")
+    command = [sys.executable, "-m", "colorjax", "colorize", tmp_path / "a.tif", "--out", tmp_path / "out", "--ckpt", weights]
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss < 1.2e6 * (1024 if sys.platform == "darwin" else 1)  # kilobytes; macOS counts bytes
+    assert photos.read(tmp_path / "out" / "a.colorized.tif").image.dtype == np.uint16
