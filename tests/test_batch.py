@@ -329,7 +329,7 @@ def test_names_that_play_tricks(colorize, tmp_path):
         b"new\nline.png",
         b"\x1b[31mred.png",
         b"latin-\xe4.png",
-        b"..hidden..png",
+        b"a..png",
         b"a;rm -rf $HOME.png",
         b"-rf.png",
         "ü𝄞.png".encode(),
