@@ -48,12 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check copies against their sidecars", description=_verify.__doc__)
     verify.add_argument("sidecars", nargs="+", type=Path, metavar="SIDECAR", help="NAME.colorized.jpg.json, or folders of them")
     verify.add_argument("--ckpt", help="also check that these weights were used")
+    _limit(verify)
     verify.set_defaults(run=_verify)
 
     sheet = commands.add_parser("sheet", help="a contact sheet of coloured copies", description=_sheet.__doc__)
     sheet.add_argument("folder", type=Path, metavar="DIR", help="what was --out of colorize")
     sheet.add_argument("--out", type=Path, help="the page (default: DIR/sheet.html)")
     sheet.add_argument("--by-uncertainty", action="store_true", help="the most uncertain first, instead of by name")
+    _limit(sheet)
     sheet.set_defaults(run=_sheet)
 
     export = commands.add_parser("export", help="write the weights alone", description=_export.__doc__)
@@ -61,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", required=True, type=Path, help="a new folder")
     export.set_defaults(run=_export)
     return parser
+
+
+def _limit(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--max-megapixels", type=float, default=134, help="refuse larger pictures undecoded (default: 134)")
 
 
 def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
@@ -80,7 +86,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
     add("--json", action="store_true", help="one line of JSON for each photograph on standard output, no progress bar")
-    add("--max-megapixels", type=float, default=134, help="refuse larger pictures undecoded (default: 134)")
+    _limit(colorize)
     colorize.set_defaults(run=_colorize)
 
 
@@ -95,6 +101,8 @@ def _verify(args: argparse.Namespace) -> int:
     """Check that source and copy are those of the sidecar, and that their lightness agrees. Exit code 1 if not."""
     from colorjax import checkpoint, photos, sidecar
 
+    pixels = round(args.max_megapixels * 1e6)
+    photos.allow_large(pixels)
     weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
     paths = [found for path in args.sidecars for found in (sidecar.find(path) if path.is_dir() else [path])]
     if not paths:
@@ -102,7 +110,7 @@ def _verify(args: argparse.Namespace) -> int:
     failed = 0
     for path in paths:
         try:
-            problems = sidecar.verify(path, weights)
+            problems = sidecar.verify(path, weights, pixels)
         except sidecar.SidecarError as error:
             problems = [str(error)]
         failed += bool(problems)
@@ -114,8 +122,10 @@ def _sheet(args: argparse.Namespace) -> int:
     """Write a page with each coloured copy below DIR: before, after, where the colour is a guess. Open it in a browser."""
     from colorjax import photos, sheet
 
+    pixels = round(args.max_megapixels * 1e6)
+    photos.allow_large(pixels)
     out = args.out or args.folder / "sheet.html"
-    shown, broken = sheet.write(args.folder, out, args.by_uncertainty)
+    shown, broken = sheet.write(args.folder, out, args.by_uncertainty, pixels)
     print(photos.legible(f"{shown} pictures in {out}" + (f", {broken} of them incomplete" if broken else "")))
     return 1 if broken else 0
 

@@ -10,10 +10,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
-from colorjax import batch, caching, photos, provenance
+from colorjax import batch, caching, marks, photos, provenance
 from colorjax.colorizer import MAX_STRENGTH, Colorizer
 from colorjax.copies import Job, Options, Outcome, foresee
 
@@ -21,7 +20,7 @@ from colorjax.copies import Job, Options, Outcome, foresee
 def run(args: argparse.Namespace) -> int:
     """Colour what the arguments name. Returns 0, or 1 where some photographs failed; raises ValueError for wrong usage."""
     options = _options(args)
-    Image.MAX_IMAGE_PIXELS = options.max_pixels  # Pillow's own limit, of which it warns, is lower
+    photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     found = list(photos.find(args.paths))
     if not found:
@@ -46,6 +45,8 @@ def _options(args: argparse.Namespace) -> Options:
     if not args.max_megapixels > 0:
         raise ValueError(f"--max-megapixels {args.max_megapixels} must be positive")
     provenance.source_type_uri(args.source_type)
+    if args.burn_in and (missing := marks.not_drawn(args.burn_in)):
+        raise ValueError(f"--burn-in: its letters have no {photos.legible(missing)!r}; latin ones without accents can be drawn")
     return Options(
         strength=args.strength,
         format=args.format and args.format.upper(),

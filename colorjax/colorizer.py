@@ -264,7 +264,9 @@ def _resized(array: np.ndarray, shape: tuple[int, int], how: Image.Resampling = 
     return np.stack([np.asarray(plane.resize(shape[::-1], how)) for plane in planes], axis=-1)
 
 
-def lightness_difference(one: np.ndarray, other: np.ndarray, without: list[int] | None = None) -> tuple[float, float]:
+def lightness_difference(
+    one: np.ndarray, other: np.ndarray, without: list[int] | None = None, where: np.ndarray | None = None
+) -> tuple[float, float]:
     """|L*(one) - L*(other)| of two pictures of one size as `Colorizer` takes them: (largest, mean over the pixels).
 
     without: a box (left, top, right, bottom) that does not count.
@@ -276,6 +278,8 @@ def lightness_difference(one: np.ndarray, other: np.ndarray, without: list[int] 
         if without is not None:
             left, top, right, bottom = without
             difference[max(0, top - rows.start) : max(0, bottom - rows.start), left:right] = 0
+        if where is not None:
+            difference[~where[rows]] = 0
         totals.append((float(difference.max()), float(difference.sum(dtype=np.float64))))
 
     _each(strip, _strips(one.shape[:2]))

@@ -161,26 +161,33 @@ class Copier:
         image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
         if self._options.burn_in:
             image, about["burnt_in"] = marks.burn_in(image, self._options.burn_in)
-        settings = self._settings | {"weights": self._weights["sha256"]}
+        name = photos.file_format(job.target)
+        settings = self._settings | {"format": name, "weights": self._weights["sha256"]}
         origin = provenance.Origin(job.source.name, reading.source_sha256, self._options.source_type, settings)
         xmp, notes = provenance.marked(photo.metadata.xmp, origin)
-        notes = (*photo.notes, *notes, *photos.not_carried(photos.file_format(job.target), photo))
+        notes = (*photo.notes, *notes, *photos.not_carried(name, photo))
         reading.outcome.notes = tuple(dict.fromkeys((*reading.outcome.notes, *notes)))
         return Page(image, replace(photo, image=image, metadata=replace(photo.metadata, xmp=xmp)), about)
 
     def write(self, reading: Reading, pages: Iterator[Page]) -> Outcome:
         """The copy and its sidecar; the copy appears last: where it is, all is there."""
         outcome, job, about, start = reading.outcome, reading.outcome.job, [], time.perf_counter()
-        before = outcome.seconds["colour"]
+        before, name, image = outcome.seconds["colour"], photos.file_format(job.target), None
 
         def drained() -> Iterator[tuple[np.ndarray, photos.Photo]]:
+            nonlocal image
             for page in pages:
                 about.append(page.about)
+                image = page.image if name in photos.LOSSY else None
                 yield page.image, page.photo
 
         with photos.atomic(job.target) as stream:
-            photos.encode(stream, photos.file_format(job.target), drained(), self._options.quality)
+            photos.encode(stream, name, drained(), self._options.quality)
             stream.flush()
+            if image is not None:  # what a lossy format did to it, as anyone will read it
+                stream.seek(0)
+                copy = photos.read(stream.read(), self._options.max_pixels)
+                about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
             sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, sidecar.digest(stream)))
         guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
         outcome.uncertainty = round(float(np.mean(guesses)), 3) if guesses else None
@@ -193,7 +200,7 @@ class Copier:
             "source": {"name": job.source.name, "sha256": reading.source_sha256},
             "copy": {"name": job.target.name, "sha256": sha256},
             "weights": self._weights,
-            "settings": self._settings,
+            "settings": self._settings | {"format": photos.file_format(job.target)},
             "digital_source_type": provenance.source_type_uri(self._options.source_type),
             "pages": pages,
             "not_carried": list(reading.outcome.notes),

@@ -45,10 +45,23 @@ def _legend(width: int, side: int) -> np.ndarray:
     return np.asarray(legend)
 
 
+def strip(shape: tuple[int, int]) -> int:
+    """Height in pixels of the words that `burn_in` puts into a picture of this shape (H, W)."""
+    return 2 * max(8, round(_TEXT_SHARE * min(shape)))
+
+
+def not_drawn(text: str) -> str:
+    """The characters that the font of `burn_in` does not have."""
+    font = ImageFont.load_default(32)
+    none = bytes(font.getmask("\uffff"))
+    return "".join(c for c in dict.fromkeys(text) if not c.isspace() and bytes(font.getmask(c)) == none)
+
+
 def burn_in(image: np.ndarray, text: str) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     """(H, W, 3) uint8 or uint16 -> a copy with `text` in its lower left corner, and the box (left, top, right, bottom)."""
     height, width = image.shape[:2]
-    size = max(8, round(_TEXT_SHARE * min(height, width)))
+    text = " ".join(text.split())
+    size = strip((height, width)) // 2
     font = ImageFont.load_default(size)
     label = Image.new("L", (round(font.getlength(text)) + size, 2 * size), 0)
     ImageDraw.Draw(label).text((size // 2, size), text, 255, font, "lm")

@@ -1,6 +1,7 @@
 """Never mistaken for an original: the mark of a colourised copy in its XMP."""
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,10 @@ _RDF, _EXT, _MM, _REF, _EVENT, _XMP, _TIFF = (
     "http://ns.adobe.com/tiff/1.0/",
 )
 _OURS = [(_EXT, "DigitalSourceType"), (_MM, "DerivedFrom"), (_MM, "DocumentID"), (_MM, "InstanceID")]
+_OURS += [("http://ns.adobe.com/xmp/note/", "HasExtendedXMP")]  # it names a second packet that no copy has
+_WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}  # by how it begins
+# What a parser would change in an attribute, or anywhere; meanwhile control characters stand for it, which XML cannot hold.
+_SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
 _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
 
@@ -90,9 +95,11 @@ def _marked(xmp: bytes, origin: Origin) -> bytes:
         f'<rdf:li xmlns:rdf="{_RDF}" xmlns:stEvt="{_EVENT}" rdf:parseType="Resource"><stEvt:action>edited</stEvt:action>'
         f"<stEvt:softwareAgent>{SOFTWARE}</stEvt:softwareAgent><stEvt:parameters>{parameters}</stEvt:parameters></rdf:li>"
     )
-    history = document.getElementsByTagNameNS(_MM, "History")
-    lists = history[0].getElementsByTagNameNS(_RDF, "Seq") if history else []
-    if lists:
+    history = [child for node in _elements(document, _MM, "History") for child in node.childNodes]
+    lists = [node for node in history if node.namespaceURI == _RDF and node.localName in ("Seq", "Bag")]
+    if not lists:
+        _remove(document, _MM, "History")
+    else:
         lists[0].appendChild(document.importNode(minidom.parseString(event).documentElement, True))
     ours = [
         f"<Iptc4xmpExt:DigitalSourceType>{source_type_uri(origin.source_type)}</Iptc4xmpExt:DigitalSourceType>",
@@ -107,11 +114,13 @@ def _marked(xmp: bytes, origin: Origin) -> bytes:
         f'xmlns:xmp="{_XMP}" rdf:about={quoteattr(_about(document))}>{"".join(ours)}</rdf:Description>'.encode()
     )
     _rdf(document).appendChild(document.importNode(description.documentElement, True))
-    return _HEAD + document.documentElement.toxml().encode() + _TAIL
+    return _HEAD + _written(document).encode() + _TAIL
 
 
 def _parsed(xmp: bytes) -> minidom.Document:
     """The packet as a document with an rdf:RDF. Raises ValueError or ExpatError where it is damaged."""
+    if codec := _WIDE.get(xmp[:2]):
+        xmp = re.sub(r"^\ufeff?(<\?xml[^>]*\?>)?", "", xmp.decode(codec)).encode()
     text = xmp.strip(b"\0 \r\n\t") or _EMPTY
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise ValueError("it declares entities")
@@ -124,7 +133,26 @@ def _rdf(document: minidom.Document) -> minidom.Element:
     found = document.getElementsByTagNameNS(_RDF, "RDF")
     if not found:
         raise ValueError("it holds no rdf:RDF")
+    if len(found) > 1:
+        raise ValueError("it holds several rdf:RDF")
     return found[0]
+
+
+def _written(document: minidom.Document) -> str:
+    """As XML; a newline of a value stays one."""
+    for element in document.getElementsByTagName("*"):
+        for attribute in element.attributes.values():
+            attribute.value = attribute.value.translate(str.maketrans(_SPACES))
+        for child in element.childNodes:
+            if child.nodeType == child.TEXT_NODE:
+                child.data = child.data.replace("\r", _SPACES["\r"])
+    return document.documentElement.toxml().translate({ord(held): f"&#{ord(c)};" for c, held in _SPACES.items()})
+
+
+def _elements(document: minidom.Document, namespace: str, key: str) -> list[minidom.Element]:
+    """Those that state a property of the picture itself."""
+    children = [node for description in _descriptions(document) for node in description.childNodes]
+    return [node for node in children if (node.namespaceURI, node.localName) == (namespace, key)]
 
 
 def _descriptions(document: minidom.Document) -> list[minidom.Element]:
@@ -141,9 +169,11 @@ def _value(document: minidom.Document, namespace: str, key: str) -> str:
     for description in _descriptions(document):
         if value := description.getAttributeNS(namespace, key):
             return value
-        for node in description.childNodes:
-            if (node.namespaceURI, node.localName) == (namespace, key) and node.firstChild:
-                return node.firstChild.nodeValue or ""
+    for node in _elements(document, namespace, key):
+        if value := "".join(
+            child.data for child in node.childNodes if child.nodeType in (node.TEXT_NODE, node.CDATA_SECTION_NODE)
+        ):
+            return value
     return ""
 
 
@@ -151,9 +181,8 @@ def _remove(document: minidom.Document, namespace: str, key: str) -> None:
     for description in _descriptions(document):
         if description.hasAttributeNS(namespace, key):
             description.removeAttributeNS(namespace, key)
-        for node in list(description.childNodes):
-            if (node.namespaceURI, node.localName) == (namespace, key):
-                description.removeChild(node)
+        others = [node for node in description.childNodes if (node.namespaceURI, node.localName) != (namespace, key)]
+        description.childNodes[:] = others  # removeChild takes a time that grows with the number of children
 
 
 def _set(document: minidom.Document, namespace: str, key: str, value: str) -> None:
@@ -161,6 +190,5 @@ def _set(document: minidom.Document, namespace: str, key: str, value: str) -> No
     for description in _descriptions(document):
         if description.hasAttributeNS(namespace, key):
             description.getAttributeNodeNS(namespace, key).value = value
-        for node in description.childNodes:
-            if (node.namespaceURI, node.localName) == (namespace, key) and node.firstChild:
-                node.firstChild.nodeValue = value
+    for node in _elements(document, namespace, key):
+        node.childNodes[:] = [document.createTextNode(value)]

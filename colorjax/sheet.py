@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from PIL import Image
 
 from colorjax import photos, sidecar
@@ -22,7 +23,7 @@ tr{border-bottom:1px solid #ddd}img{max-width:320px;max-height:320px;display:blo
 """
 
 
-def write(folder: Path, out: Path, by_uncertainty: bool = False) -> tuple[int, int]:
+def write(folder: Path, out: Path, by_uncertainty: bool, max_pixels: int = photos.MAX_PIXELS) -> tuple[int, int]:
     """Write the sheet of every sidecar below `folder`; returns (pictures shown, pictures with something missing).
 
     by_uncertainty: the most uncertain first, instead of by name. Raises ValueError where there is no sidecar.
@@ -37,11 +38,12 @@ def write(folder: Path, out: Path, by_uncertainty: bool = False) -> tuple[int, i
     if not found:
         raise ValueError(f"{folder} holds no sidecars (NAME{photos.OWN_COPY}.jpg{sidecar.SUFFIX}) of coloured copies")
     if by_uncertainty:
-        found.sort(key=lambda item: -(_uncertainty(item[1]) or -1))
+        found.sort(key=lambda item: -_order(item[1]))
     with photos.atomic(out) as stream:
-        stream.write(_HEAD.format(style=_STYLE, title=html.escape(photos.legible(folder.name)), count=len(found)).encode())
+        title = html.escape(photos.legible(folder.absolute().name))
+        stream.write(_HEAD.format(style=_STYLE, title=title, count=len(found)).encode())
         for path, about in found:
-            row, complete = _row(path, about, out)
+            row, complete = _row(path, about, out, max_pixels)
             broken += not complete and "error" not in about
             stream.write(row.encode("utf-8", "replace"))
         stream.write(b"</table></body></html>\n")
@@ -55,7 +57,7 @@ _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{ti
 """
 
 
-def _row(path: Path, about: dict[str, Any], out: Path) -> tuple[str, bool]:
+def _row(path: Path, about: dict[str, Any], out: Path, max_pixels: int) -> tuple[str, bool]:
     """A row of the table, and whether nothing was missing or damaged."""
     if "error" in about:
         return f'<tr><td colspan="4" class="bad">{html.escape(photos.legible(about["error"]))}</td></tr>\n', False
@@ -70,25 +72,27 @@ def _row(path: Path, about: dict[str, Any], out: Path) -> tuple[str, bool]:
         facts += [f"not carried: {', '.join(about['not_carried'])}"] if about["not_carried"] else []
         settings = json.dumps(about["settings"], sort_keys=True)
     except (KeyError, TypeError, IndexError, ValueError) as error:
-        return _row(path, {"error": f"{path} is damaged ({type(error).__name__}: {error})"}, out)
-    cells = [_cell(file, out) for file in (source, copy)] + ([_cell(guess, out)] if guess else [("", True)])
+        return _row(path, {"error": f"{path} is damaged ({type(error).__name__}: {error})"}, out, max_pixels)
+    cells = [_cell(file, out, max_pixels) for file in (source, copy)] + (
+        [_cell(guess, out, max_pixels)] if guess else [("", True)]
+    )
     words = "<br>".join(html.escape(photos.legible(fact)) for fact in facts)
     name = html.escape(photos.legible(about["source"]["path"]))
     what = f'<td class="name"><b>{name}</b><br>{words}<br><small>{html.escape(photos.legible(settings))}</small></td>'
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell, _ in cells)}{what}</tr>\n", all(whole for _, whole in cells)
 
 
-def _cell(file: Path, out: Path) -> tuple[str, bool]:
+def _cell(file: Path, out: Path, max_pixels: int) -> tuple[str, bool]:
     """A thumbnail that links to its file, or what is wrong with it."""
     try:
-        image = photos.read_rgb(file, at_least=_SIDE)
+        image = photos.read_reduced(file, _SIDE, max_pixels)[0]
     except photos.PhotoError as error:
         return f'<span class="bad">{html.escape(photos.legible(f"{file.name}: {error}"))}</span>', False
     picture, stream = Image.fromarray(image), io.BytesIO()
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
     picture.save(stream, "JPEG", quality=85)
     data = base64.b64encode(stream.getvalue()).decode()
-    link = quote(os.fsencode(os.path.relpath(file.absolute(), out.absolute().parent)))
+    link = quote(os.fsencode(os.path.relpath(file.resolve(), out.absolute().parent)))
     return (
         f'<a href="{link}"><img alt="{html.escape(photos.legible(file.name))}" src="data:image/jpeg;base64,{data}"></a>',
         True,
@@ -98,6 +102,12 @@ def _cell(file: Path, out: Path) -> tuple[str, bool]:
 def _uncertainty(about: dict[str, Any]) -> float | None:
     try:
         values = [float(page["uncertainty"]) for page in about["pages"] if "uncertainty" in page]
-        return sum(values) / len(values) if values else None
-    except (KeyError, TypeError, ValueError):
+        mean = sum(values) / len(values) if values else np.nan
+        return mean if np.isfinite(mean) else None
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _order(about: dict[str, Any]) -> float:
+    guess = _uncertainty(about)
+    return -1.0 if guess is None else guess

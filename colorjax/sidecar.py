@@ -9,13 +9,22 @@ from typing import Any, BinaryIO
 import jax
 import numpy as np
 
-from colorjax import __version__, colorizer, photos
+from colorjax import __version__, colorizer, marks, photos, provenance
 
 SUFFIX = ".json"  # after the whole name of the copy
 SCHEMA = "colorjax-sidecar-1"
-# |L*(copy) - L*(source)| that a copy may have, (at most, on average): rounding alone, or what lossy compression does.
-_LIMITS = {8: (0.5, 0.5), 16: (0.01, 0.01)}
-_LOSSY_LIMITS = (np.inf, 1.5)
+_ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
+_SHAPE = {
+    "colorjax": str,
+    "device": dict,
+    "settings": dict,
+    "digital_source_type": str,
+    "not_carried": list,
+    "pages": list,
+    "source": {"name": str, "path": str, "sha256": str},
+    "copy": {"name": str, "sha256": str},
+    "weights": {"name": str, "sha256": str},
+}
 
 
 class SidecarError(ValueError):
@@ -43,7 +52,7 @@ def device() -> dict[str, str]:
 def write(path: Path, source: Path, about: dict[str, Any]) -> None:
     """Write a sidecar; `about` is everything but the schema, the version, the device and where the source is from here."""
     try:
-        relative = Path(os.path.relpath(source.absolute(), path.absolute().parent)).as_posix()
+        relative = Path(os.path.relpath(source.absolute(), path.parent.resolve())).as_posix()
     except ValueError:  # on another drive
         relative = source.absolute().as_posix()
     about = {"schema": SCHEMA, "colorjax": __version__, "device": device()} | about
@@ -67,47 +76,105 @@ def read(path: Path) -> dict[str, Any]:
         raise SidecarError(f"{path} is no sidecar: {error}") from error
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
         raise SidecarError(f"{path} is no sidecar of colorjax")
+    if problem := _misfit(about, _SHAPE) or _damage(about):
+        raise SidecarError(f"{path} is damaged ({problem})")
     return about
 
 
-def verify(path: Path, weights: str | None = None) -> list[str]:
+def _misfit(value: Any, shape: Any, where: str = "") -> str:
+    """The key whose value is missing or of another type, "" where there is none."""
+    if isinstance(shape, type):
+        return "" if isinstance(value, shape) else where
+    if not isinstance(value, dict):
+        return where
+    found = (_misfit(value.get(key), inner, f"{where}.{key}".lstrip(".")) for key, inner in shape.items())
+    return next(filter(None, found), "")
+
+
+def _damage(about: dict[str, Any]) -> str:
+    name = about["copy"]["name"]
+    if name in ("", "..") or Path(name).name != name:
+        return "the copy lies elsewhere"
+    pages = about["pages"]
+    return "" if pages and all(isinstance(page, dict) for page in pages) else "pages"
+
+
+def verify(path: Path, weights: str | None = None, max_pixels: int = photos.MAX_PIXELS) -> list[str]:
     """What a sidecar says that is not so; nothing where all is well.
 
-    The SHA-256 of copy and source, of the weights where `weights` gives theirs, and the lightness of copy and source, pixel
-    by pixel: equal up to rounding, of a lossy format on average. Raises SidecarError where the file is no sidecar.
+    The SHA-256 of copy and source, of the weights where `weights` gives theirs, the mark in the copy, and the lightness of
+    copy and source, pixel by pixel: equal up to rounding, of a lossy copy as near as when it was made. Raises SidecarError
+    where the file is no sidecar.
     """
     about = read(path)
-    try:
-        copy, source = path.parent / about["copy"]["name"], path.parent / about["source"]["path"]
-        problems = []
-        for kind, file in (("copy", copy), ("source", source)):
-            if not file.is_file():
-                problems.append(f"the {kind} {file} is not there")
-            elif (actual := digest_of(file)) != about[kind]["sha256"]:
-                problems.append(f"the {kind} {file} has changed: SHA-256 is {actual[:12]}, not {about[kind]['sha256'][:12]}")
-        if weights is not None and weights != about["weights"]["sha256"]:
-            problems.append(f"other weights: SHA-256 is {weights[:12]}, not {about['weights']['sha256'][:12]}")
-        if not any("is not there" in problem for problem in problems):
-            problems += _lightness_problems(source, copy, about["pages"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SidecarError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+    files = {"copy": path.parent / about["copy"]["name"], "source": path.parent / about["source"]["path"]}
+    problems, unread = [], False
+    for kind, file in files.items():
+        expected = about[kind]["sha256"]
+        try:
+            actual = digest_of(file) if file.is_file() else None
+        except OSError as error:
+            problems.append(f"the {kind} {file} cannot be read: {error.strerror}")
+            unread = True
+            continue
+        if actual is None:
+            problems.append(f"the {kind} {file} is not there")
+            unread = True
+        elif actual != expected:
+            problems.append(f"the {kind} {file} has changed: SHA-256 is {actual[:12]}, not {expected[:12]}")
+    if weights is not None and weights != about["weights"]["sha256"]:
+        problems.append(f"other weights: SHA-256 is {weights[:12]}, not {about['weights']['sha256'][:12]}")
+    if not unread:
+        try:
+            problems += _page_problems(files["source"], files["copy"], about, max_pixels)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SidecarError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     return problems
 
 
-def _lightness_problems(source: Path, copy: Path, about: list[dict[str, Any]]) -> list[str]:
-    problems, number = [], 0
+def _page_problems(source: Path, copy: Path, about: dict[str, Any], max_pixels: int) -> list[str]:
+    problems, number, pages = [], 0, about["pages"]
     try:
-        for before, after in zip(photos.pages(source), photos.pages(copy), strict=True):
+        for before, after in zip(photos.pages(source, max_pixels), photos.pages(copy, max_pixels), strict=True):
             number += 1
+            if number > len(pages):
+                break
+            page, name = pages[number - 1], f"page {number}: "
+            if provenance.source_type(after.metadata.xmp) != about["digital_source_type"]:
+                problems.append(f"{name}the copy does not bear the mark {about['digital_source_type']}")
             if before.image.shape[:2] != after.image.shape[:2]:
-                problems.append(f"page {number}: the copy has another size")
+                problems.append(f"{name}the copy has another size")
                 continue
-            largest, mean = colorizer.lightness_difference(before.image, after.image, without=about[number - 1].get("burnt_in"))
-            most, on_average = _LIMITS[8 * after.image.dtype.itemsize] if after.lossless else _LOSSY_LIMITS
-            if largest > most or mean > on_average:
-                problems.append(f"page {number}: L* differs by up to {largest:.2f}, by {mean:.3f} on average")
+            largest, mean = difference(before.image, after, _box(page, after.image.shape))
+            rounding = _ROUNDING[8 * after.image.dtype.itemsize]
+            too_far = largest > rounding if after.lossless else mean > float(page["lightness_lost"]) + rounding
+            if too_far:
+                problems.append(f"{name}L* differs by up to {largest:.2f}, by {mean:.3f} on average")
+        if number != len(pages):
+            problems.append(f"the sidecar is of {len(pages)} pages")
     except photos.PhotoError as error:
         problems.append(f"the pictures cannot be compared: {error}")
+    except SidecarError:
+        raise
     except ValueError:
         problems.append(f"copy and source have different numbers of pages: {number} are in both")
     return problems
+
+
+def difference(image: np.ndarray, copy: photos.Photo, without: list[int] | None = None) -> tuple[float, float]:
+    """|L*| between pixels and a copy of them, (largest, mean); of a lossy copy where it can be seen."""
+    seen = None if copy.lossless or copy.alpha is None else copy.alpha > 0
+    return colorizer.lightness_difference(image, copy.image, without=without, where=seen)
+
+
+def _box(page: dict[str, Any], shape: tuple[int, ...]) -> list[int] | None:
+    """Where words are burnt in: a strip in the lower left corner, no higher than `marks` makes it."""
+    box = page.get("burnt_in")
+    if box is None:
+        return None
+    if not (isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box)):
+        raise SidecarError("burnt_in is no box")
+    left, top, right, bottom = box
+    if not (left == 0 and bottom == shape[0] and 0 <= right <= shape[1] and bottom - top <= marks.strip(shape[:2])):
+        return None
+    return box

@@ -2,7 +2,7 @@
 
 from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, legible
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
-from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, measure, pages, read, read_reduced, read_rgb, to_u8
+from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
 from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, write
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Metadata",
     "Photo",
     "PhotoError",
+    "allow_large",
     "atomic",
     "encode",
     "file_format",

@@ -72,8 +72,12 @@ def _is_deep_tiff(picture: Any) -> bool:
         return True
     if picture.format != "TIFF":
         return False
-    bits = picture.tag_v2.get(258, (1,))
-    return max(bits) > 8 and picture.tag_v2.get(277, 1) > 1
+    bits, channels = picture.tag_v2.get(258, (1,)), picture.tag_v2.get(277, 1)
+    kind = picture.tag_v2.get(339, (1,))[0]
+    swapped = picture.tag_v2._endian == ">" and picture.tag_v2.get(259, 1) != 1  # Pillow takes them for what they are not
+    if channels == 1:
+        return max(bits) == 12 or (max(bits) == 32 and kind == 1) or (max(bits) > 8 and kind != 1 and swapped)
+    return max(bits) > 8 or (channels == 2 and picture.mode == "La")
 
 
 def _png(picture: Any, stream: Any, _: int) -> Pixels:
@@ -102,17 +106,21 @@ def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
         pixels = page.asarray(maxworkers=1)
     if page.axes.startswith("S"):
         pixels = np.moveaxis(pixels, 0, -1)
-    pixels = pixels.reshape(*picture.size[::-1], -1)
+    pixels = pixels.reshape(page.imagelength, page.imagewidth, -1)  # Pillow's size is that of the upright picture
     if pixels.shape[2] < channels:
         raise PhotoError(f"cannot be decoded ({pixels.shape[2]} channels instead of {channels})")
-    pixels = _sixteen_bits(pixels)
+    if page.bitspersample == 12:
+        pixels = pixels << 4 | pixels >> 8
+    eight = pixels.dtype == np.uint8
+    pixels = pixels if eight else _sixteen_bits(pixels)
+    top = 255 if eight else 65535
     alpha = pixels[..., channels] if extras[:1] in ((_PREMULTIPLIED,), (_ALPHA,)) else None
     image = pixels[..., 0] if channels == 1 else pixels[..., :channels]
     if alpha is not None and extras[0] == _PREMULTIPLIED:
         share = np.maximum(alpha, 1).astype(np.uint32)
-        image = np.minimum(image.astype(np.uint32) * 65535 // (share[..., None] if image.ndim == 3 else share), 65535)
-        image = image.astype(np.uint16)
-    return 65535 - image if photometric == _WHITE_IS_ZERO else image, alpha
+        image = np.minimum(image.astype(np.uint32) * top // (share[..., None] if image.ndim == 3 else share), top)
+        image = image.astype(pixels.dtype)
+    return top - image if photometric == _WHITE_IS_ZERO else image, alpha
 
 
 def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
@@ -123,16 +131,19 @@ def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
         return pixels.astype(np.uint16) * 257
     if pixels.dtype == np.uint32:
         return (pixels >> 16).astype(np.uint16)
+    if np.issubdtype(pixels.dtype, np.signedinteger):
+        return np.clip(pixels, 0, 65535).astype(np.uint16)
     if np.issubdtype(pixels.dtype, np.floating):
+        pixels = pixels.astype(np.float64) if pixels.itemsize < 4 else pixels
         pixels = np.clip(np.nan_to_num(pixels), 0, 65535)
         return np.round(pixels * (65535 if pixels.max(initial=0) <= 1 else 1)).astype(np.uint16)
     raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported")
 
 
 class _Tags(dict):
-    """The tags of a page, with the byte order as Pillow keeps it."""
+    """The tags of a page, with what Pillow keeps beside them."""
 
-    _endian = "<"
+    _endian, _bigtiff, _offset = "<", False, 0
 
 
 class Tiff:
@@ -153,15 +164,13 @@ class Tiff:
             page = self._file.pages[index]
         except IndexError:
             raise EOFError from None
-        if page.bitspersample not in (16, 32, 64) or len(page.tags) < self._declared_tags(page.offset):
+        if page.bitspersample not in (8, 16, 32, 64) or len(page.tags) < self._declared_tags(page.offset):
             raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
         self.size = (page.imagewidth, page.imagelength)
-        self.tag_v2, self._offset = _Tags({tag.code: tag.value for tag in page.tags}), page.offset
-        self.tag_v2._endian = self._file.byteorder
-        self.info = {"icc_profile": self.tag_v2.get(34675), "xmp": self.tag_v2.get(700)}
-        if self.tag_v2.get(296) in (2, 3):
-            inches = 1 if self.tag_v2[296] == 2 else 2.54
-            self.info["dpi"] = tuple(inches * page.get_resolution()[i] for i in range(2))
+        self.tag_v2 = _Tags({tag.code: tag.value for tag in page.tags})
+        self.tag_v2._endian, self.tag_v2._bigtiff = self._file.byteorder, self._file.is_bigtiff
+        self.tag_v2._offset = page.offset
+        self.info = {"icc_profile": self.tag_v2.get(34675)}
 
     def _declared_tags(self, offset: int) -> int:
         self._stream.seek(offset)
@@ -169,13 +178,9 @@ class Tiff:
         return struct.unpack(self._file.byteorder + code, self._stream.read(size))[0]
 
     def getexif(self) -> Image.Exif:
-        """The tags of the page and its Exif and GPS blocks."""
+        """The orientation of the page."""
         exif = Image.Exif()
-        if self._file.is_bigtiff and self._file.byteorder == ">":  # Pillow misreads these
-            exif.update({tag: value for tag, value in self.tag_v2.items() if isinstance(value, str | int)})
-            return exif
-        exif.endian, exif.bigtiff = self._file.byteorder, self._file.is_bigtiff
-        exif.load_from_fp(self._stream, self._offset)
+        exif.update({tag: value for tag, value in self.tag_v2.items() if tag == 274})
         return exif
 
     def __enter__(self) -> "Tiff":

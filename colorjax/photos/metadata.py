@@ -1,17 +1,22 @@
 """What a photograph is, and what a file says about it: EXIF, XMP, IPTC, resolution, texts."""
 
+import re
 import struct
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from PIL import Image, TiffTags
 
-# Orientation, and the tags of a TIFF that say how its pixels, profile, XMP and IPTC lie in the file.
-PIXEL_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 318, 319, 320, 322}
-PIXEL_TAGS |= {323, 324, 325, 330, 338, 339, 340, 341, 347, 512, 513, 514, 529, 530, 531, 532, 700, 33723, 34377, 34675}
-IFD_TAGS = (0x8769, 0x8825)  # Exif and GPS: blocks of tags of their own
-PLACES = {65401: 0x8769, 65402: 0x8825}  # private tags that keep the place of those two until their blocks are written
+from colorjax.photos import directories
+from colorjax.photos.directories import Tag
+
+# Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
+PIXEL_TAGS = {*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 301, *range(317, 323)}
+PIXEL_TAGS |= {*range(323, 331), *range(332, 335), 336, *range(338, 348), 512, 513, 514, 519, 520, 521, 529, 530, 531, 532}
+PIXEL_TAGS |= {700, 33723, 34377, 34675, 37724, 50838, 50839}
+_PLACES_OF_PIXELS = {273, 279, 288, 289, 324, 325, 330, 513, 514, 519, 520, 521}  # where the pixels lie in the file
+_LAYERS, _COLOUR_SPACE, _XMP_NAME = 37724, 40961, b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_TAG, _IPTC_TAG = 700, 33723
 _IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
 _PNG_IPTC = "Raw profile type iptc"  # ImageMagick's and ExifTool's way to keep IPTC in a PNG
@@ -59,108 +64,139 @@ class Photo:
     notes: tuple[str, ...] = ()
 
 
-def read(picture: Image.Image) -> tuple[Metadata, tuple[str, ...]]:
+def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
     """The metadata of an opened picture, and what of them cannot be carried."""
     notes = []
-    exif = _exif(picture)
-    if exif is None:
+    text = dict(getattr(picture, "text", {}))  # first: this finds what lies behind the pixels
+    tags, order, sound = _tags(picture, stream, text)
+    if not sound:
         notes.append("its EXIF is damaged")
-    xmp = picture.info.get("xmp") or b""
-    xmp = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else bytes(xmp)
+    tiff = picture.format == "TIFF"
+    raw = tags.get(_XMP_TAG, Tag(1)).data if tiff else picture.info.get("xmp") or _raw(text, "xmp", _XMP_NAME)
+    xmp = raw.encode("utf-8", "replace") if isinstance(raw, str) else bytes(raw)
     if b"HasExtendedXMP" in xmp:
         notes.append("its extended XMP")
-    text = {key: str(value) for key, value in getattr(picture, "text", {}).items() if key not in _PNG_ELSEWHERE}
-    comment = picture.info.get("comment")
-    metadata = Metadata(exif or b"", xmp, _iptc(picture), _dpi(picture), text, comment if isinstance(comment, bytes) else b"")
-    return metadata, tuple(notes)
+    if _LAYERS in tags:
+        notes.append("its layers")
+    comments = [data for name, data in getattr(picture, "applist", ()) if name == "COM"]
+    if len(comments) > 1:
+        notes.append(f"{len(comments) - 1} of its comments")
+    repeated = _repeated_texts(stream) if picture.format == "PNG" else 0
+    if repeated:
+        notes.append(f"{repeated} of its texts")
+    xmp = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[2-8]", rb"\g<1>1", xmp)
+    kept = _without_pixels(tags, order)
+    exif = directories.block(kept, order) if kept else b""
+    text = {key: value for key, value in text.items() if key not in _PNG_ELSEWHERE}
+    comment = comments[-1] if comments else b""
+    return Metadata(exif, xmp, _iptc(picture, tags), _dpi(picture, tags, order), text, comment), tuple(notes)
 
 
-def _dpi(picture: Image.Image) -> tuple[float, float] | None:
+def _repeated_texts(stream: Any) -> int:
+    """How many textual chunks of a PNG have a keyword that comes again: Pillow keeps one of each."""
+    place, keys, position = 8, [], stream.tell()
+    while len(head := (stream.seek(place), stream.read(8))[1]) == 8:
+        if head[4:] in (b"tEXt", b"zTXt", b"iTXt"):
+            keys.append(stream.read(80).split(b"\0")[0])
+        place += 12 + struct.unpack(">I", head[:4])[0]
+    stream.seek(position)
+    return len(keys) - len(set(keys))
+
+
+def _tags(picture: Any, stream: Any, text: dict[str, str]) -> tuple[directories.Directory, str, bool]:
+    """(the tags, their byte order, whether they are sound) of EXIF, or of the page of a TIFF."""
+    if picture.format == "TIFF":
+        tags = picture.tag_v2
+        position = stream.tell()
+        found = directories.read(stream, tags._offset, tags._endian, tags._bigtiff, _PLACES_OF_PIXELS)
+        stream.seek(position)
+        return found[0], tags._endian, found[1]
+    return directories.of_block(picture.info.get("exif") or _raw(text, "exif", b"Exif\0\0"), _PLACES_OF_PIXELS)
+
+
+def _raw(text: dict[str, str], name: str, start: bytes) -> bytes:
+    """A profile of a PNG as ImageMagick writes it: under its name, or as a segment of a JPEG, which begins with `start`."""
+    for key in (name, "APP1"):
+        try:
+            data = bytes.fromhex("".join(text.get(f"Raw profile type {key}", "").split("\n")[3:]))
+        except ValueError:
+            continue
+        if data.startswith(start) or (data and key == name):
+            return data.removeprefix(start)
+    return b""
+
+
+def _without_pixels(tags: directories.Directory, order: str) -> directories.Directory:
+    """The tags without those that describe the pixels as they were; what Exif says of them is set right."""
+    kept = {number: tag for number, tag in tags.items() if number not in PIXEL_TAGS}
+    if directories.EXIF in kept:
+        inside = dict(kept[directories.EXIF].inside)
+        for number in {_COLOUR_SPACE} & inside.keys():
+            inside[number] = Tag(directories.SHORT, struct.pack(order + "H", 1))
+        turn = int.from_bytes(tags[274].data[:2], "little" if order == "<" else "big") if 274 in tags else 1
+        for number, other in ((40962, 40963), (40963, 40962)):
+            if turn in (5, 6, 7, 8) and number in inside and other in tags[directories.EXIF].inside:
+                inside[number] = tags[directories.EXIF].inside[other]
+        kept[directories.EXIF] = Tag(directories.LONG, inside=inside)
+    return kept
+
+
+def _dpi(picture: Any, tags: directories.Directory, order: str) -> tuple[float, float] | None:
     """The resolution, where it is two sensible numbers: the format's own, or that of EXIF."""
     try:
-        given = picture.info["dpi"] if "dpi" in picture.info else _exif_dpi(picture.getexif())
-        x, y = map(float, given)
-    except Exception:  # a damaged block says nothing of it
+        known = picture.format != "TIFF" and (picture.format != "JPEG" or picture.info.get("jfif_unit") in (1, 2))
+        own = known and "dpi" in picture.info
+        x, y = map(float, picture.info["dpi"] if own else _exif_dpi(tags, order))
+    except (KeyError, ValueError, TypeError, ZeroDivisionError, struct.error):
         return None
     return (x, y) if 0 < x < 65536 and 0 < y < 65536 else None
 
 
-def _exif_dpi(exif: Image.Exif) -> tuple[float, float]:
-    inches = 2.54 if exif.get(296) == 3 else 1.0
-    return float(exif[282]) * inches, float(exif[283]) * inches
+def _exif_dpi(tags: directories.Directory, order: str) -> tuple[float, float]:
+    unit = struct.unpack(order + "H", tags[296].data)[0] if 296 in tags else 2
+    x, y = (struct.unpack(order + "2I", tags[number].data) for number in (282, 283))
+    inches = {2: 1.0, 3: 2.54}[unit]
+    return x[0] / x[1] * inches, y[0] / y[1] * inches
 
 
 def exif_with_dpi(metadata: Metadata) -> bytes:
     """The EXIF block of a format that has no other place for the resolution."""
     if metadata.dpi is None:
         return metadata.exif
-    exif = Image.Exif()
-    exif.load(metadata.exif)
-    whole = _copied(exif)
-    whole[282], whole[283], whole[296] = (*metadata.dpi, 2)
-    return whole.tobytes()
+    tags, order, _ = directories.of_block(metadata.exif)
+    for number, value in zip((282, 283), metadata.dpi, strict=True):
+        fraction = Fraction(value).limit_denominator(10000)
+        tags[number] = Tag(directories.RATIONAL, struct.pack(order + "2I", fraction.numerator, fraction.denominator))
+    tags[296] = Tag(directories.SHORT, struct.pack(order + "H", 2))
+    return directories.block(tags, order)
 
 
-class _Exact(str):
-    """Text that Pillow has decoded from Latin-1; it is encoded so again, instead of as ASCII with question marks."""
-
-    def encode(self, *_: str) -> bytes:
-        return super().encode("latin-1", "replace")
-
-
-def _exact(value: Any) -> Any:
-    return _Exact(value) if isinstance(value, str) else value
-
-
-def _copied(exif: Image.Exif) -> Image.Exif:
-    """A copy without the tags that describe the pixels as they were and without the preview."""
-    kept = Image.Exif()
-    for tag in exif.keys() - PIXEL_TAGS - set(IFD_TAGS):
-        kept[tag] = _exact(exif[tag])
-    for tag in IFD_TAGS:
-        if tag in exif:
-            kept.get_ifd(tag).update({key: _exact(value) for key, value in exif.get_ifd(tag).items()})
-    return kept
-
-
-def _exif(picture: Image.Image) -> bytes | None:
-    """The EXIF block without what describes the pixels as they were; empty where there is none, None where it is damaged."""
-    try:
-        kept = _copied(picture.getexif())
-        return kept.tobytes() if len(kept) else b""
-    except Exception:  # Pillow raises what it likes on damaged blocks
-        return None
-
-
-def _iptc(picture: Image.Image) -> bytes:
+def _iptc(picture: Any, tags: directories.Directory) -> bytes:
     try:
         resources = picture.info.get("photoshop")
         if isinstance(resources, dict):
             return bytes(resources.get(_IPTC_RESOURCE, b""))
         if picture.format == "TIFF":
-            return tiff_iptc(picture.tag_v2.get(_IPTC_TAG, b""), picture.tag_v2._endian)
+            return tags[_IPTC_TAG].data if _IPTC_TAG in tags else _unwrapped(tags[34377].data) if 34377 in tags else b""
         text = getattr(picture, "text", {}).get(_PNG_IPTC, "")
         return _unwrapped(bytes.fromhex("".join(text.split("\n")[3:]))) if text else b""
     except (ValueError, TypeError, AttributeError, struct.error):
         return b""
 
 
-def tiff_iptc(value: Any, endian: str) -> bytes:
-    """IPTC of a TIFF tag: as bytes, or, by an old mistake that Adobe made a custom, as 32-bit numbers."""
-    if isinstance(value, int | tuple | np.ndarray):
-        numbers = [value] if isinstance(value, int) else list(value)
-        return struct.pack(f"{endian}{len(numbers)}I", *numbers)
-    return value.encode("latin-1") if isinstance(value, str) else bytes(value)
-
-
 def _unwrapped(block: bytes) -> bytes:
-    """IPTC records out of a Photoshop image resource, or as they are."""
+    """IPTC records out of Photoshop's image resources, or as they are."""
     if not block.startswith(b"8BIM"):
         return block
-    kind, name = struct.unpack(">HB", block[4:7])
-    start = 4 + 2 + (name + 2) // 2 * 2
-    (size,) = struct.unpack(">I", block[start : start + 4])
-    return block[start + 4 : start + 4 + size] if kind == _IPTC_RESOURCE else b""
+    start = 0
+    while block[start : start + 4] == b"8BIM":
+        kind, name = struct.unpack(">HB", block[start + 4 : start + 7])
+        start += 4 + 2 + (name + 2) // 2 * 2
+        (size,) = struct.unpack(">I", block[start : start + 4])
+        if kind == _IPTC_RESOURCE:
+            return block[start + 4 : start + 4 + size]
+        start += 4 + size + size % 2
+    return b""
 
 
 def resource(iptc: bytes) -> bytes:
@@ -178,42 +214,12 @@ def png_text(metadata: Metadata) -> dict[str, str]:
     return metadata.text | {_PNG_IPTC: "\n".join(["", "iptc", f"{len(block):8d}", *lines, ""])}
 
 
-def tiff_tags(metadata: Metadata) -> list[tuple[int, Any, int, Any, bool]]:
-    """The tags of a TIFF page as tifffile takes them; for Exif and GPS blocks, which it refuses, see PLACES."""
-    exif = Image.Exif()
-    exif.load(metadata.exif)
-    tags = [(tag, *_typed(tag, exif[tag]), True) for tag in exif if tag not in IFD_TAGS and tag not in PLACES]
-    tags += [(place, "I", 1, 0, True) for place, tag in PLACES.items() if tag in exif]
+def tiff_tags(metadata: Metadata) -> directories.Directory:
+    """The tags of a little-endian TIFF page beside those of its pixels."""
+    tags, order, _ = directories.of_block(metadata.exif)
+    tags = directories.turned(tags, order, "<")
     if metadata.xmp:
-        tags.append((_XMP_TAG, 1, len(metadata.xmp), metadata.xmp, True))
+        tags[_XMP_TAG] = Tag(1, metadata.xmp)
     if metadata.iptc:
-        tags.append((_IPTC_TAG, 7, len(metadata.iptc), metadata.iptc, True))
+        tags[_IPTC_TAG] = Tag(7, metadata.iptc)
     return tags
-
-
-def _typed(tag: int, value: Any) -> tuple[Any, int, Any]:
-    """(type, count, value) of a plain tag."""
-    if isinstance(value, str):
-        return 2, 0, value.encode("latin-1", "replace").rstrip(b"\0") + b"\0"
-    if isinstance(value, bytes):
-        return 1 if TiffTags.lookup(tag).type == 1 else 7, len(value), value
-    values = value if isinstance(value, tuple | list) else (value,)
-    if all(isinstance(v, int) for v in values):
-        short = all(0 <= v < 65536 for v in values) and TiffTags.lookup(tag).type != TiffTags.LONG
-        return ("H" if short else "I" if min(values) >= 0 else "i"), len(values), values if len(values) > 1 else values[0]
-    pairs = [_fraction(v) for v in values]
-    return 5, len(values), tuple(number for pair in pairs for number in pair)
-
-
-def _fraction(value: Any) -> tuple[int, int]:
-    numerator, denominator = getattr(value, "numerator", None), getattr(value, "denominator", None)
-    if isinstance(numerator, int) and isinstance(denominator, int):
-        return numerator, denominator
-    return round(float(value) * 10000), 10000
-
-
-def exif_blocks(metadata: Metadata) -> dict[int, dict[int, Any]]:
-    """The Exif and GPS blocks, by their tag."""
-    exif = Image.Exif()
-    exif.load(metadata.exif)
-    return {tag: {k: _exact(v) for k, v in exif.get_ifd(tag).items()} for tag in IFD_TAGS if tag in exif}

@@ -74,5 +74,7 @@ def _transformed(pixels: np.ndarray, profile: bytes, space: str) -> np.ndarray:
         if space == "rgb" and strip.ndim == 2:
             strip = np.repeat(strip[..., None], 3, axis=-1)
         strip = np.ascontiguousarray(strip)
-        out[top : top + step] = imagecodecs.cms_transform(strip, profile, SRGB, colorspace=space, outcolorspace="rgb")
+        out[top : top + step] = imagecodecs.cms_transform(
+            strip, profile, SRGB, colorspace=space, outcolorspace="rgb", flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE
+        )
     return out

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -22,10 +23,17 @@ _BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of whi
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+def allow_large(max_pixels: int = MAX_PIXELS) -> None:
+    """For a command: Pillow's own limit, of which it warns, is lower."""
+    Image.MAX_IMAGE_PIXELS = max_pixels
+
+
 @contextlib.contextmanager
 def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Any, Any]]:
     """(the picture with its header read, its stream). Raises PhotoError."""
     try:
+        if not isinstance(source, bytes) and not stat.S_ISREG(mode := os.stat(source).st_mode) and not stat.S_ISDIR(mode):
+            raise PhotoError("not a file but a device or a pipe")  # opening it might wait for ever
         stream = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115
     except FileNotFoundError:
         raise PhotoError("the file is not there") from None
@@ -33,6 +41,8 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
         raise PhotoError("a folder, not a file") from None
     except PermissionError:
         raise PhotoError("no permission to read it") from None
+    except PhotoError:
+        raise
     except (OSError, ValueError) as error:
         raise PhotoError(f"cannot be opened ({error})") from None
     with stream, _identified(stream) as picture:
@@ -43,6 +53,8 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
 def _identified(stream: Any) -> Image.Image:
     head = stream.read(64)
     stream.seek(0)
+    if head[:4] == b"MM\0+":  # Pillow misreads these
+        return deep.opened(stream)
     try:
         return Image.open(stream, formats=_formats(head))
     except Image.DecompressionBombError as error:
@@ -132,13 +144,15 @@ def read_rgb(source: str | os.PathLike | bytes, at_least: int | None = None) -> 
     return read_reduced(source, at_least)[0]
 
 
-def read_reduced(source: str | os.PathLike | bytes, at_least: int | None) -> tuple[np.ndarray, int]:
+def read_reduced(
+    source: str | os.PathLike | bytes, at_least: int | None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, int]:
     """Any photo file, or its bytes -> (upright sRGB pixels (H, W, 3) uint8, short side of the file's own pixels).
 
     `at_least`: a JPEG may be decoded at a reduced scale as long as its short side keeps this many pixels (much faster).
     Raises PhotoError where the file is missing, unreadable or damaged.
     """
-    with _opened(source) as (picture, stream):
+    with _opened(source, max_pixels) as (picture, stream):
         short_side = min(picture.size)
         if at_least is not None and picture.format == "JPEG":
             picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
@@ -169,14 +183,23 @@ def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iter
     `max_pixels`: a page that declares more is refused before it is decoded.
     """
     with _opened(path, max_pixels) as (picture, stream):
-        tiff = picture.format == "TIFF"
-        count = _count(picture) if tiff else 1
+        count = 1
+        if picture.format == "TIFF":
+            try:
+                count = _count(picture)
+            except PhotoError:
+                if isinstance(picture, deep.Tiff):
+                    raise
+                picture = deep.opened(stream)  # a page of a kind that Pillow does not know
+                count = _count(picture)
         for index in range(count):
             try:
                 picture.seek(index)
             except Exception as error:
                 raise PhotoError(f"page {index + 1} of {count} cannot be opened ({type(error).__name__}: {error})") from None
             _check_size(picture, stream, max_pixels)
+            if picture.format == "TIFF":  # Pillow keeps that of the page before
+                picture.info["icc_profile"] = picture.tag_v2.get(34675)
             try:
                 yield _photo(picture, stream, index, count)
             except PhotoError as error:
@@ -199,10 +222,13 @@ def _count(picture: Image.Image) -> int:
 
 def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
     image, alpha = _pixels(picture, stream, index)
-    about, notes = metadata.read(picture)
-    frames = getattr(picture, "n_frames", 1) if picture.format in ("WEBP", "PNG", "AVIF") else 1
+    about, notes = metadata.read(picture, stream)
+    frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
     if frames > 1:
-        notes = (*notes, f"frames 2 to {frames} of the animation")
+        of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
+        notes = (*notes, f"frames 2 to {frames} of the {of}")
+    if (bits := _bits(picture, stream)) > 8 and image.dtype == np.uint8:
+        notes = (*notes, f"{bits - 8} of its {bits} bits")
     file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
     lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and _webp_is_lossless(stream))
     return Photo(image, alpha, file_format, about, count, lossless, notes)
@@ -215,6 +241,7 @@ def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarr
         return stored
     inverted = picture.format == "TIFF" and picture.mode.startswith("I;16") and picture.tag_v2.get(262) == 0
     profile = picture.info.get("icc_profile") or b""
+    key = picture.info.get("transparency") if picture.mode.startswith("I;16") else None
     picture = _upright(picture)
     alpha = None
     if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
@@ -222,10 +249,22 @@ def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarr
     if picture.mode.startswith(("I", "F")):
         grey = _deep_grey(picture)
         image = profiles.deep_to_srgb(65535 - grey if inverted else grey, profile)
+        if key is not None:  # Pillow looks for the colour among 8 bits
+            return image, np.where(grey == key, 0, 65535).astype(np.uint16)
         return image, None if alpha is None else alpha.astype(np.uint16) * 257
     if picture.mode in ("1", "L", "LA") and not profile:
         return np.asarray(picture.convert("L")), alpha
     return np.asarray(profiles.to_srgb(picture)), alpha
+
+
+def _bits(picture: Any, stream: Any) -> int:
+    """Bits of a channel of an AVIF or HEIC, as its first box "pixi" (ISO/IEC 23008-12) says; else 8."""
+    if picture.format not in ("AVIF", "HEIF"):
+        return 8
+    stream.seek(0)
+    head = stream.read(65536)
+    place = head.find(b"pixi")
+    return head[place + 9] if 0 <= place < len(head) - 9 else 8
 
 
 def _webp_is_lossless(stream: Any) -> bool:

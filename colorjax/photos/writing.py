@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from colorjax.photos import metadata, profiles
+from colorjax.photos import directories, metadata, profiles
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
 from colorjax.photos.reading import know_heif, to_u8
 
@@ -118,6 +117,8 @@ def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[s
     elif about.xmp:
         options["xmp"] = about.xmp
     if name == "JPEG":
+        if len(exif) > 65533:
+            raise PhotoError(f"its EXIF of {len(exif)} bytes does not fit into a JPEG; choose another format")
         if len(about.xmp) > _XMP_LIMIT:
             raise PhotoError(f"its XMP of {len(about.xmp)} bytes does not fit into a JPEG; choose another format")
         if about.iptc:
@@ -169,7 +170,7 @@ def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) 
     """Deflate with the horizontal predictor; Exif and GPS blocks follow the pixels, for tifffile writes none."""
     import tifffile
 
-    blocks = []
+    more = []
     with tifffile.TiffWriter(stream, bigtiff=False, byteorder="<") as writer:
         for image, like in pages:
             _check(image)
@@ -191,38 +192,27 @@ def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) 
                 metadata=None,
                 software=False,
                 contiguous=False,
-                extratags=metadata.tiff_tags(about),
             )
-            blocks.append(metadata.exif_blocks(about))
-    if any(blocks):
-        _append_blocks(stream, blocks)
+            more.append(metadata.tiff_tags(about))
+    if any(more):
+        _append_tags(stream, more)
 
 
-def _append_blocks(stream: Any, blocks: list[dict[int, dict[int, Any]]]) -> None:
-    """Put the Exif and GPS blocks of each page at the end of a little-endian TIFF, and their offsets into its directory."""
-    stream.seek(4)
-    for page in blocks:
+def _append_tags(stream: Any, pages: list[directories.Directory]) -> None:
+    """More tags for each page of a little-endian TIFF: its directory is written anew, at the end."""
+    link = 4
+    for tags in pages:
+        stream.seek(link)
         stream.seek(struct.unpack("<I", stream.read(4))[0])
-        count = struct.unpack("<H", stream.read(2))[0]
-        start = stream.tell()
-        entries = [struct.unpack("<HHI4s", stream.read(12)) for _ in range(count)]
-        for index, (place, kind, length, _) in enumerate(entries):
-            tag = metadata.PLACES.get(place)
-            if tag in page:
-                end = stream.seek(0, os.SEEK_END)
-                end = stream.seek(end + end % 2)
-                stream.write(_directory(page[tag], end))
-                entries[index] = (tag, kind, length, struct.pack("<I", end))
-        stream.seek(start)
-        stream.writelines(struct.pack("<HHI4s", *entry) for entry in sorted(entries))
-
-
-def _directory(values: dict[int, Any], start: int) -> bytes:
-    directory = ImageFileDirectory_v2(prefix=b"II")
-    for tag, value in values.items():
-        if not isinstance(value, dict):
-            directory[tag] = value
-    return directory.tobytes(start)
+        entries = stream.read(12 * struct.unpack("<H", stream.read(2))[0])
+        following = stream.read(4)
+        end = stream.seek(0, os.SEEK_END)
+        end = stream.seek(end + end % 2)
+        stream.write(directories.written(tags, end, "<", entries, following))
+        stream.seek(link)
+        stream.write(struct.pack("<I", end))
+        stream.seek(end)
+        link = end + 2 + 12 * struct.unpack("<H", stream.read(2))[0]
 
 
 class atomic:
