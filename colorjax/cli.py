@@ -65,6 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _format(text: str) -> str:
+    """Pillow's name of a format, by its name or its suffix."""
+    from colorjax import photos
+
+    for name, suffixes in photos.FORMATS.items():
+        if (text.lower() == name.lower() or f".{text.lower().removeprefix('.')}" in suffixes) and name != "BMP":
+            return name
+    raise argparse.ArgumentTypeError(f"{text!r} is unknown; legal are jpeg, png, tiff, webp, avif, heif")
+
+
 def _limit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-megapixels", type=float, default=134, help="refuse larger pictures undecoded (default: 134)")
 
@@ -77,7 +87,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
-    add("--format", choices=("jpeg", "png", "tiff", "webp", "avif", "heif"), help="of the copies (default: that of the source)")
+    add("--format", type=_format, help="jpeg, png, tiff, webp, avif or heif (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
     add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")
     add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")

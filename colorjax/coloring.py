@@ -49,7 +49,7 @@ def _options(args: argparse.Namespace) -> Options:
         raise ValueError(f"--burn-in: its letters have no {photos.legible(missing)!r}; latin ones without accents can be drawn")
     return Options(
         strength=args.strength,
-        format=args.format and args.format.upper(),
+        format=args.format,
         quality=args.quality,
         source_type=args.source_type,
         uncertainty=args.uncertainty,

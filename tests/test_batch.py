@@ -136,6 +136,24 @@ def test_another_format(colorize, tmp_path, name, kind):
     assert ("its transparency" in err) == (clear and name == "jpeg")
 
 
+@pytest.mark.parametrize(("given", "suffix"), [("JPG", ".jpg"), (".tif", ".tif"), ("Tiff", ".tif"), ("heic", ".heic")])
+def test_a_format_is_known_by_its_suffix_too(colorize, tmp_path, given, suffix):
+    if suffix == ".heic":
+        pytest.importorskip("pillow_heif")
+    save("rgb.png", tmp_path)
+    assert colorize(tmp_path / "rgb.png", "--format", given)[0] == 0
+    assert copies(tmp_path / "out") == [f"rgb.colorized{suffix}"]
+
+
+@pytest.mark.parametrize("given", ["gif", "bmp", "", "."])
+def test_other_formats_are_wrong_usage(colorize, capsys, tmp_path, given):
+    save("rgb.png", tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        colorize(tmp_path / "rgb.png", "--format", given)
+    assert caught.value.code == 2
+    assert "legal are jpeg, png" in capsys.readouterr().err
+
+
 def multipage(path):
     with tifffile.TiffWriter(path) as writer:
         writer.write(CAT[..., 0], photometric="minisblack", description="page one", metadata=None, resolution=(300, 300))

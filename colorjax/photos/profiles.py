@@ -38,7 +38,7 @@ def to_srgb(picture: Image.Image) -> Image.Image:
             return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def deep_to_srgb(pixels: np.ndarray, profile: bytes) -> np.ndarray:

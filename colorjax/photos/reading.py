@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, features
+from PIL import ExifTags, Image, features
 
 from colorjax.photos import deep, metadata, profiles
 from colorjax.photos.metadata import Photo, PhotoError
@@ -20,6 +20,16 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are 
 # A byte of a file cannot hold more pixels than so many (one bit for an 8x8 block; deflate's 1032 to 1; LZW's 3,600 to 1).
 _PIXELS_A_BYTE = {"JPEG": 600, "PNG": 8 * 1040, "BMP": 8 * 65, "TIFF": 8 * 4096}
 _BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of white rows
+# What makes each EXIF orientation upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -116,9 +126,10 @@ def _upright(picture: Image.Image) -> Image.Image:
     except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
         raise PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
     try:
-        return ImageOps.exif_transpose(picture)
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
-        return picture
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _deep_grey(picture: Image.Image) -> np.ndarray:
