@@ -181,14 +181,19 @@ class Copier:
                 image = page.image if name in photos.LOSSY else None
                 yield page.image, page.photo
 
-        with photos.atomic(job.target) as stream:
-            photos.encode(stream, name, drained(), self._options.quality)
-            stream.flush()
-            if image is not None:  # what a lossy format did to it, as anyone will read it
-                stream.seek(0)
-                copy = photos.read(stream.read(), self._options.max_pixels)
-                about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
-            sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, sidecar.digest(stream)))
+        try:
+            with photos.atomic(job.target) as stream:
+                photos.encode(stream, name, drained(), self._options.quality)
+                stream.flush()
+                if image is not None:  # what a lossy format did to it, as anyone will read it
+                    stream.seek(0)
+                    copy = photos.read(stream.read(), self._options.max_pixels)
+                    about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
+                sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, sidecar.digest(stream)))
+        except BaseException:
+            if not job.target.is_file():
+                job.sidecar.unlink(missing_ok=True)
+            raise
         guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
         outcome.uncertainty = round(float(np.mean(guesses)), 3) if guesses else None
         outcome.seconds["write"] = time.perf_counter() - start - (outcome.seconds["colour"] - before)

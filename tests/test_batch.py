@@ -382,6 +382,7 @@ def test_a_target_that_is_a_folder_is_named(colorize, album, tmp_path):
     assert code == 1
     assert err.startswith(f"{album / 'a.jpg'}: ")
     assert "3 photographs coloured" in out
+    assert not (tmp_path / "out" / "a.colorized.jpg.json").exists()
     assert parts(tmp_path / "out") == []
 
 
