@@ -1,6 +1,7 @@
 """Pictures of 16 bits in several channels, which Pillow would cut to 8: PNG and TIFF, by imagecodecs and tifffile."""
 
 import logging
+import math
 import os
 import struct
 from typing import Any
@@ -14,6 +15,8 @@ from colorjax.photos.metadata import PhotoError
 Pixels = tuple[np.ndarray, np.ndarray | None]  # (image, alpha), as `Photo` holds them
 _WHITE_IS_ZERO, _RGB, _CMYK = 0, 2, 5  # TIFF: photometric interpretation
 _PREMULTIPLIED, _ALPHA = 1, 2  # TIFF: what an extra sample is
+_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # TIFF: none, LZW, Deflate, PackBits, LZMA, Zstandard
+_MOST_BYTES = 2**31  # of a page, unpacked
 _CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _CMYK: 4}
 # Stored pixels to upright ones, for each EXIF orientation.
 _TURNS = {
@@ -39,17 +42,13 @@ def stored(picture: Any, stream: Any, index: int) -> Pixels | None:
         if decode is None:
             return None
         image, alpha = decode(picture, stream, index)
-    except PhotoError:
-        raise
-    except MemoryError:
-        raise PhotoError(f"not enough memory to decode {picture.size[0]}x{picture.size[1]} pixels") from None
     except Exception as error:  # the codecs' own words
-        raise PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
+        raise PhotoError.of("cannot be decoded", error) from None
     finally:
         stream.seek(position)
     image = profiles.deep_to_srgb(np.ascontiguousarray(image), picture.info.get("icc_profile") or b"")
     turn = _TURNS.get(_orientation(picture), lambda x: x)
-    return np.ascontiguousarray(turn(image)), None if alpha is None else np.ascontiguousarray(turn(alpha))
+    return turn(image).copy(), None if alpha is None else turn(alpha).copy()  # with the strides of a new array
 
 
 def _orientation(picture: Any) -> int:
@@ -84,7 +83,10 @@ def _png(picture: Any, stream: Any, _: int) -> Pixels:
     import imagecodecs
 
     stream.seek(0)
-    pixels = imagecodecs.png_decode(stream.read())
+    try:
+        pixels = imagecodecs.png_decode(stream.read())
+    except (imagecodecs.PngError, UnicodeDecodeError):  # whose words may be whatever lies in memory
+        raise PhotoError("cannot be decoded (damaged PNG data)") from None
     if pixels.shape[:2] != picture.size[::-1] or pixels.dtype != np.uint16:
         raise PhotoError(f"cannot be decoded (its pixels are {pixels.shape} {pixels.dtype})")
     colours = pixels.shape[2] // 2 * 2 - 1  # 2 -> 1, 3 and 4 -> 3
@@ -103,6 +105,7 @@ def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
         channels = _CHANNELS.get(photometric)
         if channels is None or page.imagedepth != 1:
             raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({page.photometric.name}) that is not supported")
+        _check_page(page)
         pixels = page.asarray(maxworkers=1)
     if page.axes.startswith("S"):
         pixels = np.moveaxis(pixels, 0, -1)
@@ -121,6 +124,24 @@ def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
         image = np.minimum(image.astype(np.uint32) * top // (share[..., None] if image.ndim == 3 else share), top)
         image = image.astype(pixels.dtype)
     return top - image if photometric == _WHITE_IS_ZERO else image, alpha
+
+
+def _check_page(page: Any) -> None:
+    """Raises PhotoError for what tifffile would unpack without a limit, or leave as the memory happened to be."""
+    if page.dtype is None or int(page.compression) not in _COMPRESSIONS:
+        kind = f"sample format {page.sampleformat}, compression {int(page.compression)}"
+        raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported")
+    segment = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    if not all(isinstance(number, int) for number in (*segment, page.samplesperpixel)):
+        raise PhotoError("a TIFF with a damaged directory")
+    unpacked = segment[0] * (segment[1] if page.is_tiled else min(segment[1], page.imagelength))
+    size = max(page.nbytes, unpacked * page.samplesperpixel * page.dtype.itemsize)
+    if size > _MOST_BYTES:
+        raise PhotoError(f"declares {size / 2**20:.0f} MB of pixels, too many to decode safely")
+    segments = math.prod(page.chunked)
+    missing = not page.is_contiguous and min(len(page.dataoffsets), len(page.databytecounts)) < segments
+    if missing or 0 in page.databytecounts[:segments]:
+        raise PhotoError("cannot be decoded (parts of the picture are missing)")
 
 
 def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
@@ -156,6 +177,7 @@ class Tiff:
 
         self._stream = stream
         self._file = tifffile.TiffFile(stream)
+        self._places: list[int] = []  # of the directories gone through
         self.seek(0)
 
     def seek(self, index: int) -> None:
@@ -163,19 +185,35 @@ class Tiff:
         try:
             page = self._file.pages[index]
         except IndexError:
+            if self._following() not in (0, *self._places):  # tifffile takes what it cannot follow for the end
+                raise PhotoError("its directory is not there") from None
             raise EOFError from None
+        if page.offset in self._places[:index]:  # they go round
+            raise EOFError
         if page.bitspersample not in (8, 16, 32, 64) or len(page.tags) < self._declared_tags(page.offset):
             raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
+        if sum(tag.valuebytecount for tag in page.tags) > self._file.filehandle.size:
+            raise PhotoError("a TIFF whose directory declares more than the file can hold")
         self.size = (page.imagewidth, page.imagelength)
+        if not all(isinstance(side, int) and side > 0 for side in self.size):
+            raise PhotoError("a TIFF without a size")
         self.tag_v2 = _Tags({tag.code: tag.value for tag in page.tags})
         self.tag_v2._endian, self.tag_v2._bigtiff = self._file.byteorder, self._file.is_bigtiff
         self.tag_v2._offset = page.offset
+        self._places[index:] = [page.offset]
         self.info = {"icc_profile": self.tag_v2.get(34675)}
 
     def _declared_tags(self, offset: int) -> int:
         self._stream.seek(offset)
         size, code = (8, "Q") if self._file.is_bigtiff else (2, "H")
         return struct.unpack(self._file.byteorder + code, self._stream.read(size))[0]
+
+    def _following(self) -> int:
+        """Where the directory after that of this page is said to be."""
+        count = self._declared_tags(self.tag_v2._offset)
+        self._stream.seek(count * (20 if self._file.is_bigtiff else 12), os.SEEK_CUR)
+        size, code = (8, "Q") if self._file.is_bigtiff else (4, "I")
+        return struct.unpack(self._file.byteorder + code, self._stream.read(size).ljust(size, b"\0"))[0]
 
     def getexif(self) -> Image.Exif:
         """The orientation of the page."""
@@ -195,7 +233,5 @@ def opened(stream: Any) -> Tiff:
     stream.seek(0, os.SEEK_SET)
     try:
         return Tiff(stream)
-    except PhotoError:
-        raise
     except Exception as error:
-        raise PhotoError(f"cannot be opened ({type(error).__name__}: {error})") from None
+        raise PhotoError.of("cannot be opened", error) from None

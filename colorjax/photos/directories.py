@@ -37,7 +37,7 @@ def read(stream: Any, start: int, order: str, big: bool = False, without: Iterab
     """
     count, head, offset = (order + letters for letters in (("Q", "HHQ", "Q") if big else ("H", "HHI", "I")))
     room, length = struct.calcsize(offset), stream.seek(0, os.SEEK_END)
-    step, left, tags = struct.calcsize(head) + room, _LARGEST, {}
+    step, left, tags = struct.calcsize(head) + room, min(_LARGEST, length), {}  # so that overlapping ones cannot multiply
     stream.seek(min(start, length))
     number = stream.read(struct.calcsize(count))
     entries = stream.read(step * min(struct.unpack(count, number)[0], 65535)) if len(number) == struct.calcsize(count) else b""
@@ -93,7 +93,7 @@ def _turned(number: int, tag: Tag, order: str, into: str) -> Tag:
 def written(tags: Directory, start: int, order: str, entries: bytes = b"", following: bytes = bytes(4)) -> bytes:
     """A classic directory as it lies at `start`: `tags`, and `entries` that another has written."""
     done = {struct.unpack_from(order + "H", entries, i)[0]: entries[i : i + 12] for i in range(0, len(entries), 12)}
-    rows, values = dict(done), b""
+    rows, values = dict(done), bytearray()
     tags = {number: tag for number, tag in tags.items() if number not in done}
     end = start + 2 + 12 * (len(done) + len(tags)) + 4
     for number, tag in sorted(tags.items()):
@@ -106,9 +106,10 @@ def written(tags: Directory, start: int, order: str, entries: bytes = b"", follo
             if tag.place < 0:  # pinned: it lies elsewhere already
                 data = struct.pack(order + "I", -tag.place)
             elif len(data) > 4:
-                values, data = values + data + bytes(len(data) % 2), struct.pack(order + "I", place)
+                values += data + bytes(len(data) % 2)
+                data = struct.pack(order + "I", place)
         rows[number] = struct.pack(order + "HHI", number, kind, items) + data.ljust(4, b"\0")
-    return struct.pack(order + "H", len(rows)) + b"".join(rows[n] for n in sorted(rows)) + following + values
+    return struct.pack(order + "H", len(rows)) + b"".join(rows[n] for n in sorted(rows)) + following + bytes(values)
 
 
 def _narrow(kind: int, data: bytes, order: str) -> Tag:

@@ -26,6 +26,16 @@ _PNG_ELSEWHERE = {"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile typ
 class PhotoError(ValueError):
     """A file that cannot be used as a photograph; the message is the reason, in a few words."""
 
+    @classmethod
+    def of(cls, what: str, error: Exception) -> "PhotoError":
+        """What could not be done, with the words of a library, which may be many; a PhotoError as it is."""
+        if isinstance(error, cls):
+            return error
+        if isinstance(error, MemoryError):
+            return cls(f"{what} (not enough memory)")
+        words = "".join(c if c.isprintable() else " " for c in f"{type(error).__name__}: {error}").rstrip(": ")
+        return cls(f"{what} ({words if len(words) <= 120 else words[:119] + '…'})")
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -67,7 +77,11 @@ class Photo:
 def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
     """The metadata of an opened picture, and what of them cannot be carried."""
     notes = []
-    text = dict(getattr(picture, "text", {}))  # first: this finds what lies behind the pixels
+    try:
+        text = dict(getattr(picture, "text", {}))  # first: this finds what lies behind the pixels
+    except Exception:  # and what lies there may be damaged
+        text = {}
+        notes.append("its texts, which are damaged")
     tags, order, sound = _tags(picture, stream, text)
     if not sound:
         notes.append("its EXIF is damaged")
@@ -180,7 +194,7 @@ def _iptc(picture: Any, tags: directories.Directory) -> bytes:
             return tags[_IPTC_TAG].data if _IPTC_TAG in tags else _unwrapped(tags[34377].data) if 34377 in tags else b""
         text = getattr(picture, "text", {}).get(_PNG_IPTC, "")
         return _unwrapped(bytes.fromhex("".join(text.split("\n")[3:]))) if text else b""
-    except (ValueError, TypeError, AttributeError, struct.error):
+    except Exception:  # texts of a PNG among them, see `read`
         return b""
 
 

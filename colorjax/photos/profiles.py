@@ -42,7 +42,7 @@ def to_srgb(picture: Image.Image) -> Image.Image:
 
 
 def deep_to_srgb(pixels: np.ndarray, profile: bytes) -> np.ndarray:
-    """uint16 pixels (H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK (no ink = 0) -> sRGB, (H, W) or (H, W, 3) uint16.
+    """uint16 or uint8 pixels (H, W) grey, (H, W, 3) RGB or (H, W, 4) CMYK (no ink = 0) -> sRGB, (H, W) or (H, W, 3).
 
     Without a profile, or with a damaged one, RGB and grey stay as they are and CMYK is taken as ideal inks.
     """
@@ -56,8 +56,9 @@ def deep_to_srgb(pixels: np.ndarray, profile: bytes) -> np.ndarray:
         except (imagecodecs.CmsError, ValueError, TypeError):
             pass
     if channels == 4:
-        left = 65535 - pixels.astype(np.uint32)
-        return (left[..., :3] * left[..., 3:] // 65535).astype(np.uint16)
+        top = np.iinfo(pixels.dtype).max
+        left = top - pixels.astype(np.uint32)
+        return (left[..., :3] * left[..., 3:] // top).astype(pixels.dtype)
     return pixels
 
 
@@ -67,7 +68,7 @@ def _transformed(pixels: np.ndarray, profile: bytes, space: str) -> np.ndarray:
 
     height, width = pixels.shape[:2]
     in_place = pixels.shape[2:] == (3,) and pixels.flags.writeable
-    out = pixels if in_place else np.empty((height, width, 3), np.uint16)
+    out = pixels if in_place else np.empty((height, width, 3), pixels.dtype)
     step = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, step):
         strip = pixels[top : top + step]

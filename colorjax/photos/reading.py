@@ -12,14 +12,10 @@ import numpy as np
 from PIL import ExifTags, Image, features
 
 from colorjax.photos import deep, metadata, profiles
+from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles
 from colorjax.photos.metadata import Photo, PhotoError
 
-MAX_PIXELS = 2**27  # 134 megapixels; what declares more is refused before it is decoded
-MAX_PAGES = 1000
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are not tried, whatever a file claims to be
-# A byte of a file cannot hold more pixels than so many (one bit for an 8x8 block; deflate's 1032 to 1; LZW's 3,600 to 1).
-_PIXELS_A_BYTE = {"JPEG": 600, "PNG": 8 * 1040, "BMP": 8 * 65, "TIFF": 8 * 4096}
-_BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of white rows
 # What makes each EXIF orientation upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,18 +50,20 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
     except PhotoError:
         raise
     except (OSError, ValueError) as error:
-        raise PhotoError(f"cannot be opened ({error})") from None
+        raise PhotoError.of("cannot be opened", error) from None
     with stream, _identified(stream) as picture:
-        _check_size(picture, stream, max_pixels)
+        check_size(picture, stream, max_pixels)
+        _settle(picture)
         yield picture, stream
 
 
 def _identified(stream: Any) -> Image.Image:
-    head = stream.read(64)
-    stream.seek(0)
-    if head[:4] == b"MM\0+":  # Pillow misreads these
-        return deep.opened(stream)
+    head = b""
     try:
+        head = stream.read(64)
+        stream.seek(0)
+        if head[:4] == b"MM\0+":  # Pillow misreads these
+            return deep.opened(stream)
         return Image.open(stream, formats=_formats(head))
     except Image.DecompressionBombError as error:
         raise PhotoError(f"declares too many pixels to decode safely ({error})") from None
@@ -73,10 +71,18 @@ def _identified(stream: Any) -> Image.Image:
         if head[:4] in _TIFF_MAGIC:
             return deep.opened(stream)
         raise PhotoError("not a picture, or of an unknown format" if head else "an empty file") from None
-    except PhotoError:
-        raise
     except Exception as error:  # Pillow's plugins raise what they like on damaged headers
-        raise PhotoError(f"cannot be opened ({type(error).__name__}: {error})") from None
+        raise PhotoError.of("cannot be opened", error) from None
+
+
+def _settle(picture: Any) -> None:
+    """Leave the profile and XMP of this page of a TIFF as bytes: it may call them text, or numbers."""
+    if picture.format == "TIFF":  # Pillow keeps the profile of the page before
+        for name, tag in (("icc_profile", 34675), ("xmp", 700)):
+            value = picture.tag_v2.get(tag)
+            value = value.encode("latin-1", "replace") if isinstance(value, str) else value
+            picture.info.pop(name, None)
+            picture.info |= {name: value} if isinstance(value, bytes) else {}
 
 
 def _formats(head: bytes) -> tuple[str, ...]:
@@ -100,31 +106,13 @@ def know_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
-    """Raises PhotoError where more pixels are declared than are safe, or than the file can hold."""
-    width, height = picture.size
-    if width * height > max_pixels:
-        raise PhotoError(
-            f"declares {width}x{height} pixels, too many to decode safely (the limit is {max_pixels / 1e6:.4g} megapixels)"
-        )
-    position = stream.tell()
-    length = stream.seek(0, os.SEEK_END)
-    stream.seek(position)
-    densest = _PIXELS_A_BYTE.get(picture.format or "", 0)
-    bilevel = picture.format == "TIFF" and getattr(picture, "tag_v2", {}).get(259) in _BILEVEL
-    if densest and not bilevel and width * height > densest * length:
-        raise PhotoError(f"declares {width}x{height} pixels, more than its {length} bytes can hold")
-
-
 def _upright(picture: Image.Image) -> Image.Image:
     try:
         picture.load()
     except Image.DecompressionBombError:
         raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely") from None
-    except MemoryError:
-        raise PhotoError(f"not enough memory to decode {picture.width}x{picture.height} pixels") from None
     except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
-        raise PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
+        raise PhotoError.of("cannot be decoded", error) from None
     try:
         turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
@@ -165,11 +153,14 @@ def read_reduced(
     """
     with _opened(source, max_pixels) as (picture, stream):
         short_side = min(picture.size)
-        if at_least is not None and picture.format == "JPEG":
-            picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
-            image = np.asarray(profiles.to_srgb(_upright(picture)))
-        else:
-            image = to_u8(_pixels(picture, stream, 0)[0])
+        try:
+            if at_least is not None and picture.format == "JPEG":
+                picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
+                image = np.asarray(profiles.to_srgb(_upright(picture)))
+            else:
+                image = to_u8(_pixels(picture, stream, 0)[0])
+        except Exception as error:
+            raise PhotoError.of("cannot be decoded", error) from None
         return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1), short_side
 
 
@@ -194,41 +185,38 @@ def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iter
     `max_pixels`: a page that declares more is refused before it is decoded.
     """
     with _opened(path, max_pixels) as (picture, stream):
-        count = 1
-        if picture.format == "TIFF":
-            try:
-                count = _count(picture)
-            except PhotoError:
-                if isinstance(picture, deep.Tiff):
-                    raise
-                picture = deep.opened(stream)  # a page of a kind that Pillow does not know
-                count = _count(picture)
+        count, problem = _count(picture) if picture.format == "TIFF" else (1, None)
+        if problem and not isinstance(picture, deep.Tiff):  # perhaps a page of a kind that Pillow does not know
+            known, picture = count, deep.opened(stream)
+            count, other = _count(picture)
+            problem = other or (problem if count <= known else None)
+        if problem:
+            raise problem
         for index in range(count):
             try:
                 picture.seek(index)
             except Exception as error:
-                raise PhotoError(f"page {index + 1} of {count} cannot be opened ({type(error).__name__}: {error})") from None
-            _check_size(picture, stream, max_pixels)
-            if picture.format == "TIFF":  # Pillow keeps that of the page before
-                picture.info["icc_profile"] = picture.tag_v2.get(34675)
+                raise PhotoError(f"page {index + 1} of {count}: {PhotoError.of('cannot be opened', error)}") from None
+            check_size(picture, stream, max_pixels)
+            _settle(picture)
             try:
-                yield _photo(picture, stream, index, count)
-            except PhotoError as error:
-                raise PhotoError(f"page {index + 1} of {count}: {error}" if count > 1 else str(error)) from None
+                photo = _photo(picture, stream, index, count)
+            except Exception as error:
+                reason = str(PhotoError.of("cannot be decoded", error))
+                raise PhotoError(f"page {index + 1} of {count}: {reason}" if count > 1 else reason) from None
+            yield photo
 
 
-def _count(picture: Image.Image) -> int:
-    """How many pages a TIFF has."""
-    index = 0
-    while index < MAX_PAGES:
+def _count(picture: Any) -> tuple[int, PhotoError | None]:
+    """How many pages of a TIFF can be opened, and why the next one cannot, if there is one."""
+    for index in range(MAX_PAGES):
         try:
             picture.seek(index + 1)
         except EOFError:
-            return index + 1
+            return index + 1, None
         except Exception as error:
-            raise PhotoError(f"page {index + 2} cannot be opened ({type(error).__name__}: {error})") from None
-        index += 1
-    raise PhotoError(f"has more than {MAX_PAGES} pages")
+            return index + 1, PhotoError(f"page {index + 2}: {PhotoError.of('cannot be opened', error)}")
+    return MAX_PAGES, PhotoError(f"has more than {MAX_PAGES} pages")
 
 
 def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
@@ -250,6 +238,7 @@ def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarr
     stored = deep.stored(picture, stream, index)
     if stored is not None:
         return stored
+    check_tiles(picture)
     inverted = picture.format == "TIFF" and picture.mode.startswith("I;16") and picture.tag_v2.get(262) == 0
     profile = picture.info.get("icc_profile") or b""
     key = picture.info.get("transparency") if picture.mode.startswith("I;16") else None

@@ -1,0 +1,53 @@
+"""What a photo file may declare: so many pixels, pages and scans, and no more than its bytes can hold."""
+
+import math
+import os
+from typing import Any
+
+from PIL import Image
+
+from colorjax.photos.metadata import PhotoError
+
+MAX_PIXELS = 2**27  # 134 megapixels; what declares more is refused before it is decoded
+MAX_PAGES = 1000
+_MOST_WORK = 2**34  # pixels that the scans of a JPEG may go over: seconds
+_LONGEST_WEBP = 16384  # no frame is longer, though an animation may say that it is
+# A byte of a file cannot hold more pixels than so many (one bit for an 8x8 block; deflate's 1032 to 1; LZW's 3,600 to 1).
+_PIXELS_A_BYTE = {"JPEG": 600, "PNG": 8 * 1040, "BMP": 8 * 65, "TIFF": 8 * 4096}
+_BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of white rows
+
+
+def check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
+    """Raises PhotoError where more pixels are declared than are safe, or than the file can hold."""
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise PhotoError(
+            f"declares {width}x{height} pixels, too many to decode safely (the limit is {max_pixels / 1e6:.4g} megapixels)"
+        )
+    if picture.format == "WEBP" and max(width, height) > _LONGEST_WEBP:
+        raise PhotoError(f"declares {width}x{height} pixels, more than a WebP can have")
+    position = stream.tell()
+    length = stream.seek(0, os.SEEK_END)
+    if picture.format in ("JPEG", "MPO") and length > _MOST_WORK // max(1, width * height):
+        stream.seek(0)
+        if stream.read().count(b"\xff\xda") * width * height > _MOST_WORK:
+            raise PhotoError(f"goes over its {width}x{height} pixels too many times to decode safely")
+    stream.seek(position)
+    densest = _PIXELS_A_BYTE.get(picture.format or "", 0)
+    compression = picture.tag_v2.get(259, 1) if picture.format == "TIFF" else None
+    densest = 8 if compression == 1 else densest
+    if densest and compression not in _BILEVEL and width * height > densest * length:
+        raise PhotoError(f"declares {width}x{height} pixels, more than its {length} bytes can hold")
+
+
+def check_tiles(picture: Any) -> None:
+    """Raises PhotoError where Pillow would fill what a TIFF lacks with zeros, or unpack tiles far larger than the picture."""
+    if not isinstance(picture, Image.Image) or picture.format != "TIFF":
+        return
+    area = picture.width * picture.height
+    tile = [side for side in (picture.tag_v2.get(322), picture.tag_v2.get(323)) if isinstance(side, int)]
+    if math.prod(tile) > max(4 * area, 2**20):
+        raise PhotoError(f"declares tiles of {'x'.join(map(str, tile))} pixels, too large to decode safely")
+    planes = len(picture.getbands()) if picture.tag_v2.get(284) == 2 and picture.tag_v2.get(259, 1) == 1 else 1
+    if sum((right - left) * (low - top) for _, (left, top, right, low), *_ in picture.tile) < planes * area:
+        raise PhotoError("cannot be decoded (parts of the picture are missing)")
