@@ -191,20 +191,26 @@ def fit_to_gamut(lab: Array, iterations: int = 16) -> Array:
     lightness = xp.minimum(xp.maximum(lab[..., 0], 0.0), 100.0)
     fy = (lightness + 16) / 116
     grey_a, grey_b = 500 * fy * (_NEUTRAL_X - 1), 200 * fy * (1 - _NEUTRAL_Z)
+    a, b = lab[..., 1] - grey_a, lab[..., 2] - grey_b
+    y = WHITE[1] * _f_inverse(fy)
 
-    def at(share: Array) -> Array:
-        a = grey_a + share * (lab[..., 1] - grey_a)
-        b = grey_b + share * (lab[..., 2] - grey_b)
-        return xp.stack([lightness, a, b], axis=-1)
+    def inside(share: Array, tolerance: float = 2e-6) -> Array:
+        """`in_gamut` at this share of the chroma, with as little arithmetic as it takes."""
+        x = WHITE[0] * _f_inverse(fy + (grey_a + share * a) / 500)
+        z = WHITE[2] * _f_inverse(fy - (grey_b + share * b) / 200)
+        channels = [float(row[0]) * x + float(row[1]) * y + float(row[2]) * z for row in _XYZ_TO_RGB]
+        least = xp.minimum(xp.minimum(channels[0], channels[1]), channels[2])
+        most = xp.maximum(xp.maximum(channels[0], channels[1]), channels[2])
+        return (least >= -tolerance) & (most <= 1 + tolerance)
 
     low, high = 0 * lightness, 0 * lightness + 1
-    inside = in_gamut(at(high))
+    whole = inside(high)
     for _ in range(iterations):
         middle = (low + high) / 2
-        fits = in_gamut(at(middle))
+        fits = inside(middle)
         low, high = xp.where(fits, middle, low), xp.where(fits, high, middle)
     given = xp.stack([lightness, lab[..., 1], lab[..., 2]], axis=-1)
-    return xp.where(inside[..., None], given, at(low))
+    return xp.where(whole[..., None], given, xp.stack([lightness, grey_a + low * a, grey_b + low * b], axis=-1))
 
 
 def _hypot(xp: Any, x: Array, y: Array) -> Array:
