@@ -1,9 +1,11 @@
 """Many photographs to colour: planned first, then read, coloured and written side by side; one that fails is named."""
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,21 +21,27 @@ _AHEAD = 4  # photographs that may wait to be coloured, and as many to be writte
 def plan(found: list[tuple[Path, Path]], out: Path, options: Options) -> list[Job]:
     """A job for each (root, path) that `photos.find` gave; a photograph that is named twice is coloured once."""
     jobs, seen, taken = [], set(), {}
-    sources = {path.absolute() for _, path in found}
+    sources = {_place(path) for _, path in found} | {path.resolve() for _, path in found}
     for root, path in found:
-        if path.absolute() in seen:
+        if _place(path) in seen:
             continue
-        seen.add(path.absolute())
+        seen.add(_place(path))
         relative = path.relative_to(root)
-        target = out / relative.with_name(f"{relative.stem}{photos.OWN_COPY}{_suffix(relative, options)}")
+        job = Job(path, out / relative.with_name(f"{relative.stem}{photos.OWN_COPY}{_suffix(relative, options)}"))
+        outputs = [_place(file) for file in (job.target, job.sidecar, job.map(1))]
         problem = ""
-        if target.absolute() in sources:
-            problem = f"its copy would overwrite the photograph {target}; name another --out"
-        elif target in taken:
-            problem = f"another photograph of this run becomes {target} already: {taken[target]}"
-        taken.setdefault(target, path)
-        jobs.append(Job(path, target, problem))
+        if overwritten := next((file for file in outputs if file in sources), None):
+            problem = f"its copy would overwrite the photograph {overwritten}; name another --out"
+        elif outputs[0] in taken:
+            problem = f"another photograph of this run becomes {job.target} already: {taken[outputs[0]]}"
+        taken.setdefault(outputs[0], path)
+        jobs.append(replace(job, problem=problem))
     return jobs
+
+
+def _place(path: Path) -> Path:
+    """Where a file lies, however its folder is spelled; of a link, its own place."""
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 def _suffix(path: Path, options: Options) -> str:
@@ -49,6 +57,8 @@ def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Out
     While one photograph is coloured, others are read and written by threads. Raises FloatingPointError where the weights,
     and not a photograph, are broken.
     """
+    for folder in {job.target.parent for job in jobs}:
+        photos.sweep(folder)
     copier, room = Copier(colorizer, options), _Room(_IN_FLIGHT_PIXELS)
     waiting: deque[Future] = deque()
     writing: deque[Future] = deque()

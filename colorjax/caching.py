@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import re
+import sys
 import urllib.error
 import urllib.request
 import uuid
@@ -31,8 +32,17 @@ def keep_compiled() -> None:
     """Let JAX keep compiled programs in the cache, so that the next start need not compile them again."""
     import jax
 
+    folder = cache_dir() / "xla"
     if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(folder, os.W_OK | os.X_OK)
+        except OSError:
+            writable = False
+        if not writable:
+            print(f"no compilation cache: {folder} cannot be written; $COLORJAX_CACHE names another folder", file=sys.stderr)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 

@@ -1,6 +1,7 @@
 """The console command: colorjax colorize | verify | sheet | export."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("colorjax: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorjax: {error}", file=sys.stderr)
         return 2
@@ -136,7 +140,9 @@ def _sheet(args: argparse.Namespace) -> int:
     photos.allow_large(pixels)
     out = args.out or args.folder / "sheet.html"
     shown, broken = sheet.write(args.folder, out, args.by_uncertainty, pixels)
-    print(photos.legible(f"{shown} pictures in {out}" + (f", {broken} of them incomplete" if broken else "")))
+    for path in broken:
+        print(photos.legible(f"{path}: something of it is missing or damaged"), file=sys.stderr)
+    print(photos.legible(f"{shown} pictures in {out}" + (f", {len(broken)} of them incomplete" if broken else "")))
     return 1 if broken else 0
 
 

@@ -1,12 +1,16 @@
 """`colorjax colorize`: from its arguments to its exit code; what it says while it works."""
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +26,61 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
-    found = list(photos.find(args.paths))
+    missing = [Path(path) for path in args.paths if not os.path.exists(path)]
+    passed_over: Counter = Counter()
+    found = list(photos.find([path for path in args.paths if os.path.exists(path)], passed_over))
     if not found:
-        raise ValueError(f"no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
-    jobs = batch.plan(found, args.out, options)
+        reason = f"{missing[0]}: no such file or folder; " if missing else ""
+        raise ValueError(f"{reason}no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
+    jobs = batch.plan(found, args.out, options) + [Job(path, args.out, "no such file or folder") for path in missing]
+    _check_report(args.report, jobs)
+    outcomes: list[Outcome] = []
+    report = {"interrupted": True, "passed_over": dict(passed_over)}
     start = time.perf_counter()
-    if args.dry_run:
-        outcomes = _foreseen(jobs, options)
-        return _summary(args, outcomes, time.perf_counter() - start)
-    caching.keep_compiled()
-    load = Colorizer.pretrained if args.ckpt is None else lambda *a, **k: Colorizer.from_checkpoint(args.ckpt, *a, **k)
-    colorizer = load(args.size, flip=args.flip)
-    outcomes = _worked(jobs, colorizer, options, args.json)
-    return _summary(args, outcomes, time.perf_counter() - start)
+    with _stopped_by_sigterm():
+        try:
+            if args.dry_run:
+                outcomes += (foresee(job, options) for job in jobs)
+                _tell_foreseen(outcomes, args.json)
+            else:
+                caching.keep_compiled()
+                _work(jobs, _colorizer(args), options, args.json, outcomes)
+            report["interrupted"] = False
+            _tell_summary(args, outcomes, passed_over)
+        finally:
+            if args.report:
+                _write_report(args.report, outcomes, report | {"seconds": round(time.perf_counter() - start, 3)})
+    return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+
+
+def _colorizer(args: argparse.Namespace) -> Colorizer:
+    if args.ckpt is None:
+        return Colorizer.pretrained(args.size, flip=args.flip)
+    return Colorizer.from_checkpoint(args.ckpt, args.size, flip=args.flip)
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM stops as Ctrl-C does: nothing half written is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_report(path: Path | None, jobs: list[Job]) -> None:
+    """Raises ValueError or OSError where the report could not be written, or would take the place of a picture."""
+    if path is None:
+        return
+    if path.suffix.lower() in photos.SUFFIXES or path.resolve() in {job.sidecar.resolve() for job in jobs}:
+        raise ValueError(f"--report {path} would take the place of a picture or its sidecar; name a .json file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--report {path} cannot be written")
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -59,16 +105,15 @@ def _options(args: argparse.Namespace) -> Options:
     )
 
 
-def _foreseen(jobs: list[Job], options: Options) -> list[Outcome]:
-    outcomes = [foresee(job, options) for job in jobs]
+def _tell_foreseen(outcomes: list[Outcome], as_json: bool) -> None:
     for outcome in outcomes:
         reason = f" ({outcome.reason})" if outcome.reason else ""
-        print(photos.legible(f"{outcome.status}{reason}: {outcome.job.source} -> {outcome.job.target}"))
-    return outcomes
+        words = f"{outcome.status}{reason}: {outcome.job.source} -> {outcome.job.target}"
+        print(json.dumps(outcome.as_dict()) if as_json else photos.legible(words))
 
 
-def _worked(jobs: list[Job], colorizer: Colorizer, options: Options, as_json: bool) -> list[Outcome]:
-    outcomes = []
+def _work(jobs: list[Job], colorizer: Colorizer, options: Options, as_json: bool, outcomes: list[Outcome]) -> None:
+    """Do the jobs and say what became of each as it is done; `outcomes` grows meanwhile."""
     quiet = True if as_json else None  # None: tqdm is silent unless stderr is a terminal
     with tqdm(total=len(jobs), desc="colouring", unit="photo", disable=quiet) as bar:
         for outcome in batch.run(jobs, colorizer, options):
@@ -77,34 +122,31 @@ def _worked(jobs: list[Job], colorizer: Colorizer, options: Options, as_json: bo
             bar.update()
             if as_json:
                 print(json.dumps(outcome.as_dict()), flush=True)
-            elif outcome.status == "failed":
-                tqdm.write(photos.legible(f"{outcome.job.source}: {outcome.reason}"), file=sys.stderr)
-            elif outcome.notes:
-                tqdm.write(photos.legible(f"{outcome.job.source}: not carried: {', '.join(outcome.notes)}"), file=sys.stderr)
-    return outcomes
+                continue
+            lines = [outcome.reason] if outcome.status != "skipped" and outcome.reason else []
+            lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
+            for line in lines:
+                tqdm.write(photos.legible(f"{outcome.job.source}: {line}"), file=sys.stderr)
 
 
-def _summary(args: argparse.Namespace, outcomes: list[Outcome], seconds: float) -> int:
+def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: Counter) -> None:
+    if args.json:
+        return
     counts = Counter(outcome.status for outcome in outcomes)
-    if args.report:
-        _write_report(args.report, outcomes, counts, seconds)
-    if args.dry_run:
-        words = [f"{counts['to colour']} photographs would be coloured into {args.out}"]
-    else:
-        words = [f"{counts['coloured']} photographs coloured into {args.out}"]
+    done = f"{counts['to colour']} photographs would be" if args.dry_run else f"{counts['coloured']} photographs"
+    words = [f"{done} coloured into {args.out}"]
     words += [f"{counts['skipped']} there already"] if counts["skipped"] else []
     words += [f"{counts['failed']} failed"] if counts["failed"] else []
-    if not args.json:
-        print(photos.legible(", ".join(words)))
-    return 1 if counts["failed"] else 0
+    words += [f"passed over {number} {what}" for what, number in sorted(passed_over.items())]
+    print(photos.legible(", ".join(words)))
 
 
-def _write_report(path: Path, outcomes: list[Outcome], counts: Counter, seconds: float) -> None:
+def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) -> None:
     stages: dict[str, float] = {}
     for outcome in outcomes:
         for stage, spent in outcome.seconds.items():
             stages[stage] = round(stages.get(stage, 0.0) + spent, 3)
-    about: dict[str, Any] = {"counts": dict(counts), "seconds": round(seconds, 3), "seconds_by_stage": stages}
+    about = about | {"counts": dict(Counter(outcome.status for outcome in outcomes)), "seconds_by_stage": stages}
     about |= {"processors": os.cpu_count(), "photographs": [outcome.as_dict() for outcome in outcomes]}
     with photos.atomic(path) as stream:
         stream.write(json.dumps(about, indent=2).encode() + b"\n")

@@ -15,7 +15,7 @@ from PIL import Image
 from colorjax import checkpoint, color, state
 from colorjax.upsampling import Upsampler, neighbours
 
-MAX_STRENGTH = 1.5
+MAX_STRENGTH, MAX_SIZE = 1.5, 2048
 SCALES = (0.75, 1.0, 1.25)  # of the working size, over which `uncertainty` looks
 _MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
 _MAX_ASPECT = 4  # longer photographs are shown to the network at a smaller scale
@@ -55,8 +55,8 @@ class Colorizer:
         answer for the mirrored photograph (twice the work).
         """
         size = network.config.image_size if size is None else size
-        if size < _MULTIPLE:
-            raise ValueError(f"size={size} must be at least {_MULTIPLE} pixels")
+        if not _MULTIPLE <= size <= MAX_SIZE:
+            raise ValueError(f"size={size} must be at least {_MULTIPLE} pixels and at most {MAX_SIZE}")
         self.size, self.flip, self.network = size, flip, network
         self._predict = _predictor(network)
 
@@ -128,13 +128,13 @@ class Colorizer:
         """Where the colour is a guess: (h, w) float32 at the network's scale, in Lab units.
 
         The standard deviation of ab, root of the sum over both, between the answers for the photograph and its mirror
-        image, each shown at the scales `SCALES` of the working size.
+        image, each shown at the scales `SCALES` of the working size, or of that of the training if that is smaller.
         """
-        image = _checked(image)
+        image, size = _checked(image), min(self.size, self.network.config.image_size)
         answers = []
         for scale in SCALES:
             for mirrored in (False, True):
-                answers.append(self._predict_at(image, max(_MULTIPLE, round(scale * self.size)), (mirrored,)).ab)
+                answers.append(self._predict_at(image, max(_MULTIPLE, round(scale * size)), (mirrored,)).ab)
         shape = max((answer.shape[:2] for answer in answers), key=lambda shape: shape[0])
         spread = np.stack([_resized(answer, shape) for answer in answers]).std(axis=0)
         return np.sqrt((spread**2).sum(axis=-1))

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from colorjax import marks, photos, provenance, sidecar
+from colorjax import color, marks, photos, provenance, sidecar
 from colorjax.colorizer import Colorizer
+
+_LARGEST_TIFF = 4e9  # bytes of pixels
+_GREY = 0.5  # mean chroma below which a copy has no colour to speak of
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class Outcome:
 
     def failed(self, error: BaseException) -> "Outcome":
         """The same job, failed for this reason."""
-        reason = "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:  # NumPy's way to say it, and XLA's
+            reason = "not enough memory"
         return replace(self, status="failed", reason=" ".join(reason.split()))
 
 
@@ -86,12 +91,38 @@ def foresee(job: Job, options: Options) -> Outcome:
     """What would become of a job ("to colour", "skipped", "failed"), as far as can be known without decoding anything."""
     if job.problem:
         return Outcome(job, "failed", job.problem)
-    if os.path.lexists(job.target) and not options.overwrite:
-        return Outcome(job, "skipped", "its copy is there already")
     try:
-        return Outcome(job, "to colour", pixels=photos.measure(job.source, options.max_pixels))
-    except photos.PhotoError as error:
-        return Outcome(job, "failed", str(error))
+        if not options.overwrite and (known := _there_already(job, options)):
+            return known
+        pixels = photos.measure(job.source, options.max_pixels)
+        photos.file_format(job.target)
+        return Outcome(job, "to colour", pixels=pixels)
+    except Exception as error:  # whatever a file does to its decoder, it must not end the others
+        return Outcome(job, "failed").failed(error)
+
+
+def _there_already(job: Job, options: Options) -> Outcome | None:
+    """What is to be said where there is a copy, or a file in its place; None where there is neither."""
+    if not os.path.lexists(job.target):
+        foreign = os.path.lexists(job.map(1)) and options.uncertainty and not marks.is_map(job.map(1))
+        return Outcome(job, "failed", f"{job.map(1)} is there already; --overwrite replaces it") if foreign else None
+    try:
+        about = sidecar.read(job.sidecar)
+    except sidecar.SidecarError:
+        return Outcome(job, "failed", f"{job.target} is there already, without a sidecar; --overwrite replaces it")
+    if (job.sidecar.parent / about["source"]["path"]).resolve() != job.source.resolve():
+        return Outcome(job, "failed", f"the copy of {about['source']['path']} is in its place; name another --out")
+    if sidecar.digest_of(job.source) != about["source"]["sha256"]:
+        return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+    asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in}
+    others = [name for name, value in asked.items() if about["settings"].get(name) != value]
+    others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
+    return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 @dataclass
@@ -106,11 +137,12 @@ class Reading:
 
 @dataclass
 class Page:
-    """A coloured page: pixels (H, W, 3), the photo whose metadata they carry, and what its sidecar says of it."""
+    """A coloured page: pixels (H, W, 3), the photo whose metadata they carry, what its sidecar says, and its uncertainty."""
 
     image: np.ndarray
     photo: photos.Photo
     about: dict[str, Any]
+    spread: np.ndarray | None
 
 
 class Copier:
@@ -124,14 +156,19 @@ class Copier:
 
     def read(self, outcome: Outcome) -> Reading:
         """The first page, and the hash of the file. Raises whatever a damaged file makes its decoder raise."""
-        start = time.perf_counter()
+        start, before = time.perf_counter(), _version(outcome.job.source)
         pages = photos.pages(outcome.job.source, self._options.max_pixels)
         first = next(pages)
         outcome = replace(outcome, pages=first.pages)
         name = photos.file_format(outcome.job.target)
         if first.pages > 1 and name != "TIFF":
             raise photos.PhotoError(f"has {first.pages} pages, which {name} cannot hold; --format tiff can")
+        size = first.pages * 3 * first.image.shape[0] * first.image.shape[1] * first.image.itemsize
+        if name == "TIFF" and size > _LARGEST_TIFF:
+            raise photos.PhotoError(f"its {first.pages} pages in colour take more than the 4 GB of a TIFF; split it")
         sha256 = sidecar.digest_of(outcome.job.source)
+        if _version(outcome.job.source) != before:
+            raise photos.PhotoError("it changed while it was read")
         outcome.seconds = {"read": time.perf_counter() - start, "colour": 0.0, "write": 0.0}
         return Reading(outcome, pages, first, sha256)
 
@@ -150,15 +187,16 @@ class Copier:
     def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
         pixels, job = photo.image, reading.outcome.job
         prediction = self._colorizer.predict(pixels)
-        chroma = float(np.hypot(*np.moveaxis(prediction.ab, -1, 0)).mean())
         about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
-        about |= {"mean_chroma": round(chroma, 2), "digital_source_type": provenance.source_type(photo.metadata.xmp)}
-        if self._options.uncertainty:
-            spread = self._colorizer.uncertainty(pixels)
-            marks.write_uncertainty(job.map(number), spread, pixels.shape[:2])
+        about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)}
+        spread = self._colorizer.uncertainty(pixels) if self._options.uncertainty else None
+        if spread is not None:
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None
         image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
+        about["mean_chroma"] = mean_chroma(image)
+        if about["mean_chroma"] < _GREY:
+            reading.outcome.reason = "its copy is as good as grey"
         if self._options.burn_in:
             image, about["burnt_in"] = marks.burn_in(image, self._options.burn_in)
         name = photos.file_format(job.target)
@@ -167,17 +205,20 @@ class Copier:
         xmp, notes = provenance.marked(photo.metadata.xmp, origin)
         notes = (*photo.notes, *notes, *photos.not_carried(name, photo))
         reading.outcome.notes = tuple(dict.fromkeys((*reading.outcome.notes, *notes)))
-        return Page(image, replace(photo, image=image, metadata=replace(photo.metadata, xmp=xmp)), about)
+        return Page(image, replace(photo, image=image, metadata=replace(photo.metadata, xmp=xmp)), about, spread)
 
     def write(self, reading: Reading, pages: Iterator[Page]) -> Outcome:
         """The copy and its sidecar; the copy appears last: where it is, all is there."""
         outcome, job, about, start = reading.outcome, reading.outcome.job, [], time.perf_counter()
         before, name, image = outcome.seconds["colour"], photos.file_format(job.target), None
+        previous = job.sidecar.read_bytes() if job.target.is_file() and job.sidecar.is_file() else None
 
         def drained() -> Iterator[tuple[np.ndarray, photos.Photo]]:
             nonlocal image
             for page in pages:
                 about.append(page.about)
+                if page.spread is not None:
+                    marks.write_uncertainty(job.map(len(about)), page.spread, page.image.shape[:2])
                 image = page.image if name in photos.LOSSY else None
                 yield page.image, page.photo
 
@@ -191,13 +232,26 @@ class Copier:
                     about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
                 sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, sidecar.digest(stream)))
         except BaseException:
-            if not job.target.is_file():
-                job.sidecar.unlink(missing_ok=True)
+            self._undo(job, previous, len(about))
             raise
+        for number in range(1, len(about) + 1):
+            if "map" not in about[number - 1] and marks.is_map(job.map(number)):
+                job.map(number).unlink()  # of the copy that was here before
         guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
         outcome.uncertainty = round(float(np.mean(guesses)), 3) if guesses else None
         outcome.seconds["write"] = time.perf_counter() - start - (outcome.seconds["colour"] - before)
         return replace(outcome, status="coloured")
+
+    def _undo(self, job: Job, previous: bytes | None, pages: int) -> None:
+        """Leave beside a copy that could not be written what was there before."""
+        if previous is not None:
+            with photos.atomic(job.sidecar) as stream:
+                stream.write(previous)
+            return
+        job.sidecar.unlink(missing_ok=True)
+        for number in range(1, pages + 1):
+            if self._options.uncertainty and marks.is_map(job.map(number)):
+                job.map(number).unlink()
 
     def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], sha256: str) -> dict[str, Any]:
         job = reading.outcome.job
@@ -210,3 +264,10 @@ class Copier:
             "pages": pages,
             "not_carried": list(reading.outcome.notes),
         }
+
+
+def mean_chroma(image: np.ndarray) -> float:
+    """Of a coloured picture (H, W, 3) uint8 or uint16, looked at through a grid of at most 256 x 256 pixels; Lab units."""
+    rows, columns = (max(1, side // 256) for side in image.shape[:2])
+    seen = image[::rows, ::columns] / np.float32(np.iinfo(image.dtype).max)
+    return round(float(np.hypot(*np.moveaxis(color.rgb_to_lab(seen)[..., 1:], -1, 0)).mean()), 2)

@@ -7,16 +7,26 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from colorjax import photos
 
-WHITE_AT = 20.0  # of an uncertainty map: this many Lab units, and more, are white
+WHITE_AT = 10.0  # of an uncertainty map: this many Lab units, and more, are white
+_SAYS = "colorjax: standard deviation of the predicted colour"
 _TEXT_SHARE = 0.03  # height of a mark as a share of the picture's short side
 
 
 def write_uncertainty(path: Path, spread: np.ndarray, shape: tuple[int, int]) -> None:
     """Write `uncertainty_map` as a grey PNG, which also says in words what it shows."""
     info = PngImagePlugin.PngInfo()
-    info.add_text("Description", f"colorjax: standard deviation of the predicted colour; white is {WHITE_AT:g} Lab units")
+    info.add_text("Description", f"{_SAYS}; white is {WHITE_AT:g} Lab units")
     with photos.atomic(path) as stream:
         Image.fromarray(uncertainty_map(spread, shape)).save(stream, "PNG", pnginfo=info)
+
+
+def is_map(path: Path) -> bool:
+    """Whether a file is what `write_uncertainty` wrote."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return picture.info.get("Description", "").startswith(_SAYS)
+    except Exception:  # there is no file, or another
+        return False
 
 
 def uncertainty_map(spread: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

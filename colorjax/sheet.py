@@ -23,17 +23,19 @@ tr{border-bottom:1px solid #ddd}img{max-width:320px;max-height:320px;display:blo
 """
 
 
-def write(folder: Path, out: Path, by_uncertainty: bool, max_pixels: int = photos.MAX_PIXELS) -> tuple[int, int]:
-    """Write the sheet of every sidecar below `folder`; returns (pictures shown, pictures with something missing).
+def write(folder: Path, out: Path, by_uncertainty: bool, max_pixels: int = photos.MAX_PIXELS) -> tuple[int, list[Path]]:
+    """Write the sheet of every sidecar below `folder`; returns (pictures shown, sidecars with something missing).
 
     by_uncertainty: the most uncertain first, instead of by name. Raises ValueError where there is no sidecar.
     """
-    found, broken = [], 0
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out} must end in .html")
+    found, broken = [], []
     for path in sidecar.find(folder):
         try:
             found.append((path, sidecar.read(path)))
         except sidecar.SidecarError as error:
-            broken += 1
+            broken.append(path)
             found.append((path, {"error": str(error)}))
     if not found:
         raise ValueError(f"{folder} holds no sidecars (NAME{photos.OWN_COPY}.jpg{sidecar.SUFFIX}) of coloured copies")
@@ -44,7 +46,7 @@ def write(folder: Path, out: Path, by_uncertainty: bool, max_pixels: int = photo
         stream.write(_HEAD.format(style=_STYLE, title=title, count=len(found)).encode())
         for path, about in found:
             row, complete = _row(path, about, out, max_pixels)
-            broken += not complete and "error" not in about
+            broken += [path] if not complete and "error" not in about else []
             stream.write(row.encode("utf-8", "replace"))
         stream.write(b"</table></body></html>\n")
     return len(found), broken

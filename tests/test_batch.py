@@ -104,7 +104,8 @@ KINDS += ["lossless.webp"]
 def test_lossless_files_keep_size_depth_transparency_and_lightness(colorize, tmp_path, kind):
     source = photos.read(save(kind, tmp_path))
     code, out, err = colorize(tmp_path / kind)
-    assert (code, err) == (0, ""), out
+    grey = f"{tmp_path / kind}: its copy is as good as grey\n"  # black and white have no colour
+    assert (code, err) == (0, grey if kind == "onebit.png" else ""), out
     name = Path(kind).stem + ".colorized" + (".png" if kind.endswith("bmp") else Path(kind).suffix)
     assert copies(tmp_path / "out") == [name]
     copy = photos.read(tmp_path / "out" / name)
@@ -116,7 +117,7 @@ def test_lossless_files_keep_size_depth_transparency_and_lightness(colorize, tmp
     limit = 0.01 if copy.image.dtype == np.uint16 else 0.5
     assert np.abs(lightness(copy.image) - lightness(source.image)).max() <= limit
     lab = color.rgb_to_lab(copy.image / np.float64(np.iinfo(copy.image.dtype).max))
-    assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 5 or kind == "onebit.png"  # black and white have no colour
+    assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 5 or kind == "onebit.png"
     assert cli.main(["verify", str(tmp_path / "out" / f"{name}.json")]) == 0
 
 
@@ -217,7 +218,9 @@ def test_a_stopped_batch_goes_on_where_it_was(colorize, album, tmp_path):
 def test_overwrite_makes_them_anew(colorize, album, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.colorized.jpg").write_text("mine")
-    assert colorize(album)[1].endswith(", 1 there already\n")
+    code, out, err = colorize(album)
+    assert (code, out) == (1, f"3 photographs coloured into {tmp_path / 'out'}, 1 failed\n")
+    assert "a.colorized.jpg is there already, without a sidecar; --overwrite replaces it" in err
     assert (tmp_path / "out" / "a.colorized.jpg").read_text() == "mine"
     before = stamps(tmp_path / "out")
     code, out, _ = colorize(album, "--overwrite", "--strength", "0.5")
@@ -225,6 +228,159 @@ def test_overwrite_makes_them_anew(colorize, album, tmp_path):
     after = stamps(tmp_path / "out")
     assert set(before) < set(after)
     assert all(after[path][0] != content for path, (content, _) in before.items())
+
+
+def test_sources_survive_whatever_they_are_called(colorize, tmp_path):
+    """A photograph may be called as the copy, the sidecar or the map of another, and --out be spelled in many ways."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    names = ["p.jpg", "p.colorized.jpg", "p.jpg.uncertainty.png"]
+    for i, name in enumerate(names):
+        Image.fromarray(np.roll(CAT, 9 * i, axis=0)).save(folder / name)
+    before = stamps(folder)
+    for source in (folder, tmp_path / "link"):
+        code, _, err = colorize(*(source / name for name in names), "--uncertainty", "--overwrite")
+        assert code == 1
+        assert "would overwrite the photograph" in err
+        assert {path: stamps(folder)[path] for path in before} == before
+
+
+@pytest.mark.parametrize("name", ["album/a.jpg", "out/b.colorized.png", "out/a.colorized.jpg.json"])
+def test_a_report_takes_no_picture_s_place(colorize, album, tmp_path, name):
+    before = stamps(album)
+    code, out, err = colorize(album, "--report", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert "would take the place of a picture" in err
+    assert stamps(album) == before
+
+
+def test_the_copy_of_another_photograph_is_not_taken_for_this_one_s(colorize, album, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(CAT[::-1]).save(other / "a.jpg")
+    assert colorize(album)[0] == 0
+    code, out, err = colorize(other)
+    assert (code, out) == (1, f"0 photographs coloured into {tmp_path / 'out'}, 1 failed\n")
+    assert "album/a.jpg is in its place; name another --out" in err
+
+
+def test_a_source_that_changed_since_is_named(colorize, album, tmp_path):
+    assert colorize(album)[0] == 0
+    Image.fromarray(CAT[::-1]).save(album / "b.png")
+    code, _, err = colorize(album)
+    assert (code, err) == (1, f"{album / 'b.png'}: it has changed since its copy was made; --overwrite makes it anew\n")
+    assert colorize(album, "--overwrite")[0] == 0
+    assert cli.main(["verify", str(tmp_path / "out")]) == 0
+
+
+def test_copies_made_otherwise_are_said_to_be(colorize, album, tmp_path):
+    assert colorize(album / "a.jpg")[0] == 0
+    _, out, _ = colorize(album / "a.jpg", "--strength", "0.5", "--uncertainty", "--json")
+    assert json.loads(out)["reason"] == "its copy is there already, with another strength, uncertainty"
+
+
+def test_a_map_does_not_outlive_its_copy(colorize, album, tmp_path):
+    assert colorize(album / "a.jpg", "--uncertainty")[0] == 0
+    assert "a.jpg.uncertainty.png" in copies(tmp_path / "out")
+    assert colorize(album / "a.jpg", "--overwrite")[0] == 0
+    assert copies(tmp_path / "out") == ["a.colorized.jpg"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_when_the_last_step_fails_all_is_as_it_was(colorize, album, tmp_path, monkeypatch, there):
+    if there:
+        assert colorize(album / "a.jpg", "--uncertainty")[0] == 0
+    before, rename = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.j*")}, os.replace
+
+    def fail(source, target):
+        if str(target).endswith(".jpg"):
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert colorize(album / "a.jpg", "--overwrite", "--strength", "0.5", "--uncertainty")[0] == 1
+    assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.j*")} == before
+    assert there or copies(tmp_path / "out") == []
+    assert parts(tmp_path / "out") == []
+
+
+def test_hidden_and_linked_folders_are_passed_over_and_counted(colorize, album, tmp_path):
+    for name in (".hidden", "elsewhere"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(CAT).save(tmp_path / name / "x.png")
+    (tmp_path / ".hidden").rename(album / ".hidden")
+    (album / "linked").symlink_to(tmp_path / "elsewhere")
+    (album / "raw.dng").touch()
+    code, out, _ = colorize(album, "--report", tmp_path / "report.json")
+    assert code == 0
+    said = "passed over 1 hidden folders, passed over 1 linked folders, passed over 1 other files"
+    assert out == f"4 photographs coloured into {tmp_path / 'out'}, {said}\n"
+    assert json.loads((tmp_path / "report.json").read_text())["passed_over"]["other files"] == 1
+
+
+def test_a_folder_that_may_not_be_read_is_named(colorize, album, tmp_path):
+    (album / "deep").chmod(0)
+    try:
+        if os.access(album / "deep", os.R_OK):
+            pytest.skip("this user may read everything")
+        code, _, err = colorize(album)
+    finally:
+        (album / "deep").chmod(0o755)
+    assert (code, err) == (1, f"{album / 'deep'}: no permission to read this folder\n")
+
+
+def test_whatever_a_decoder_does_to_a_header_the_others_go_on(colorize, album, monkeypatch):
+    measure = photos.measure
+
+    def explode(path, *limits):
+        if path.name == "b.png":
+            raise RuntimeError("boom")
+        return measure(path, *limits)
+
+    monkeypatch.setattr(photos, "measure", explode)
+    code, out, err = colorize(album)
+    assert (code, err) == (1, f"{album / 'b.png'}: boom\n")
+    assert out.startswith("3 photographs coloured")
+
+
+def test_a_photograph_that_changes_while_it_is_read_is_refused(colorize, album, monkeypatch):
+    pages = photos.pages
+
+    def meddle(path, *limits):
+        found = list(pages(path, *limits))
+        path.write_bytes(path.read_bytes() + b"more")
+        return iter(found)
+
+    monkeypatch.setattr(photos, "pages", meddle)
+    code, _, err = colorize(album / "b.png")
+    assert (code, err) == (1, f"{album / 'b.png'}: it changed while it was read\n")
+
+
+def test_colours_taken_away_are_said_to_be(colorize, album, tmp_path):
+    code, _, err = colorize(album / "b.png", "--strength", "0")
+    assert (code, err) == (0, f"{album / 'b.png'}: its copy is as good as grey\n")
+    assert json.loads((tmp_path / "out" / "b.colorized.png.json").read_text())["pages"][0]["mean_chroma"] < 0.5
+
+
+def test_what_a_killed_run_left_is_swept(colorize, album, tmp_path):
+    (tmp_path / "out").mkdir()
+    old, new = (tmp_path / "out" / f".{digit * 32}.part" for digit in "ab")
+    for path in (old, new, tmp_path / "out" / ".mine.part"):
+        path.write_bytes(b"half")
+    os.utime(old, (1e9, 1e9))
+    os.utime(tmp_path / "out" / ".mine.part", (1e9, 1e9))
+    assert colorize(album)[0] == 0
+    assert [path.name for path in sorted(parts(tmp_path / "out"))] == [".bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.part", ".mine.part"]
+
+
+def test_a_dry_run_in_json_and_of_names_without_a_format(colorize, album):
+    (album / "scan").write_bytes((album / "b.png").read_bytes())
+    code, out, err = colorize(album / "scan", album / "a.jpg", "--dry-run", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (1, "")
+    assert [line["status"] for line in lines] == ["failed", "to colour"]
+    assert "legal suffixes are" in lines[0]["reason"]
 
 
 def test_a_dry_run_only_says_what_it_would_do(colorize, album, tmp_path, weights):
@@ -396,9 +552,12 @@ def test_an_interrupt_leaves_nothing_half_and_the_rest_undone(colorize, album, t
         return predict(self, image)
 
     monkeypatch.setattr(Colorizer, "predict", stop)
-    assert colorize(album)[0] == 130
+    assert colorize(album, "--report", tmp_path / "report.json")[0] == 130
     made = copies(tmp_path / "out")
     assert set(made) <= {"a.colorized.jpg", "b.colorized.png"}
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["interrupted"]
+    assert len(report["photographs"]) <= 2
     assert parts(tmp_path / "out") == []
     monkeypatch.setattr(Colorizer, "predict", predict)
     assert colorize(album)[0] == 0

@@ -152,7 +152,7 @@ def test_a_folder_is_mirrored_and_its_photographs_are_coloured(capsys, album, re
     before = digests(album)
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "new" / "out", "--ckpt", release)
     assert (code, err) == (0, "")
-    assert out == f"5 photographs coloured into {tmp_path / 'new' / 'out'}\n"
+    assert out == f"5 photographs coloured into {tmp_path / 'new' / 'out'}, passed over 1 other files\n"
     assert copies(tmp_path / "new" / "out") == COLOURED
     assert digests(album) == before
     for path in album.rglob("*.*"):
@@ -181,7 +181,7 @@ def test_a_broken_photograph_is_named_and_the_others_are_coloured(capsys, album,
     (album / "deep" / "empty.png").touch()
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
     assert code == 1
-    assert out == f"5 photographs coloured into {tmp_path / 'out'}, 2 failed\n"
+    assert out == f"5 photographs coloured into {tmp_path / 'out'}, 2 failed, passed over 1 other files\n"
     lines = err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"{album / 'broken.jpg'}: cannot be decoded (")
@@ -276,9 +276,13 @@ def test_no_photographs_at_all(capsys, release, tmp_path):
 
 
 def test_a_missing_path(capsys, album, release, tmp_path):
-    outcome = run(capsys, "colorize", album, tmp_path / "nowhere", "--out", tmp_path / "out", "--ckpt", release)
-    check_failed_before_the_work(outcome, f"{tmp_path / 'nowhere'}: no such file or folder")
-    assert not (tmp_path / "out").exists()
+    nowhere = tmp_path / "nowhere.jpg"
+    code, out, err = run(capsys, "colorize", nowhere, album, "--out", tmp_path / "out", "--ckpt", release)
+    assert (code, err) == (1, f"{nowhere}: no such file or folder\n")
+    assert out.startswith("5 photographs coloured")
+    outcome = run(capsys, "colorize", nowhere, "--out", tmp_path / "out2", "--ckpt", release)
+    check_failed_before_the_work(outcome, f"{nowhere}: no such file or folder")
+    assert not (tmp_path / "out2").exists()
 
 
 def test_without_a_checkpoint_it_says_how_to_train_one(capsys, album, tmp_path, monkeypatch):

@@ -1214,7 +1214,7 @@ def test_a_map_lies_on_the_photograph_above_a_legend(guessed):
         page = about(sidecar_of(guessed, source))["pages"][0]
         assert page["map"] == f"{source}.uncertainty.png"
         assert page["uncertainty"] > 0.5
-        assert pixels[:HEIGHT].mean() * marks.WHITE_AT / 255 == pytest.approx(page["uncertainty"], rel=0.1)
+        assert 0.5 < pixels[:HEIGHT].mean() * marks.WHITE_AT / 255 <= 1.1 * page["uncertainty"]  # beyond white it is cut
         assert pixels[:HEIGHT].std() > 1
         ramp = pixels[HEIGHT + 4].astype(int)
         assert (ramp[0], ramp[-1]) == (0, 255)
@@ -1520,7 +1520,9 @@ def test_what_is_missing_or_damaged_is_shown(capsys, guessed, tmp_path, damage):
     else:
         (root / "out" / "cat.colorized.jpg").write_text("<script>")
     code, out, err = run(capsys, "sheet", root / "out")
-    assert (code, err) == (1, "")
+    assert code == 1
+    assert err.endswith(": something of it is missing or damaged\n")
+    assert err.count("\n") == 1
     assert out == f"3 pictures in {root / 'out' / 'sheet.html'}, 1 of them incomplete\n"
     sheet = Sheet(root / "out" / "sheet.html")
     assert len(sheet.rows) == 3
@@ -1540,7 +1542,7 @@ def test_absurd_sidecars_do_not_stop_the_sheet(capsys, made, key, value):
     edit(sidecar_of(made, "cat.jpg"), lambda said: said.update({key: value}))
     code, _, err = run(capsys, "sheet", made / "out")
     assert code in (0, 1)
-    assert err == ""
+    assert err.count(": something of it is missing or damaged\n") == err.count("\n") == code
     rows = Sheet(made / "out" / "sheet.html").rows
     assert len(rows) == len(sidecar.find(made / "out"))
     assert sum(len(row) == 4 and len(row[1]["images"]) == 1 for row in rows) >= len(rows) - 1

@@ -3,7 +3,7 @@
 from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, legible
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
 from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
-from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, write
+from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, sweep, write
 
 __all__ = [
     "FORMATS",
@@ -28,6 +28,7 @@ __all__ = [
     "read",
     "read_reduced",
     "read_rgb",
+    "sweep",
     "to_u8",
     "write",
 ]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from colorjax.photos import profiles
 from colorjax.photos.metadata import PhotoError
+from colorjax.photos.strips import by_rows
 
 Pixels = tuple[np.ndarray, np.ndarray | None]  # (image, alpha), as `Photo` holds them
 _WHITE_IS_ZERO, _RGB, _CMYK = 0, 2, 5  # TIFF: photometric interpretation
@@ -120,9 +121,13 @@ def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
     alpha = pixels[..., channels] if extras[:1] in ((_PREMULTIPLIED,), (_ALPHA,)) else None
     image = pixels[..., 0] if channels == 1 else pixels[..., :channels]
     if alpha is not None and extras[0] == _PREMULTIPLIED:
-        share = np.maximum(alpha, 1).astype(np.uint32)
-        image = np.minimum(image.astype(np.uint32) * top // (share[..., None] if image.ndim == 3 else share), top)
-        image = image.astype(pixels.dtype)
+
+        def divided(rows: np.ndarray) -> np.ndarray:
+            share = np.maximum(rows[..., channels:], 1).astype(np.uint32)
+            return np.minimum(rows[..., :channels].astype(np.uint32) * top // share, top)
+
+        image = by_rows(divided, pixels[..., : channels + 1], np.empty((*pixels.shape[:2], channels), pixels.dtype))
+        image = image[..., 0] if channels == 1 else image
     return top - image if photometric == _WHITE_IS_ZERO else image, alpha
 
 
@@ -145,19 +150,22 @@ def _check_page(page: Any) -> None:
 
 
 def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
-    """uint8, uint16, uint32 or float pixels (0..1, or 0..65535) as uint16."""
+    """uint16, uint32, signed or float pixels (0..1, or 0..65535) as uint16."""
     if pixels.dtype == np.uint16:
         return pixels
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint16) * 257
     if pixels.dtype == np.uint32:
-        return (pixels >> 16).astype(np.uint16)
+        return by_rows(lambda rows: rows >> 16, pixels, np.empty(pixels.shape, np.uint16))
     if np.issubdtype(pixels.dtype, np.signedinteger):
-        return np.clip(pixels, 0, 65535).astype(np.uint16)
+        return by_rows(lambda rows: np.clip(rows, 0, 65535), pixels, np.empty(pixels.shape, np.uint16))
     if np.issubdtype(pixels.dtype, np.floating):
-        pixels = pixels.astype(np.float64) if pixels.itemsize < 4 else pixels
-        pixels = np.clip(np.nan_to_num(pixels), 0, 65535)
-        return np.round(pixels * (65535 if pixels.max(initial=0) <= 1 else 1)).astype(np.uint16)
+        largest = max(float(np.nan_to_num(row).max(initial=0)) for row in pixels)
+        scale = 65535 if largest <= 1 else 1
+
+        def levels(rows: np.ndarray) -> np.ndarray:
+            rows = rows.astype(np.float64) if rows.itemsize < 4 else rows
+            return np.round(np.clip(np.nan_to_num(rows), 0, 65535) * scale)
+
+        return by_rows(levels, pixels, np.empty(pixels.shape, np.uint16))
     raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported")
 
 

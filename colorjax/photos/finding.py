@@ -1,6 +1,7 @@
 """Which files are photographs."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,22 +10,38 @@ OWN_COPY = ".colorized"  # before the suffix of every copy that colorjax makes
 OWN_MAP = ".uncertainty"  # and of every map
 
 
-def find(paths: Sequence[str | os.PathLike]) -> Iterator[tuple[Path, Path]]:
+def find(paths: Sequence[str | os.PathLike], passed_over: Counter | None = None) -> Iterator[tuple[Path, Path]]:
     """Every photograph under `paths`, files as named and folders recursively in sorted order, as (root, path).
 
-    Hidden files and what colorjax made (NAME.colorized.jpg, NAME.uncertainty.png) are passed over in folders.
+    Hidden files and folders, linked folders and what colorjax made (NAME.colorized.jpg, NAME.uncertainty.png) are passed over
+    in folders, and other files; `passed_over` counts them in words. A folder that may not be read is given as it is.
     `path.relative_to(root)` is where a mirrored copy belongs. Raises FileNotFoundError for a path that does not exist.
     """
+    passed_over = Counter() if passed_over is None else passed_over
     for given in map(Path, paths):
         if given.is_dir():
-            for path in sorted(given.rglob("*")):
-                passed_over = path.name.startswith(".") or path.stem.endswith((OWN_COPY, OWN_MAP)) or path.is_dir()
-                if path.suffix.lower() in SUFFIXES and not passed_over:  # a dangling link is to be named, not passed over
-                    yield given, path
+            yield from ((given, path) for path in _walk(given, passed_over))
         elif given.exists():
             yield given.parent, given
         else:
             raise FileNotFoundError(f"{given}: no such file or folder")
+
+
+def _walk(folder: Path, passed_over: Counter) -> Iterator[Path]:
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=lambda error: found.append(Path(error.filename))):
+        for name in folders:
+            kind = "hidden" if name.startswith(".") else "linked" if os.path.islink(os.path.join(place, name)) else ""
+            passed_over.update([f"{kind} folders"] if kind else [])
+        folders[:] = [name for name in folders if not name.startswith(".")]  # os.walk does not follow links
+        for path in (Path(place, name) for name in names):
+            if path.stem.endswith((OWN_COPY, OWN_MAP)) or OWN_COPY + "." in path.name:
+                continue
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):  # a dangling link is to be named
+                found.append(path)
+            else:
+                passed_over["other files"] += 1
+    return iter(sorted(found))
 
 
 def legible(text: str) -> str:

@@ -5,8 +5,9 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
+from colorjax.photos.strips import by_rows
+
 _DATE = slice(24, 36)  # of an ICC header: when the profile was made
-_STRIP_PIXELS = 2**20
 _SPACES = {"GRAY": "gray", "RGB ": "rgb", "CMYK": "cmyk"}
 
 
@@ -57,25 +58,25 @@ def deep_to_srgb(pixels: np.ndarray, profile: bytes) -> np.ndarray:
             pass
     if channels == 4:
         top = np.iinfo(pixels.dtype).max
-        left = top - pixels.astype(np.uint32)
-        return (left[..., :3] * left[..., 3:] // top).astype(pixels.dtype)
+
+        def inks(rows: np.ndarray) -> np.ndarray:
+            left = top - rows.astype(np.uint32)
+            return left[..., :3] * left[..., 3:] // top
+
+        return by_rows(inks, pixels, np.empty((*pixels.shape[:2], 3), pixels.dtype))
     return pixels
 
 
 def _transformed(pixels: np.ndarray, profile: bytes, space: str) -> np.ndarray:
-    """Strip by strip, so that no third copy of a large picture is made; in place where there is room."""
+    """By Little CMS without its coarse tables; in place where there is room."""
     import imagecodecs
 
-    height, width = pixels.shape[:2]
-    in_place = pixels.shape[2:] == (3,) and pixels.flags.writeable
-    out = pixels if in_place else np.empty((height, width, 3), pixels.dtype)
-    step = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, step):
-        strip = pixels[top : top + step]
-        if space == "rgb" and strip.ndim == 2:
-            strip = np.repeat(strip[..., None], 3, axis=-1)
-        strip = np.ascontiguousarray(strip)
-        out[top : top + step] = imagecodecs.cms_transform(
-            strip, profile, SRGB, colorspace=space, outcolorspace="rgb", flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE
+    def transform(rows: np.ndarray) -> np.ndarray:
+        rows = np.repeat(rows[..., None], 3, axis=-1) if space == "rgb" and rows.ndim == 2 else rows
+        flags = imagecodecs.CMS.FLAGS.NOOPTIMIZE
+        return imagecodecs.cms_transform(
+            np.ascontiguousarray(rows), profile, SRGB, colorspace=space, outcolorspace="rgb", flags=flags
         )
-    return out
+
+    in_place = pixels.shape[2:] == (3,) and pixels.flags.writeable
+    return by_rows(transform, pixels, pixels if in_place else np.empty((*pixels.shape[:2], 3), pixels.dtype))

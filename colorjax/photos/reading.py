@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, features
 from colorjax.photos import deep, metadata, profiles
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles
 from colorjax.photos.metadata import Photo, PhotoError
+from colorjax.photos.strips import by_rows
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are not tried, whatever a file claims to be
 # What makes each EXIF orientation upright.
@@ -44,7 +45,9 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
     except FileNotFoundError:
         raise PhotoError("the file is not there") from None
     except IsADirectoryError:
-        raise PhotoError("a folder, not a file") from None
+        raise PhotoError(
+            "a folder, not a file" if os.access(source, os.R_OK | os.X_OK) else "a folder without permission"
+        ) from None
     except PermissionError:
         raise PhotoError("no permission to read it") from None
     except PhotoError:
@@ -125,17 +128,17 @@ def _deep_grey(picture: Image.Image) -> np.ndarray:
     pixels = np.asarray(picture)
     if pixels.dtype == np.uint16:
         return pixels
+    scale = 1
     if np.issubdtype(pixels.dtype, np.floating):
-        pixels = np.clip(np.nan_to_num(pixels), 0, 65535)
-        pixels = pixels * (65535 if pixels.max() <= 1 else 1)
-    return np.clip(pixels, 0, 65535).astype(np.uint16)
+        scale = 65535 if np.nan_to_num(pixels).max() <= 1 else 1
+    return by_rows(lambda rows: np.clip(np.nan_to_num(rows), 0, 65535) * scale, pixels, np.empty(pixels.shape, np.uint16))
 
 
 def to_u8(image: np.ndarray) -> np.ndarray:
     """uint16 levels, any shape -> the nearest of 8 bits; uint8 as it is."""
-    if image.dtype == np.uint8:
-        return image
-    return ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if image.dtype == np.uint8 or not image.size:
+        return image.astype(np.uint8, copy=False)
+    return by_rows(lambda rows: (rows.astype(np.uint32) * 255 + 32767) // 65535, image, np.empty(image.shape, np.uint8))
 
 
 def read_rgb(source: str | os.PathLike | bytes, at_least: int | None = None) -> np.ndarray:

@@ -1,8 +1,11 @@
 """Photo files out: the copy's format, profile and metadata, and writes that never leave half a file."""
 
+import contextlib
 import io
 import os
+import re
 import struct
+import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -215,6 +218,14 @@ def _append_tags(stream: Any, pages: list[directories.Directory]) -> None:
         link = end + 2 + 12 * struct.unpack("<H", stream.read(2))[0]
 
 
+def sweep(folder: Path, older_than_s: float = 3600.0) -> None:
+    """Remove what an `atomic` that was killed has left in a folder."""
+    for path in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if re.fullmatch(r"\.[0-9a-f]{32}\.part", path.name) and time.time() - path.stat().st_mtime > older_than_s:
+                path.unlink()
+
+
 class atomic:
     """A binary stream that becomes `path` only when its block ends well: readers never see half a file."""
 
@@ -229,8 +240,12 @@ class atomic:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         try:
+            if kind is None:
+                self._stream.flush()
+                os.fsync(self._stream.fileno())  # or else a name may outlive its content
             self._stream.close()
             if kind is None:
                 os.replace(self._temporary, self._path)
         finally:
+            self._stream.close()
             self._temporary.unlink(missing_ok=True)
