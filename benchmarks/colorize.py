@@ -5,12 +5,13 @@
 Each line is one run of the console command in a process of its own: wall-clock seconds from its start to its end, the largest
 resident memory, and the share of time of its stages (they overlap, so they may add up to more than 1). Cold is with an empty
 compilation cache, warm is the same command again. Without --ckpt the weights have the size of `configs/unet_fast.py`'s and
-are random. --large adds 100 megapixels of 16-bit TIFF.
+are random. --large adds 101 megapixels of 16-bit TIFF.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,14 @@ checkpoint.export(checkpoint.Network(config, params, stats, Path("random")), {st
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def peak_memory(process: subprocess.Popen) -> float:
+    """The largest resident memory so far of a running process, MB; its own and not what it inherited. Linux only."""
+    try:
+        return int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1]) / 1000
+    except (OSError, TypeError):  # it has ended
+        return 0.0
+
+
 def measured(name: str, arguments: list[str], work: Path, photographs: int) -> None:
     """Run the command and print its line of the table."""
     shutil.rmtree(work / "out", ignore_errors=True)
@@ -63,15 +72,17 @@ def measured(name: str, arguments: list[str], work: Path, photographs: int) -> N
     environment = os.environ | {"COLORJAX_CACHE": str(work / "cache"), "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     process = subprocess.Popen([str(part) for part in command], env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    megabytes = 0.0
+    while process.poll() is None:
+        megabytes = max(megabytes, peak_memory(process))
+        time.sleep(0.01)
     seconds = time.perf_counter() - start
-    if status:
-        raise SystemExit(f"{name}: exit code {os.waitstatus_to_exitcode(status)}")
+    if process.returncode:
+        raise SystemExit(f"{name}: exit code {process.returncode}")
     about = json.loads(report.read_text())
     stages = {stage: spent / seconds for stage, spent in about["seconds_by_stage"].items()}
     stages = {"start": 1 - about["seconds"] / seconds} | stages
     shares = ", ".join(f"{stage} {share:.0%}" for stage, share in stages.items())
-    megabytes = usage.ru_maxrss / 1000
     print(f"| {name} | {seconds:.1f} | {photographs / seconds:.2f} | {megabytes:.0f} | {shares} |", flush=True)
 
 
@@ -101,8 +112,12 @@ def main() -> None:
         if args.large:
             rgb = np.repeat(np.uint16(65535 * scan(12000, 8400))[..., None], 3, axis=-1)
             tifffile.imwrite(work / "huge.tif", rgb, photometric="rgb", compression="zlib", rowsperstrip=64)
-            del rgb
             measured("one RGB TIFF of 101 megapixels, 16 bits", [work / "huge.tif", *common], work, 1)
+            measured("the same, --format jpeg", [work / "huge.tif", *common, "--format", "jpeg"], work, 1)
+            inks = np.dstack([65535 - rgb, np.zeros_like(rgb[..., :1])])
+            tifffile.imwrite(work / "inks.tif", inks, photometric="separated", compression="zlib", rowsperstrip=64)
+            del rgb, inks
+            measured("one CMYK TIFF of 101 megapixels, 16 bits", [work / "inks.tif", *common], work, 1)
 
 
 if __name__ == "__main__":
