@@ -27,7 +27,7 @@ def plan(found: list[tuple[Path, Path]], out: Path, options: Options) -> list[Jo
             continue
         seen.add(_place(path))
         relative = path.relative_to(root)
-        job = Job(path, out / relative.with_name(f"{relative.stem}{photos.OWN_COPY}{_suffix(relative, options)}"))
+        job = Job(path, out / relative.with_name(f"{relative.stem}{photos.OWN_COPY}{_suffix(path, options)}"))
         outputs = [_place(file) for file in (job.target, job.sidecar, job.map(1))]
         problem = ""
         if overwritten := next((file for file in outputs if file in sources), None):
@@ -45,10 +45,16 @@ def _place(path: Path) -> Path:
 
 
 def _suffix(path: Path, options: Options) -> str:
-    """That of the source or of the format asked for; a BMP becomes a PNG, for it has no room for the mark of a copy."""
-    if options.format:
-        return photos.FORMATS[options.format][0]
-    return ".png" if path.suffix.lower() == ".bmp" else path.suffix
+    """That of the format asked for, or of the source: its own, unless the file is of another format than it says.
+
+    A BMP becomes a PNG, for it has no room for the mark of a copy.
+    """
+    name = options.format or photos.kind(path)
+    if name in ("BMP", "PNG") and path.suffix.lower() == ".bmp":
+        return ".png"
+    if name is None or path.suffix.lower() in photos.FORMATS[name]:
+        return path.suffix
+    return photos.FORMATS[name][0] if name != "BMP" else ".png"
 
 
 def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Outcome]:

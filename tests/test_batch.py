@@ -147,6 +147,19 @@ def test_a_format_is_known_by_its_suffix_too(colorize, tmp_path, given, suffix):
     assert copies(tmp_path / "out") == [f"rgb.colorized{suffix}"]
 
 
+@pytest.mark.parametrize(
+    ("content", "name"), [("png", "a.jpg"), ("jpg", "a.PNG"), ("tif", "a.webp"), ("webp", "scan"), ("bmp", "b.tif")]
+)
+def test_the_copy_has_the_format_of_the_file_and_not_of_its_name(colorize, tmp_path, content, name):
+    Image.fromarray(CAT).save(tmp_path / f"x.{content}")
+    (tmp_path / f"x.{content}").rename(tmp_path / name)
+    assert colorize(tmp_path / name)[0] == 0
+    suffix = {"bmp": "png"}.get(content, content)
+    assert copies(tmp_path / "out") == [f"{Path(name).stem}.colorized.{suffix}"]
+    copy = photos.read(tmp_path / "out" / f"{Path(name).stem}.colorized.{suffix}")
+    assert copy.file_format == Image.registered_extensions()[f".{suffix}"]
+
+
 @pytest.mark.parametrize("given", ["gif", "bmp", "", "."])
 def test_other_formats_are_wrong_usage(colorize, capsys, tmp_path, given):
     save("rgb.png", tmp_path)
@@ -375,13 +388,14 @@ def test_what_a_killed_run_left_is_swept(colorize, album, tmp_path):
     assert [path.name for path in sorted(parts(tmp_path / "out"))] == [".bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.part", ".mine.part"]
 
 
-def test_a_dry_run_in_json_and_of_names_without_a_format(colorize, album):
+def test_a_dry_run_in_json(colorize, album, tmp_path):
     (album / "scan").write_bytes((album / "b.png").read_bytes())
-    code, out, err = colorize(album / "scan", album / "a.jpg", "--dry-run", "--json")
+    (album / "bad.png").write_bytes(b"no picture")
+    code, out, err = colorize(album / "scan", album / "bad.png", "--dry-run", "--json")
     lines = [json.loads(line) for line in out.splitlines()]
     assert (code, err) == (1, "")
-    assert [line["status"] for line in lines] == ["failed", "to colour"]
-    assert "legal suffixes are" in lines[0]["reason"]
+    assert [line["status"] for line in lines] == ["to colour", "failed"]
+    assert lines[0]["copy"] == str(tmp_path / "out" / "scan.colorized.png")
 
 
 def test_a_dry_run_only_says_what_it_would_do(colorize, album, tmp_path, weights):

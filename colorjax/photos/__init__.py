@@ -1,8 +1,19 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes."""
 
 from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, legible
+from colorjax.photos.kinds import kind
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
-from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
+from colorjax.photos.reading import (
+    MAX_PAGES,
+    MAX_PIXELS,
+    allow_large,
+    measure,
+    pages,
+    read,
+    read_reduced,
+    read_rgb,
+    to_u8,
+)
 from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, sweep, write
 
 __all__ = [
@@ -21,6 +32,7 @@ __all__ = [
     "encode",
     "file_format",
     "find",
+    "kind",
     "legible",
     "measure",
     "not_carried",

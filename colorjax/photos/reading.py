@@ -4,19 +4,17 @@ import contextlib
 import io
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, features
+from PIL import ExifTags, Image
 
-from colorjax.photos import deep, metadata, profiles
+from colorjax.photos import deep, kinds, metadata, profiles
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.strips import by_rows
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are not tried, whatever a file claims to be
 # What makes each EXIF orientation upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -27,7 +25,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def allow_large(max_pixels: int = MAX_PIXELS) -> None:
@@ -67,11 +64,11 @@ def _identified(stream: Any) -> Image.Image:
         stream.seek(0)
         if head[:4] == b"MM\0+":  # Pillow misreads these
             return deep.opened(stream)
-        return Image.open(stream, formats=_formats(head))
+        return Image.open(stream, formats=kinds.decoders(head))
     except Image.DecompressionBombError as error:
         raise PhotoError(f"declares too many pixels to decode safely ({error})") from None
     except Image.UnidentifiedImageError:
-        if head[:4] in _TIFF_MAGIC:
+        if head[:4] in kinds.TIFF_MAGIC:
             return deep.opened(stream)
         raise PhotoError("not a picture, or of an unknown format" if head else "an empty file") from None
     except Exception as error:  # Pillow's plugins raise what they like on damaged headers
@@ -86,27 +83,6 @@ def _settle(picture: Any) -> None:
             value = value.encode("latin-1", "replace") if isinstance(value, str) else value
             picture.info.pop(name, None)
             picture.info |= {name: value} if isinstance(value, bytes) else {}
-
-
-def _formats(head: bytes) -> tuple[str, ...]:
-    """The decoders that may be tried. Raises PhotoError where the one that is needed is not installed."""
-    if head[4:8] != b"ftyp":
-        return _FORMATS
-    if head[8:12] in (b"avif", b"avis"):
-        if not features.check("avif"):
-            raise PhotoError("AVIF, which this build of Pillow does not read")
-        return ("AVIF",)
-    know_heif()
-    return ("HEIF",)
-
-
-def know_heif() -> None:
-    """Teach Pillow HEIC. Raises PhotoError where the package for it is not installed."""
-    try:
-        import pillow_heif
-    except ImportError:
-        raise PhotoError('HEIC needs another package: pip install "colorjax[heif]"') from None
-    pillow_heif.register_heif_opener()
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -229,10 +205,10 @@ def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
     if frames > 1:
         of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
         notes = (*notes, f"frames 2 to {frames} of the {of}")
-    if (bits := _bits(picture, stream)) > 8 and image.dtype == np.uint8:
+    if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
         notes = (*notes, f"{bits - 8} of its {bits} bits")
     file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
-    lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and _webp_is_lossless(stream))
+    lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
     return Photo(image, alpha, file_format, about, count, lossless, notes)
 
 
@@ -258,24 +234,3 @@ def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarr
     if picture.mode in ("1", "L", "LA") and not profile:
         return np.asarray(picture.convert("L")), alpha
     return np.asarray(profiles.to_srgb(picture)), alpha
-
-
-def _bits(picture: Any, stream: Any) -> int:
-    """Bits of a channel of an AVIF or HEIC, as its first box "pixi" (ISO/IEC 23008-12) says; else 8."""
-    if picture.format not in ("AVIF", "HEIF"):
-        return 8
-    stream.seek(0)
-    head = stream.read(65536)
-    place = head.find(b"pixi")
-    return head[place + 9] if 0 <= place < len(head) - 9 else 8
-
-
-def _webp_is_lossless(stream: Any) -> bool:
-    """Whether the picture of a WebP file is a VP8L chunk."""
-    stream.seek(12)
-    while len(head := stream.read(8)) == 8:
-        kind, size = head[:4], struct.unpack("<I", head[4:])[0]
-        if kind in (b"VP8L", b"VP8 "):
-            return kind == b"VP8L"
-        stream.seek(size + size % 2, os.SEEK_CUR)
-    return False

@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from colorjax.photos import directories, metadata, profiles
+from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
-from colorjax.photos.reading import know_heif, to_u8
+from colorjax.photos.reading import to_u8
 
 # Every format that can be written, by the suffixes that name it; the first is the one that --format gives.
 FORMATS = {

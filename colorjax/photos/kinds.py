@@ -1,0 +1,71 @@
+"""What kind of file it is, by its first bytes; what only its bytes can say of WebP, AVIF and HEIC."""
+
+import os
+import stat
+import struct
+from typing import Any
+
+from PIL import features
+
+from colorjax.photos.metadata import PhotoError
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are not tried, whatever a file claims to be
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MAGIC = [("JPEG", b"\xff\xd8\xff"), ("PNG", b"\x89PNG\r\n\x1a\n"), ("BMP", b"BM"), *(("TIFF", start) for start in TIFF_MAGIC)]
+_AVIF_BRANDS = (b"avif", b"avis")
+
+
+def kind(path: str | os.PathLike) -> str | None:
+    """Pillow's name of the format that a file begins like, whatever its own name says; None where it is none of ours."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(16) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else b""
+    except OSError:
+        return None
+    if head[4:8] == b"ftyp":
+        return "AVIF" if head[8:12] in _AVIF_BRANDS else "HEIF"
+    if head[:4] == b"RIFF":
+        return "WEBP" if head[8:12] == b"WEBP" else None
+    return next((name for name, start in _MAGIC if head.startswith(start)), None)
+
+
+def decoders(head: bytes) -> tuple[str, ...]:
+    """The decoders that may be tried. Raises PhotoError where the one that is needed is not installed."""
+    if head[4:8] != b"ftyp":
+        return _FORMATS
+    if head[8:12] in _AVIF_BRANDS:
+        if not features.check("avif"):
+            raise PhotoError("AVIF, which this build of Pillow does not read")
+        return ("AVIF",)
+    know_heif()
+    return ("HEIF",)
+
+
+def know_heif() -> None:
+    """Teach Pillow HEIC. Raises PhotoError where the package for it is not installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise PhotoError('HEIC needs another package: pip install "colorjax[heif]"') from None
+    pillow_heif.register_heif_opener()
+
+
+def bits(picture: Any, stream: Any) -> int:
+    """Bits of a channel of an AVIF or HEIC, as its first box "pixi" (ISO/IEC 23008-12) says; else 8."""
+    if picture.format not in ("AVIF", "HEIF"):
+        return 8
+    stream.seek(0)
+    head = stream.read(65536)
+    place = head.find(b"pixi")
+    return head[place + 9] if 0 <= place < len(head) - 9 else 8
+
+
+def webp_is_lossless(stream: Any) -> bool:
+    """Whether the picture of a WebP file is a VP8L chunk."""
+    stream.seek(12)
+    while len(head := stream.read(8)) == 8:
+        kind, size = head[:4], struct.unpack("<I", head[4:])[0]
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        stream.seek(size + size % 2, os.SEEK_CUR)
+    return False
