@@ -95,7 +95,8 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
     add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")
     add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")
-    add("--source-type", default="compositeWithTrainedAlgorithmicMedia", help="IPTC DigitalSourceType that marks the copies")
+    marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
+    add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
     add("--overwrite", action="store_true", help="make copies anew that are there already")
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
