@@ -26,8 +26,9 @@ def plan(found: list[tuple[Path, Path]], out: Path, options: Options) -> list[Jo
         if _place(path) in seen:
             continue
         seen.add(_place(path))
-        relative = path.relative_to(root)
-        job = Job(path, out / relative.with_name(f"{relative.stem}{photos.OWN_COPY}{_suffix(path, options)}"))
+        job = Job(path, out / _copy_of(path, path.relative_to(root), options))
+        if _place(job.target) in taken and job.target.suffix != path.suffix:  # a.png, which is a JPEG, beside a.jpg
+            job = Job(path, job.target.with_name(f"{path.name}{photos.OWN_COPY}{job.target.suffix}"))
         outputs = [_place(file) for file in (job.target, job.sidecar, job.map(1))]
         problem = ""
         if overwritten := next((file for file in outputs if file in sources), None):
@@ -44,17 +45,17 @@ def _place(path: Path) -> Path:
     return Path(os.path.realpath(path.parent)) / path.name
 
 
-def _suffix(path: Path, options: Options) -> str:
-    """That of the format asked for, or of the source: its own, unless the file is of another format than it says.
+def _copy_of(path: Path, relative: Path, options: Options) -> Path:
+    """Where the copy goes below --out: its suffix is that of the format asked for, or of what the file is.
 
     A BMP becomes a PNG, for it has no room for the mark of a copy.
     """
+    relative = relative if relative.name else Path(path.resolve().name or "folder")
     name = options.format or photos.kind(path)
-    if name in ("BMP", "PNG") and path.suffix.lower() == ".bmp":
-        return ".png"
-    if name is None or path.suffix.lower() in photos.FORMATS[name]:
-        return path.suffix
-    return photos.FORMATS[name][0] if name != "BMP" else ".png"
+    name = "PNG" if name == "BMP" or (name is None and path.suffix.lower() == ".bmp") else name
+    suffix = path.suffix if name is None or path.suffix.lower() in photos.FORMATS[name] else photos.FORMATS[name][0]
+    stem = relative.stem if path.suffix.lower() in photos.SUFFIXES else relative.name
+    return relative.with_name(f"{stem}{photos.OWN_COPY}{suffix}")
 
 
 def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Outcome]:
@@ -63,7 +64,7 @@ def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Out
     While one photograph is coloured, others are read and written by threads. Raises FloatingPointError where the weights,
     and not a photograph, are broken.
     """
-    for folder in {job.target.parent for job in jobs}:
+    for folder in {job.target.parent for job in jobs if not job.problem}:
         photos.sweep(folder)
     copier, room = Copier(colorizer, options), _Room(_IN_FLIGHT_PIXELS)
     waiting: deque[Future] = deque()
@@ -71,7 +72,7 @@ def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Out
     remaining = iter(jobs)
 
     def read(job: Job) -> Outcome | Reading:
-        outcome = foresee(job, options)
+        outcome = foresee(job, options, copier.made_with)
         if outcome.status != "to colour":
             return outcome
         room.enter(outcome.pixels)

@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     if not found:
         reason = f"{missing[0]}: no such file or folder; " if missing else ""
         raise ValueError(f"{reason}no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
-    jobs = batch.plan(found, args.out, options) + [Job(path, args.out, "no such file or folder") for path in missing]
+    jobs = batch.plan(found, args.out, options) + [
+        Job(path, args.out / (path.name or "missing"), "no such file or folder") for path in missing
+    ]
     _check_report(args.report, jobs)
     outcomes: list[Outcome] = []
     report = {"interrupted": True, "passed_over": dict(passed_over)}
@@ -76,7 +78,8 @@ def _check_report(path: Path | None, jobs: list[Job]) -> None:
     """Raises ValueError or OSError where the report could not be written, or would take the place of a picture."""
     if path is None:
         return
-    if path.suffix.lower() in photos.SUFFIXES or path.resolve() in {job.sidecar.resolve() for job in jobs}:
+    files = (file for job in jobs for file in (job.source, job.target, job.sidecar, job.map(1)))
+    if path.suffix.lower() in photos.SUFFIXES or path.resolve() in {file.resolve() for file in files}:
         raise ValueError(f"--report {path} would take the place of a picture or its sidecar; name a .json file")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir() or not os.access(path.parent, os.W_OK):
@@ -115,15 +118,17 @@ def _tell_foreseen(outcomes: list[Outcome], as_json: bool) -> None:
 def _work(jobs: list[Job], colorizer: Colorizer, options: Options, as_json: bool, outcomes: list[Outcome]) -> None:
     """Do the jobs and say what became of each as it is done; `outcomes` grows meanwhile."""
     quiet = True if as_json else None  # None: tqdm is silent unless stderr is a terminal
-    with tqdm(total=len(jobs), desc="colouring", unit="photo", disable=quiet) as bar:
-        for outcome in batch.run(jobs, colorizer, options):
+    bar = tqdm(total=len(jobs), desc="colouring", unit="photo", disable=quiet)
+    with bar, contextlib.closing(batch.run(jobs, colorizer, options)) as done:
+        for outcome in done:
             outcomes.append(outcome)
             bar.set_postfix_str(photos.legible(outcome.job.source.name)[-30:], refresh=False)
             bar.update()
             if as_json:
                 print(json.dumps(outcome.as_dict()), flush=True)
                 continue
-            lines = [outcome.reason] if outcome.status != "skipped" and outcome.reason else []
+            told = outcome.status != "skipped" or ", with another " in outcome.reason
+            lines = [outcome.reason] if outcome.reason and told else []
             lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
             for line in lines:
                 tqdm.write(photos.legible(f"{outcome.job.source}: {line}"), file=sys.stderr)

@@ -1,5 +1,6 @@
 """One photograph and its coloured copy: read, coloured page by page, marked, written together with its sidecar."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why.
+    """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why; before, "to colour".
 
     seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for.
     """
@@ -87,35 +88,42 @@ class Outcome:
         return replace(self, status="failed", reason=" ".join(reason.split()))
 
 
-def foresee(job: Job, options: Options) -> Outcome:
-    """What would become of a job ("to colour", "skipped", "failed"), as far as can be known without decoding anything."""
+def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None) -> Outcome:
+    """What would become of a job ("to colour", "skipped", "failed"), as far as can be known without decoding anything.
+
+    made_with: size, flip and weights of the `Colorizer`, where there is one.
+    """
     if job.problem:
         return Outcome(job, "failed", job.problem)
     try:
-        if not options.overwrite and (known := _there_already(job, options)):
-            return known
         pixels = photos.measure(job.source, options.max_pixels)
         photos.file_format(job.target)
-        return Outcome(job, "to colour", pixels=pixels)
+        return _there_already(job, options, made_with or {}) or Outcome(job, "to colour", pixels=pixels)
     except Exception as error:  # whatever a file does to its decoder, it must not end the others
         return Outcome(job, "failed").failed(error)
 
 
-def _there_already(job: Job, options: Options) -> Outcome | None:
-    """What is to be said where there is a copy, or a file in its place; None where there is neither."""
-    if not os.path.lexists(job.target):
-        foreign = os.path.lexists(job.map(1)) and options.uncertainty and not marks.is_map(job.map(1))
-        return Outcome(job, "failed", f"{job.map(1)} is there already; --overwrite replaces it") if foreign else None
+def _there_already(job: Job, options: Options, made_with: dict[str, Any]) -> Outcome | None:
+    """What is to be said where the place of the copy is taken; None where it is free, or may be taken."""
     try:
         about = sidecar.read(job.sidecar)
     except sidecar.SidecarError:
-        return Outcome(job, "failed", f"{job.target} is there already, without a sidecar; --overwrite replaces it")
-    if (job.sidecar.parent / about["source"]["path"]).resolve() != job.source.resolve():
+        taken = [file for file in (job.target, job.sidecar) if os.path.lexists(file)]
+        taken += [job.map(1)] if options.uncertainty and job.map(1).exists() and not marks.is_map(job.map(1)) else []
+        if taken and not options.overwrite:
+            return Outcome(job, "failed", f"{taken[0]} is there already, and not by colorjax; --overwrite replaces it")
+        return None
+    known = (job.sidecar.parent / about["source"]["path"]).resolve()
+    if known != job.source.resolve() and known.exists():
         return Outcome(job, "failed", f"the copy of {about['source']['path']} is in its place; name another --out")
+    if options.overwrite or not os.path.lexists(job.target):
+        return None
     if sidecar.digest_of(job.source) != about["source"]["sha256"]:
         return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
-    asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in}
-    others = [name for name, value in asked.items() if about["settings"].get(name) != value]
+    asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
+    said = about["settings"] | {"weights": about["weights"]["sha256"]}
+    others = [name for name, value in asked.items() if said.get(name) != value]
+    others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
     others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
     return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
 
@@ -152,6 +160,7 @@ class Copier:
         self._colorizer, self._options = colorizer, options
         self._settings = {"size": colorizer.size, "flip": colorizer.flip, "strength": options.strength}
         self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
+        self.made_with = {"size": colorizer.size, "flip": colorizer.flip, "weights": colorizer.network.digest}
         self._weights = {"name": colorizer.network.source.name, "sha256": colorizer.network.digest}
 
     def read(self, outcome: Outcome) -> Reading:
@@ -211,14 +220,17 @@ class Copier:
         """The copy and its sidecar; the copy appears last: where it is, all is there."""
         outcome, job, about, start = reading.outcome, reading.outcome.job, [], time.perf_counter()
         before, name, image = outcome.seconds["colour"], photos.file_format(job.target), None
-        previous = job.sidecar.read_bytes() if job.target.is_file() and job.sidecar.is_file() else None
+        previous = job.sidecar.read_bytes() if job.sidecar.is_file() else None
+        new_maps: list[Path] = []
 
         def drained() -> Iterator[tuple[np.ndarray, photos.Photo]]:
             nonlocal image
             for page in pages:
                 about.append(page.about)
                 if page.spread is not None:
-                    marks.write_uncertainty(job.map(len(about)), page.spread, page.image.shape[:2])
+                    place = job.map(len(about))
+                    new_maps.extend([] if place.exists() else [place])
+                    marks.write_uncertainty(place, page.spread, page.image.shape[:2])
                 image = page.image if name in photos.LOSSY else None
                 yield page.image, page.photo
 
@@ -232,26 +244,15 @@ class Copier:
                     about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
                 sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, sidecar.digest(stream)))
         except BaseException:
-            self._undo(job, previous, len(about))
+            _undo(job, previous, new_maps)
             raise
-        for number in range(1, len(about) + 1):
-            if "map" not in about[number - 1] and marks.is_map(job.map(number)):
-                job.map(number).unlink()  # of the copy that was here before
+        for name in _maps(previous) - {page.get("map") for page in about}:  # of the copy that was here before
+            if marks.is_map(job.target.with_name(name)):
+                job.target.with_name(name).unlink()
         guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
         outcome.uncertainty = round(float(np.mean(guesses)), 3) if guesses else None
         outcome.seconds["write"] = time.perf_counter() - start - (outcome.seconds["colour"] - before)
         return replace(outcome, status="coloured")
-
-    def _undo(self, job: Job, previous: bytes | None, pages: int) -> None:
-        """Leave beside a copy that could not be written what was there before."""
-        if previous is not None:
-            with photos.atomic(job.sidecar) as stream:
-                stream.write(previous)
-            return
-        job.sidecar.unlink(missing_ok=True)
-        for number in range(1, pages + 1):
-            if self._options.uncertainty and marks.is_map(job.map(number)):
-                job.map(number).unlink()
 
     def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], sha256: str) -> dict[str, Any]:
         job = reading.outcome.job
@@ -264,6 +265,25 @@ class Copier:
             "pages": pages,
             "not_carried": list(reading.outcome.notes),
         }
+
+
+def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:
+    """Leave beside a copy that could not be written what was there before."""
+    for path in new_maps:
+        path.unlink(missing_ok=True)
+    if previous is None:
+        job.sidecar.unlink(missing_ok=True)
+    else:
+        with photos.atomic(job.sidecar) as stream:
+            stream.write(previous)
+
+
+def _maps(previous: bytes | None) -> set[str]:
+    """The names of the maps that a sidecar tells of."""
+    try:
+        return {Path(page["map"]).name for page in json.loads(previous or b"{}")["pages"] if "map" in page}
+    except (ValueError, KeyError, TypeError):
+        return set()
 
 
 def mean_chroma(image: np.ndarray) -> float:

@@ -51,10 +51,11 @@ def device() -> dict[str, str]:
 
 def write(path: Path, source: Path, about: dict[str, Any]) -> None:
     """Write a sidecar; `about` is everything but the schema, the version, the device and where the source is from here."""
+    source = source.parent.resolve() / source.name
     try:
-        relative = Path(os.path.relpath(source.absolute(), path.parent.resolve())).as_posix()
+        relative = Path(os.path.relpath(source, path.parent.resolve())).as_posix()
     except ValueError:  # on another drive
-        relative = source.absolute().as_posix()
+        relative = source.as_posix()
     about = {"schema": SCHEMA, "colorjax": __version__, "device": device()} | about
     about["source"] = {"path": relative} | about["source"]
     with photos.atomic(path) as stream:

@@ -234,7 +234,7 @@ def test_overwrite_makes_them_anew(colorize, album, tmp_path):
     (tmp_path / "out" / "a.colorized.jpg").write_text("mine")
     code, out, err = colorize(album)
     assert (code, out) == (1, f"3 photographs coloured into {tmp_path / 'out'}, 1 failed\n")
-    assert "a.colorized.jpg is there already, without a sidecar; --overwrite replaces it" in err
+    assert "a.colorized.jpg is there already, and not by colorjax; --overwrite replaces it" in err
     assert (tmp_path / "out" / "a.colorized.jpg").read_text() == "mine"
     before = stamps(tmp_path / "out")
     code, out, _ = colorize(album, "--overwrite", "--strength", "0.5")
@@ -260,10 +260,11 @@ def test_sources_survive_whatever_they_are_called(colorize, tmp_path):
         assert {path: stamps(folder)[path] for path in before} == before
 
 
-@pytest.mark.parametrize("name", ["album/a.jpg", "out/b.colorized.png", "out/a.colorized.jpg.json"])
+@pytest.mark.parametrize("name", ["album/a.jpg", "album/scan", "out/b.colorized.png", "out/a.colorized.jpg.json"])
 def test_a_report_takes_no_picture_s_place(colorize, album, tmp_path, name):
+    (album / "scan").write_bytes((album / "a.jpg").read_bytes())
     before = stamps(album)
-    code, out, err = colorize(album, "--report", tmp_path / name)
+    code, out, err = colorize(album, album / "scan", "--report", tmp_path / name)
     assert (code, out) == (2, "")
     assert "would take the place of a picture" in err
     assert stamps(album) == before
@@ -292,6 +293,74 @@ def test_copies_made_otherwise_are_said_to_be(colorize, album, tmp_path):
     assert colorize(album / "a.jpg")[0] == 0
     _, out, _ = colorize(album / "a.jpg", "--strength", "0.5", "--uncertainty", "--json")
     assert json.loads(out)["reason"] == "its copy is there already, with another strength, uncertainty"
+    code, _, err = colorize(album / "a.jpg", "--size", "96", "--source-type", "algorithmicallyEnhanced")
+    assert (code, err) == (0, f"{album / 'a.jpg'}: its copy is there already, with another size, mark\n")
+
+
+def test_a_copy_in_another_format_leaves_the_map_of_the_first(colorize, album, tmp_path):
+    assert colorize(album / "a.jpg", "--uncertainty")[0] == 0
+    assert colorize(album / "a.jpg", "--format", "png")[0] == 0
+    assert copies(tmp_path / "out") == ["a.colorized.jpg", "a.colorized.png", "a.jpg.uncertainty.png"]
+    assert cli.main(["sheet", str(tmp_path / "out")]) == 0
+
+
+def test_maps_of_pages_that_are_no_more_are_removed(colorize, tmp_path):
+    multipage(tmp_path / "a.tif")
+    assert colorize(tmp_path / "a.tif", "--uncertainty")[0] == 0
+    save("rgb.tif", tmp_path).rename(tmp_path / "a.tif")
+    assert colorize(tmp_path / "a.tif", "--uncertainty", "--overwrite")[0] == 0
+    assert copies(tmp_path / "out") == ["a.colorized.tif", "a.tif.uncertainty.png"]
+
+
+def test_overwrite_does_not_reach_the_copy_of_another_photograph(colorize, album, tmp_path):
+    (tmp_path / "other").mkdir()
+    Image.fromarray(CAT[::-1]).save(tmp_path / "other" / "a.jpg")
+    assert colorize(album)[0] == 0
+    before = stamps(tmp_path / "out")
+    code, _, err = colorize(tmp_path / "other", "--overwrite")
+    assert code == 1
+    assert "album/a.jpg is in its place; name another --out" in err
+    assert stamps(tmp_path / "out") == before
+
+
+def test_a_folder_that_was_moved_is_known_again(colorize, album, tmp_path):
+    assert colorize(album)[0] == 0
+    album.rename(tmp_path / "moved")
+    assert colorize(tmp_path / "moved")[:2] == (0, f"0 photographs coloured into {tmp_path / 'out'}, 4 there already\n")
+
+
+def test_a_source_spelled_through_a_link_is_found_again(colorize, tmp_path):
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    save("rgb.png", tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    assert colorize(tmp_path / "link" / ".." / "rgb.png")[0] == 0
+    assert cli.main(["verify", str(tmp_path / "out")]) == 0
+    assert colorize(tmp_path / "real" / "rgb.png")[1].endswith("1 there already\n")
+
+
+def test_names_without_a_suffix_keep_their_whole_name(colorize, tmp_path):
+    for name in ("scan.001", "scan.002", "Mr. Smith"):
+        save("rgb.png", tmp_path).rename(tmp_path / name)
+    assert colorize(*(tmp_path / name for name in ("scan.001", "scan.002", "Mr. Smith")))[0] == 0
+    assert copies(tmp_path / "out") == ["Mr. Smith.colorized.png", "scan.001.colorized.png", "scan.002.colorized.png"]
+
+
+def test_a_file_that_lies_about_itself_finds_a_place_beside_its_neighbour(colorize, tmp_path):
+    Image.fromarray(CAT).save(tmp_path / "a.jpg")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.jpg").read_bytes())
+    assert colorize(tmp_path / "a.jpg", tmp_path / "a.png")[0] == 0
+    assert copies(tmp_path / "out") == ["a.colorized.jpg", "a.png.colorized.jpg"]
+
+
+def test_pipes_and_missing_files_beside_the_copies(colorize, album, tmp_path, capsys, weights, monkeypatch):
+    os.mkfifo(album / "pipe.jpg")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["colorize", "album", "missing.jpg", "--out", ".", "--ckpt", str(weights), "--report", "r.json"]
+    assert cli.main(arguments) == 1
+    err = capsys.readouterr().err
+    assert "missing.jpg: no such file or folder" in err
+    assert "pipe.jpg: not a file but a device or a pipe" in err
+    assert (tmp_path / "a.colorized.jpg").is_file()
 
 
 def test_a_map_does_not_outlive_its_copy(colorize, album, tmp_path):

@@ -1535,3 +1535,13 @@ def test_pillow_reads_what_a_copy_carries():
         assert exif.get_ifd(GPS_IFD)[1] == "N"
         assert picture.info["xmp"] == XMP
         assert picture.text["Author"] == "Дед"
+
+
+def test_an_avif_of_the_general_brand_is_an_avif(tmp_path):
+    """Its first brand is mif1, of any HEIF; that it is an AVIF is said by those that it calls compatible."""
+    Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(tmp_path / "a.avif")
+    data = (tmp_path / "a.avif").read_bytes()
+    assert b"avif" in data[16:32]
+    (tmp_path / "b.avif").write_bytes(data[:8] + b"mif1" + data[12:])
+    assert photos.kind(tmp_path / "b.avif") == "AVIF"
+    assert photos.read(tmp_path / "b.avif").file_format == "AVIF"

@@ -20,7 +20,7 @@ def find(paths: Sequence[str | os.PathLike], passed_over: Counter | None = None)
     passed_over = Counter() if passed_over is None else passed_over
     for given in map(Path, paths):
         if given.is_dir():
-            yield from ((given, path) for path in _walk(given, passed_over))
+            yield from ((given if path != given else given.parent, path) for path in _walk(given, passed_over))
         elif given.exists():
             yield given.parent, given
         else:

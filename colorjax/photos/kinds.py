@@ -18,22 +18,30 @@ _AVIF_BRANDS = (b"avif", b"avis")
 def kind(path: str | os.PathLike) -> str | None:
     """Pillow's name of the format that a file begins like, whatever its own name says; None where it is none of ours."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe might wait for ever
+            return None
         with open(path, "rb") as stream:
-            head = stream.read(16) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else b""
-    except OSError:
+            head = stream.read(64)
+    except (OSError, ValueError):
         return None
     if head[4:8] == b"ftyp":
-        return "AVIF" if head[8:12] in _AVIF_BRANDS else "HEIF"
+        return "AVIF" if _is_avif(head) else "HEIF"
     if head[:4] == b"RIFF":
         return "WEBP" if head[8:12] == b"WEBP" else None
     return next((name for name, start in _MAGIC if head.startswith(start)), None)
+
+
+def _is_avif(head: bytes) -> bool:
+    """Whether the first box, by its first brand or those that it calls compatible, says so."""
+    size = min(len(head), int.from_bytes(head[:4], "big"))
+    return any(head[place : place + 4] in _AVIF_BRANDS for place in (8, *range(16, size - 3, 4)))
 
 
 def decoders(head: bytes) -> tuple[str, ...]:
     """The decoders that may be tried. Raises PhotoError where the one that is needed is not installed."""
     if head[4:8] != b"ftyp":
         return _FORMATS
-    if head[8:12] in _AVIF_BRANDS:
+    if _is_avif(head):
         if not features.check("avif"):
             raise PhotoError("AVIF, which this build of Pillow does not read")
         return ("AVIF",)

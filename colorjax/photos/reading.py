@@ -107,7 +107,9 @@ def _deep_grey(picture: Image.Image) -> np.ndarray:
     scale = 1
     if np.issubdtype(pixels.dtype, np.floating):
         scale = 65535 if np.nan_to_num(pixels).max() <= 1 else 1
-    return by_rows(lambda rows: np.clip(np.nan_to_num(rows), 0, 65535) * scale, pixels, np.empty(pixels.shape, np.uint16))
+    return by_rows(
+        lambda rows: np.round(np.clip(np.nan_to_num(rows), 0, 65535) * scale), pixels, np.empty(pixels.shape, np.uint16)
+    )
 
 
 def to_u8(image: np.ndarray) -> np.ndarray:
