@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from colorjax import photos
 from colorjax.colorizer import Colorizer
-from colorjax.copies import Copier, Job, Options, Outcome, Page, Reading, foresee
+from colorjax.copies import Copier, Page, Reading
+from colorjax.jobs import Job, Options, Outcome, foresee
 
 T = TypeVar("T")
 _IN_FLIGHT_PIXELS = 24 * 2**20  # read, not yet written: together no more than so many, or one photograph

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from colorjax import batch, caching, marks, photos, provenance
 from colorjax.colorizer import MAX_STRENGTH, Colorizer
-from colorjax.copies import Job, Options, Outcome, foresee
+from colorjax.jobs import Job, Options, Outcome, foresee
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,119 @@
+"""What there is to colour: a photograph and the place of its copy, what is asked for, what became of it."""
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from colorjax import marks, photos, provenance, sidecar
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run asks for, beside the `Colorizer`'s own settings. format: Pillow's name, None for that of the source."""
+
+    strength: float = 1.0
+    format: str | None = None
+    quality: int = 95
+    source_type: str = provenance.SOURCE_TYPES[0]
+    uncertainty: bool = False
+    burn_in: str | None = None
+    overwrite: bool = False
+    max_pixels: int = photos.MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photograph and where its copy goes. problem: why it cannot, known before anything is read."""
+
+    source: Path
+    target: Path
+    problem: str = ""
+
+    @property
+    def sidecar(self) -> Path:
+        """Where the sidecar of the copy goes."""
+        return self.target.with_name(self.target.name + sidecar.SUFFIX)
+
+    def map(self, page: int) -> Path:
+        """Where the uncertainty map of a page goes."""
+        name = self.source.name + ("" if page == 1 else f".page{page}")
+        return self.target.with_name(f"{name}{photos.OWN_MAP}.png")
+
+
+@dataclass
+class Outcome:
+    """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why; before, "to colour".
+
+    seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for.
+    """
+
+    job: Job
+    status: str
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    pages: int = 0
+    pixels: int = 0
+    uncertainty: float | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a report."""
+        return {
+            "source": str(self.job.source),
+            "copy": str(self.job.target),
+            "status": self.status,
+            "reason": self.reason,
+            "not_carried": list(self.notes),
+            "pages": self.pages,
+            "megapixels": round(self.pixels / 1e6, 3),
+            "uncertainty": self.uncertainty,
+            "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
+        }
+
+    def failed(self, error: BaseException) -> "Outcome":
+        """The same job, failed for this reason."""
+        reason = str(error) or type(error).__name__
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:  # NumPy's way to say it, and XLA's
+            reason = "not enough memory"
+        return replace(self, status="failed", reason=" ".join(reason.split()))
+
+
+def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None) -> Outcome:
+    """What would become of a job ("to colour", "skipped", "failed"), as far as can be known without decoding anything.
+
+    made_with: size, flip and weights of the `Colorizer`, where there is one.
+    """
+    if job.problem:
+        return Outcome(job, "failed", job.problem)
+    try:
+        pixels = photos.measure(job.source, options.max_pixels)
+        photos.file_format(job.target)
+        return _there_already(job, options, made_with or {}) or Outcome(job, "to colour", pixels=pixels)
+    except Exception as error:  # whatever a file does to its decoder, it must not end the others
+        return Outcome(job, "failed").failed(error)
+
+
+def _there_already(job: Job, options: Options, made_with: dict[str, Any]) -> Outcome | None:
+    """What is to be said where the place of the copy is taken; None where it is free, or may be taken."""
+    try:
+        about = sidecar.read(job.sidecar)
+    except sidecar.SidecarError:
+        taken = [file for file in (job.target, job.sidecar) if os.path.lexists(file)]
+        taken += [job.map(1)] if options.uncertainty and job.map(1).exists() and not marks.is_map(job.map(1)) else []
+        if taken and not options.overwrite:
+            return Outcome(job, "failed", f"{taken[0]} is there already, and not by colorjax; --overwrite replaces it")
+        return None
+    known = (job.sidecar.parent / about["source"]["path"]).resolve()
+    if known != job.source.resolve() and known.exists():
+        return Outcome(job, "failed", f"the copy of {about['source']['path']} is in its place; name another --out")
+    if options.overwrite or not os.path.lexists(job.target):
+        return None
+    if sidecar.digest_of(job.source) != about["source"]["sha256"]:
+        return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+    asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
+    said = about["settings"] | {"weights": about["weights"]["sha256"]}
+    others = [name for name, value in asked.items() if said.get(name) != value]
+    others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
+    others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
+    return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
