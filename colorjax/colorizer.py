@@ -20,7 +20,6 @@ SCALES = (0.75, 1.0, 1.25)  # of the working size, over which `uncertainty` look
 _MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
 _MAX_ASPECT = 4  # longer photographs are shown to the network at a smaller scale
 _STRIP_PIXELS = 2**18  # full-size work is done in strips of about so many pixels, which bounds its memory
-_FITS = 10  # bisections to the edge of sRGB: a thousandth of the chroma may be given up in vain
 _PLAIN = Image.Resampling.BILINEAR  # it never leaves the range of what it is given
 _WORKERS = min(4, os.cpu_count() or 1)
 _LEVELS = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
@@ -193,8 +192,8 @@ def _checked(image: np.ndarray) -> np.ndarray:
 @functools.cache
 def _tables(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Of each level of an integer type: its linear light, and the L* of the grey that has it."""
-    levels = np.arange(_LEVELS[dtype] + 1) / _LEVELS[dtype]
-    return color.srgb_to_linear(levels).astype(np.float32), color.grey_to_lightness(levels).astype(np.float32)
+    levels = np.arange(_LEVELS[dtype] + 1).astype(np.float32) / _LEVELS[dtype]
+    return color.srgb_to_linear(levels), color.grey_to_lightness(levels)
 
 
 def _lightness(image: np.ndarray) -> np.ndarray:
@@ -246,7 +245,7 @@ def _join(lightness: np.ndarray, ab: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Pixels (n, W, 3) of this lightness with `ab`, as far as sRGB has them."""
     lab = np.concatenate([lightness[..., None], ab], axis=-1)
     outside = ~color.in_gamut(lab)
-    lab[outside] = color.fit_to_gamut(lab[outside], _FITS)
+    lab[outside] = color.fit_to_gamut(lab[outside])
     rgb = color.lab_to_rgb(lab)
     level = _LEVELS.get(dtype)
     return (np.round(rgb * level) if level else rgb).astype(dtype)

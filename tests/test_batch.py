@@ -402,15 +402,22 @@ def test_hidden_and_linked_folders_are_passed_over_and_counted(colorize, album, 
     assert json.loads((tmp_path / "report.json").read_text())["passed_over"]["other files"] == 1
 
 
-def test_a_folder_that_may_not_be_read_is_named(colorize, album, tmp_path):
-    (album / "deep").chmod(0)
-    try:
-        if os.access(album / "deep", os.R_OK):
-            pytest.skip("this user may read everything")
-        code, _, err = colorize(album)
-    finally:
-        (album / "deep").chmod(0o755)
-    assert (code, err) == (1, f"{album / 'deep'}: no permission to read this folder\n")
+@pytest.mark.parametrize("name", ["deep", "."])
+def test_a_folder_that_may_not_be_read_is_named(colorize, album, tmp_path, monkeypatch, name):
+    """For any user: the system's answers for that folder are put in its place, as root may read everything."""
+    locked, scandir, access = (album / name).resolve(), os.scandir, os.access
+
+    def scan(path="."):
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked and access(path, mode))
+    Image.fromarray(CAT).save(tmp_path / "beside.png")
+    code, out, err = colorize(album.resolve(), tmp_path / "beside.png")
+    assert (code, err) == (1, f"{locked}: no permission to read this folder\n")
+    assert out.startswith(f"{3 if name == 'deep' else 1} photographs coloured")
 
 
 def test_whatever_a_decoder_does_to_a_header_the_others_go_on(colorize, album, monkeypatch):

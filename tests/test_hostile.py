@@ -556,11 +556,8 @@ def directories(count, last=0):
     return out
 
 
-@pytest.mark.parametrize("count", [1, 2, 40])
-@pytest.mark.parametrize("back", [24, 24 + 114])
+@pytest.mark.parametrize(("count", "back"), [(1, 24), (2, 24), (40, 24), (2, 24 + 114), (40, 24 + 114)])
 def test_directories_that_go_round_end(count, back):
-    if count == 1 and back > 24:
-        pytest.skip("one page can only follow itself")
     with little_room():
         found = list(photos.pages(directories(count, back)))
     assert [photo.pages for photo in found] == [count] * count

@@ -1545,3 +1545,19 @@ def test_an_avif_of_the_general_brand_is_an_avif(tmp_path):
     (tmp_path / "b.avif").write_bytes(data[:8] + b"mif1" + data[12:])
     assert photos.kind(tmp_path / "b.avif") == "AVIF"
     assert photos.read(tmp_path / "b.avif").file_format == "AVIF"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_a_damaged_profile_is_noted(tmp_path, name):
+    picture = Image.fromarray(np.full((24, 32, 3), 90, np.uint8))
+    picture.save(tmp_path / name, icc_profile=b"no profile at all" * 20)
+    assert photos.read(tmp_path / name).notes == ("its colour profile, which is damaged: its colours were taken as sRGB",)
+    picture.save(tmp_path / name)
+    assert photos.read(tmp_path / name).notes == ()
+
+
+def test_damaged_iptc_is_noted(tmp_path):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type iptc", "\niptc\n      4\nnot hexadecimal\n")
+    Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(tmp_path / "a.png", pnginfo=info)
+    assert photos.read(tmp_path / "a.png").notes == ("its IPTC, which is damaged",)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from colorjax.photos import directories
+from colorjax.photos import directories, profiles
 from colorjax.photos.directories import Tag
 
 # Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
@@ -99,11 +99,18 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
     if repeated:
         notes.append(f"{repeated} of its texts")
     xmp = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[2-8]", rb"\g<1>1", xmp)
+    try:
+        iptc = _iptc(picture, tags, text)
+    except (ValueError, TypeError, struct.error):
+        iptc = b""
+        notes.append("its IPTC, which is damaged")
+    if not profiles.is_sound(picture.info.get("icc_profile")):
+        notes.append("its colour profile, which is damaged: its colours were taken as sRGB")
     kept = _without_pixels(tags, order)
     exif = directories.block(kept, order) if kept else b""
     text = {key: value for key, value in text.items() if key not in _PNG_ELSEWHERE}
     comment = comments[-1] if comments else b""
-    return Metadata(exif, xmp, _iptc(picture, tags), _dpi(picture, tags, order), text, comment), tuple(notes)
+    return Metadata(exif, xmp, iptc, _dpi(picture, tags, order), text, comment), tuple(notes)
 
 
 def _repeated_texts(stream: Any) -> int:
@@ -185,17 +192,14 @@ def exif_with_dpi(metadata: Metadata) -> bytes:
     return directories.block(tags, order)
 
 
-def _iptc(picture: Any, tags: directories.Directory) -> bytes:
-    try:
-        resources = picture.info.get("photoshop")
-        if isinstance(resources, dict):
-            return bytes(resources.get(_IPTC_RESOURCE, b""))
-        if picture.format == "TIFF":
-            return tags[_IPTC_TAG].data if _IPTC_TAG in tags else _unwrapped(tags[34377].data) if 34377 in tags else b""
-        text = getattr(picture, "text", {}).get(_PNG_IPTC, "")
-        return _unwrapped(bytes.fromhex("".join(text.split("\n")[3:]))) if text else b""
-    except Exception:  # texts of a PNG among them, see `read`
-        return b""
+def _iptc(picture: Any, tags: directories.Directory, text: dict[str, str]) -> bytes:
+    """IPTC records. Raises ValueError or struct.error where what should hold them is damaged."""
+    resources = picture.info.get("photoshop")
+    if isinstance(resources, dict):
+        return bytes(resources.get(_IPTC_RESOURCE, b""))
+    if picture.format == "TIFF":
+        return tags[_IPTC_TAG].data if _IPTC_TAG in tags else _unwrapped(tags[34377].data) if 34377 in tags else b""
+    return _unwrapped(bytes.fromhex("".join(text[_PNG_IPTC].split("\n")[3:]))) if _PNG_IPTC in text else b""
 
 
 def _unwrapped(block: bytes) -> bytes:

@@ -24,6 +24,14 @@ def _is_srgb(profile: bytes) -> bool:
     return len(profile) == len(SRGB) and profile[36:] == SRGB[36:]
 
 
+def is_sound(profile: bytes | None) -> bool:
+    """Whether Little CMS can read a profile; no profile is sound."""
+    try:
+        return not profile or bool(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def to_srgb(picture: Image.Image) -> Image.Image:
     """8-bit RGB pixels in sRGB; an embedded profile is honoured, a damaged one ignored."""
     profile = picture.info.get("icc_profile")

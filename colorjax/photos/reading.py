@@ -43,7 +43,7 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
         raise PhotoError("the file is not there") from None
     except IsADirectoryError:
         raise PhotoError(
-            "a folder, not a file" if os.access(source, os.R_OK | os.X_OK) else "a folder without permission"
+            "a folder, not a file" if os.access(source, os.R_OK | os.X_OK) else "no permission to read this folder"
         ) from None
     except PermissionError:
         raise PhotoError("no permission to read it") from None
