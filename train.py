@@ -26,6 +26,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     caching.keep_compiled()
     workdir = Path(workdir).expanduser()
     settings.check(config)
+    sharding.connect(config.distributed)
     mesh = sharding.make_mesh(config.batch_size)
     photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size)
     runs.claim(workdir, config, base.get_config(), photographs.report)
@@ -37,14 +38,15 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
     evaluate_step = steps.evaluate(config.model, mesh, perceptual.given(config.lpips_weights))
     shown = evaluators.spread(photographs.validation_indices, config.panels)
+    agreed = sharding.Agreement(mesh)
 
     checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by)
-    with checkpoints, telemetry.stop_requests() as stop:
-        now = runs.start(config, optimizers, mesh, checkpoints)
+    with checkpoints, telemetry.stop_requests() as asked:
+        now, pending = runs.start(config, optimizers, mesh, checkpoints)
         first = int(now.step)
         writer = telemetry.Writer(workdir, first)
         bar = telemetry.progress(total, first, config.batch_size)
-        meter = runs.Meter(config.batch_size)
+        meter = runs.Meter(config.batch_size, pending)
         batches = sharding.prefetch(photographs.train(first), mesh)
         measured: dict[str, float] = {}
         with writer, bar:
@@ -54,15 +56,16 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
                 bar.update(config.batch_size)
                 epoch, rest = divmod(step, steps_per_epoch)
                 save_due = rest == 0 or (config.checkpoint_every and step % config.checkpoint_every == 0)
+                stop = agreed(bool(asked))
 
-                if step % config.log_every == 0 or save_due or stop or step == first + 1:
+                if step % config.log_every == 0 or save_due or step == 1:
                     row = meter.report(now.params)  # raises where something is not finite: before it could be saved
                     writer.write("train", step, row | {"learning_rate": float(rate(step - 1))})
                     bar.set_postfix(l1=f"{row['l1']:.4f}", refresh=False)
                 metrics = None
                 if rest == 0 and len(photographs.validation_indices):
                     evaluation = evaluators.run(
-                        lambda batch, now=now: evaluate_step(now.params, now.stats, batch),
+                        lambda batch, now=now: evaluate_step(*now.network, batch),
                         photographs.validation(),
                         lambda batch: sharding.put(batch, mesh),
                         shown,
@@ -75,7 +78,8 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
                     runs.write_figures(workdir, evaluation)
                     meter.restart()
                 if save_due or stop:
-                    checkpoints.save(now, config, metrics)
+                    writer.sync()
+                    checkpoints.save(now, config, metrics, meter.checked(now.params))
                 if stop:
                     print(f"stopped at step {step} of {total}; the same command goes on from here")
                     return measured

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from colorjax import sharding
+
 BOOTSTRAP_ROUNDS = 1000
 # What is told of a set: (heading, decimals). Means over pictures, or made of such means (DERIVED).
 HEADINGS = {
@@ -80,16 +82,18 @@ def run(
     for batch in batches:
         result = step(put({key: batch[key] for key in ("luma", "chroma")}))
         pred = result.pop("chroma")
-        real = batch["mask"] > 0
-        lost += int((~real & (batch["index"] >= 0)).sum())
-        values = jax.device_get(result) | {"group": batch["group"], "index": batch["index"]}
+        about = sharding.whole({key: batch[key] for key in ("mask", "group", "index")})
+        real, index = about["mask"] > 0, about["index"]
+        lost += int((~real & (index >= 0)).sum())
+        values = jax.device_get(result) | {"group": about["group"], "index": index}
         rows.append({key: np.asarray(value)[real] for key, value in values.items()})
-        wanted = [i for i in np.flatnonzero(real) if int(batch["index"][i]) in show]
-        if wanted or visit:
-            pred = np.asarray(pred)
+        wanted = [i for i in np.flatnonzero(real) if int(index[i]) in show]
+        if not (wanted or visit):
+            continue
+        pred, true = np.asarray(pred), sharding.whole({key: batch[key] for key in ("luma", "chroma")})
         if visit:
-            visit(*(array[real] for array in (batch["index"], batch["luma"], pred, batch["chroma"])))
-        shown += [(int(batch["index"][i]), batch["luma"][i], pred[i], batch["chroma"][i]) for i in wanted]
+            visit(*(array[real] for array in (index, true["luma"], pred, true["chroma"])))
+        shown += [(int(index[i]), true["luma"][i], pred[i], true["chroma"][i]) for i in wanted]
     values = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {}
     if not len(values.get("index", ())):
         raise ValueError("no photograph to evaluate on")

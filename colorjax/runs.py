@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
 from colorjax import checkpoint, color, figures, photos, pretrained, settings, sharding, state, telemetry
-from colorjax.checkpoint import Checkpoints
+from colorjax.checkpoint import Checkpoints, Pending
 from colorjax.evaluators import Evaluation
 from colorjax.state import Optimizers, TrainState
 
@@ -23,6 +24,7 @@ _FREE_KEYS = (
     *(f"discriminator.{key}" for key in ("learning_rate", "warmup_steps", "beta1", "clip_norm")),
     *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by"),
     *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
+    *("fsdp", *(f"distributed.{key}" for key in ("coordinator", "processes", "process", "timeout", "start_timeout"))),
 )
 
 
@@ -70,23 +72,24 @@ def describe_data(report: dict) -> str:
     return line
 
 
-def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: Checkpoints) -> TrainState:
-    """The latest checkpoint's state; where there is none, a new one, with what `init_from` or `pretrained` names.
+def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: Checkpoints) -> tuple[TrainState, Pending]:
+    """The latest checkpoint's state and its `pending`; where there is none, a new one, with what `init_from` or `pretrained`
+    names.
 
     Raises ValueError where `init_from` holds another network than the config describes.
     """
-    everywhere = sharding.replicated(mesh)
+    abstract = state.abstract(config, optimizers, mesh)
     if checkpoints.latest_step is not None:
-        shapes = jax.eval_shape(lambda: state.init(config, optimizers))
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
         print(f"going on from step {checkpoints.latest_step}")
         return checkpoints.restore(abstract)
-    now = jax.jit(lambda: state.init(config, optimizers), out_shardings=everywhere)()
+    now = jax.jit(lambda: state.init(config, optimizers))()
     if config.init_from:
         _take_over(config, now)
     elif config.pretrained:
         now.params, now.stats, _ = pretrained.load_encoder(config.pretrained, now.params, now.stats)
-    return jax.device_put(now, everywhere)
+    if now.average:
+        now.average = {"params": now.params, "stats": now.stats}
+    return sharding.place(now, jax.tree.map(lambda leaf: leaf.sharding, abstract)), []
 
 
 def _take_over(config: ConfigDict, now: TrainState) -> None:
@@ -109,40 +112,53 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
 
 
 class Meter:
-    """Collects the scalars of steps without waiting for them, and reports their means and the speed."""
+    """Collects the scalars of steps without waiting for them, and reports their means and the speed.
 
-    def __init__(self, batch_size: int):
+    pending: those that a stopped run had collected since its last report.
+    """
+
+    def __init__(self, batch_size: int, pending: Pending | None = None):
         self._batch_size = batch_size
         self.restart()
+        self._pending = list(pending or [])
+        self._before = len(self._pending)
 
     def restart(self) -> None:
         """Forget what was collected and start the clock."""
         self._pending: list[tuple[int, dict]] = []
-        self._since = time.perf_counter()
+        self._before, self._since = 0, time.perf_counter()
 
     def add(self, step: int, scalars: dict[str, jax.Array]) -> None:
         """Note the scalars of a step that may still be running; waits for the step before it, so that no queue builds up."""
         self._pending.append((step, scalars))
         jax.block_until_ready(self._pending[-2:][0])
 
+    def checked(self, params: Any) -> Pending:
+        """What was collected since the last report. Raises FloatingPointError and OSError, see `check_finite`."""
+        fetched = jax.device_get(self._pending)
+        self._pending = [(step, {name: float(value) for name, value in scalars.items()}) for step, scalars in fetched]
+        check_finite(self._pending, params)
+        return self._pending
+
     def report(self, params: Any) -> dict[str, float]:
-        """Means since the last report, and images_per_second. Raises FloatingPointError, see `finite_means`."""
-        row = finite_means(jax.device_get(self._pending), params)
-        row["images_per_second"] = len(self._pending) * self._batch_size / (time.perf_counter() - self._since)
+        """Means since the last report, and images_per_second. Raises as `checked`."""
+        rows = [scalars for _, scalars in self.checked(params)]
+        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        means["images_per_second"] = (len(rows) - self._before) * self._batch_size / (time.perf_counter() - self._since)
         self.restart()
-        return row
+        return means
 
 
-def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, float]:
-    """Means of the scalars of the steps since the last report: [(step, {name: value})].
+def check_finite(pending: Pending, params: Any) -> None:
+    """Raise FloatingPointError, naming the first step and what is not finite in its scalars, if anything is not.
 
-    Raises FloatingPointError, naming the first step and what was not finite in it, if any is not.
+    Raises OSError where none of a step's photographs could be read.
     """
     for step, scalars in pending:
         bad = [name for name, value in scalars.items() if not np.isfinite(value)]
         if bad:
             leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-            broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not np.isfinite(leaf).all()]
+            broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not jnp.isfinite(leaf).all()]
             after = (
                 f"{len(broken)} of {len(leaves)} parameters are not finite now"
                 if broken
@@ -155,7 +171,6 @@ def finite_means(pending: list[tuple[int, dict]], params: Any) -> dict[str, floa
             )
         if scalars["lost"] == 1:
             raise OSError(f"step {step}: none of its photographs can be read any more; nothing of it was saved")
-    return {name: float(np.mean([scalars[name] for _, scalars in pending])) for name in pending[0][1]}
 
 
 def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:

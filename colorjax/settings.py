@@ -12,12 +12,13 @@ _NETWORK_KEYS = ("model.name", "model.stem", "model.width")
 _POSITIVE = (
     *("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints"),
     *("discriminator.learning_rate", "discriminator.width", "discriminator.layers"),
+    *("distributed.timeout", "distributed.start_timeout"),
 )
 _NOT_NEGATIVE = (
     *("seed", "weight_decay", "warmup_steps", "clip_norm", "discriminator.warmup_steps", "discriminator.clip_norm"),
     *("loss.l1", "loss.perceptual", "loss.adversarial"),
 )
-_BELOW_1 = ("beta1", "discriminator.beta1", "discriminator.label_smoothing", "data.val_fraction")
+_BELOW_1 = ("beta1", "ema", "discriminator.beta1", "discriminator.label_smoothing", "data.val_fraction")
 _NAMES = {
     "best_by": checkpoint.BEST_BY,
     "data.balance": balance.BALANCES,

@@ -1,14 +1,46 @@
-"""The mesh of devices and how batches and parameters lie on it: data parallel over every local device."""
+"""Devices and processes: the mesh, how batches and parameters lie on it, and how several processes become one run."""
 
+import os
+import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-DATA = "data"  # the mesh axis that batches are split over
+DATA = "data"  # the mesh axis that batches are split over, and with fsdp parameters too
+_SMALLEST_SPLIT = 2**12  # numbers; smaller arrays are cheaper to keep whole than to gather
+
+
+def connect(settings: Any) -> None:
+    """Join the run's other processes, as `config.distributed` or the environment says; a process alone joins none.
+
+    To be called before any device is used. Raises ValueError for settings that do not fit, RuntimeError where the
+    coordinator does not answer.
+    """
+    address = settings.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS", "")
+    if not address or jax.distributed.is_initialized():
+        return
+    count, index = _number(settings.processes, 0, "JAX_NUM_PROCESSES"), _number(settings.process, -1, "JAX_PROCESS_ID")
+    where = {} if address == "auto" else {"coordinator_address": address, "num_processes": count, "process_id": index}
+    if where and ":" not in address:
+        raise ValueError(f"distributed.coordinator={address!r} must be HOST:PORT of process 0, or auto")
+    if where and None not in (count, index) and not 0 <= index < count:
+        raise ValueError(f"distributed.process={index} must be at least 0 and below distributed.processes={count}")
+    patience = {"heartbeat_timeout_seconds": settings.timeout, "shutdown_timeout_seconds": settings.timeout}
+    jax.distributed.initialize(**where, **patience, initialization_timeout=settings.start_timeout)
+    if jax.process_index():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, the first process tells for all
+
+
+def _number(value: int, unset: int, variable: str) -> int | None:
+    """A setting, else the environment's, else None: JAX may find it out."""
+    if value != unset:
+        return value
+    return int(os.environ[variable]) if variable in os.environ else None
 
 
 def make_mesh(batch_size: int | None = None) -> Mesh:
@@ -29,6 +61,32 @@ def split(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(DATA))
 
 
+def layout(mesh: Mesh, shapes: Any, fsdp: bool) -> Any:
+    """Where each array of a state lies: everywhere, or with `fsdp` split along its longest axis that the devices divide.
+
+    Arrays without such an axis, and small ones, are everywhere (ZeRO stage 3, Rajbhandari et al. 2020, by annotation).
+    """
+
+    def one(shape: jax.ShapeDtypeStruct) -> NamedSharding:
+        axes = [axis for axis, length in enumerate(shape.shape) if length % mesh.size == 0]
+        if not fsdp or shape.size < _SMALLEST_SPLIT or not axes:
+            return replicated(mesh)
+        longest = max(axes, key=lambda axis: shape.shape[axis])
+        return NamedSharding(mesh, PartitionSpec(*[None] * longest, DATA))
+
+    return jax.tree.map(one, shapes)
+
+
+def place(tree: Any, places: Any) -> Any:
+    """Arrays that every process holds whole -> the same, laid out as `places` says."""
+
+    def one(leaf: Any, sharding: NamedSharding) -> jax.Array:
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(one, tree, places)
+
+
 def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """This process's share of a batch -> global arrays, split over the devices."""
     sharding = split(mesh)
@@ -43,3 +101,49 @@ def prefetch(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int = 
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
+
+
+def whole(share: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every process's share of a batch, one after the other."""
+    return multihost_utils.process_allgather(share, tiled=True) if jax.process_count() > 1 else share
+
+
+def texts(text: str) -> list[str]:
+    """The text of every process, in all of them."""
+    if jax.process_count() == 1:
+        return [text]
+    own = np.frombuffer(text.encode(), np.uint8)
+    lengths = multihost_utils.process_allgather(np.array(len(own)))
+    padded = np.zeros(max(1, lengths.max()), np.uint8)
+    padded[: len(own)] = own
+    every = multihost_utils.process_allgather(padded)
+    return [bytes(row[:length]).decode() for row, length in zip(every, lengths.ravel(), strict=True)]
+
+
+def on_first(work: Callable[[], None]) -> None:
+    """Let the first process do something while the others wait. A ValueError or OSError of it is raised in all of them."""
+    problem: Exception | None = None
+    if jax.process_index() == 0:
+        try:
+            work()
+        except (ValueError, OSError) as error:
+            problem = error
+    told = texts(str(problem) if problem else "")[0]
+    if problem or told:
+        raise problem or ValueError(told)
+
+
+class Agreement:
+    """Whether any process wants something, asked each step without waiting: the answer is that of the step before."""
+
+    def __init__(self, mesh: Mesh):
+        self._sharding, self._asked = split(mesh), None
+        self._any = jax.jit(lambda wishes: wishes.max(), out_shardings=replicated(mesh))
+
+    def __call__(self, wish: bool) -> bool:
+        """Note this process's wish; the same answer in every process. A process alone is answered at once."""
+        if jax.process_count() == 1:
+            return wish
+        wishes = np.full(jax.local_device_count(), wish, np.int32)
+        before, self._asked = self._asked, self._any(jax.make_array_from_process_local_data(self._sharding, wishes))
+        return bool(before) if before is not None else False

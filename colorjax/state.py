@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
-from colorjax import models
+from colorjax import models, sharding
 
 
 class Optimizers(NamedTuple):
@@ -24,14 +25,21 @@ class Optimizers(NamedTuple):
 class TrainState:
     """step: how many updates were made (int32). params, stats: nested dicts of the network's parameters and of its
     BatchNorm statistics. opt_state: of the optimiser. key: root of all randomness; never changes, steps fold into it.
-    discriminator: the same {"params", "stats", "opt_state"} of the other player; empty where there is none."""
+    average: {"params", "stats"}, their exponential moving averages; empty without `config.ema`.
+    discriminator: {"params", "stats", "opt_state"} of the other player; empty where there is none."""
 
     step: jax.Array
     params: Any
     stats: Any
     opt_state: Any
     key: jax.Array
+    average: dict[str, Any] = dataclasses.field(default_factory=dict)
     discriminator: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def network(self) -> tuple[Any, Any]:
+        """(params, stats) of the network to measure and to ship: the average, where there is one."""
+        return (self.average["params"], self.average["stats"]) if self.average else (self.params, self.stats)
 
 
 def graphdef(model_config: Any) -> nnx.GraphDef:
@@ -77,5 +85,24 @@ def init(config: Any, optimizers: Optimizers) -> TrainState:
         other, other_stats = init_discriminator(config, jax.random.fold_in(key, 1))
         discriminator = {"params": other, "stats": other_stats, "opt_state": optimizers.discriminator.init(other)}
     opt_state = optimizers.network.init(params)
+    average = {"params": params, "stats": stats} if config.ema else {}
     # The key is stored as its plain numbers: checkpoints of such arrays are read by every version.
-    return TrainState(jnp.int32(0), params, stats, opt_state, jax.random.key_data(key), discriminator)
+    return TrainState(jnp.int32(0), params, stats, opt_state, jax.random.key_data(key), average, discriminator)
+
+
+def abstract(config: Any, optimizers: Optimizers, mesh: Mesh) -> TrainState:
+    """Shape, type and place (`sharding.layout`) of each array of the state."""
+    shapes = jax.eval_shape(lambda: init(config, optimizers))
+    places = sharding.layout(mesh, shapes, config.fsdp)
+    return jax.tree.map(lambda leaf, at: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=at), shapes, places)
+
+
+def averaged(average: dict[str, Any], params: Any, stats: Any, step: jax.Array, decay: float) -> dict[str, Any]:
+    """The moving average after one more update; empty where it was.
+
+    The first steps forget faster, (1 + step) / (10 + step), so that the random start does not linger.
+    """
+    if not average:
+        return {}
+    kept = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, average, {"params": params, "stats": stats})

@@ -33,7 +33,14 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     else:
         step = regression(graphdef, loss, optimizers.network)
     everywhere = sharding.replicated(mesh)
-    jitted = jax.jit(step, donate_argnums=0, out_shardings=(everywhere, everywhere))
+    places = jax.tree.map(lambda leaf: leaf.sharding, states.abstract(config, optimizers, mesh))
+
+    def whole_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
+        now, scalars = step(state, batch, frozen)
+        now.average = states.averaged(state.average, now.params, now.stats, state.step, config.ema)
+        return now, scalars
+
+    jitted = jax.jit(whole_step, donate_argnums=0, out_shardings=(places, everywhere))
     frozen = jax.device_put(loss.frozen, everywhere)
     return lambda state, batch: jitted(state, batch, frozen)
 
@@ -70,7 +77,7 @@ def regression(graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: o
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         scalars = _scalars(batch, pred, value, grads) | {name: losses.mean(term, mask) for name, term in terms.items()}
-        return TrainState(state.step + 1, params, stats, opt_state, state.key, state.discriminator), scalars
+        return TrainState(state.step + 1, params, stats, opt_state, state.key, state.average, state.discriminator), scalars
 
     return step
 
@@ -128,7 +135,7 @@ def adversarial(
         scalars = _scalars(batch, pred, value, grads) | means | right
         scalars |= {"discriminator_loss": cost, "discriminator_grad_norm": optax.tree.norm(judge_grads)}
         discriminator = {"params": judge_params, "stats": judge_stats, "opt_state": judge_opt_state}
-        return TrainState(state.step + 1, params, stats, opt_state, state.key, discriminator), scalars
+        return TrainState(state.step + 1, params, stats, opt_state, state.key, state.average, discriminator), scalars
 
     return step
 

@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     config.warmup_steps = 0  # linear rise to learning_rate over the first steps
     config.weight_decay = 0.01  # AdamW's; on convolution kernels only
     config.beta1 = 0.9  # AdamW's; the decay of the mean gradient
+    config.ema = 0.0  # decay of a moving average of the network, which is then measured and shipped, as 0.999 (0 = without)
     config.clip_norm = 1.0  # gradients are scaled down to this global norm (0 = never)
 
     config.model = ConfigDict()
@@ -64,9 +65,17 @@ def get_config() -> ConfigDict:
     config.data.cache = True  # keep resized photographs on disk, about 0.35 MB each at 256
     config.data.cache_dir = ""  # where ("" = photos/ below $COLORJAX_CACHE or ~/.cache/colorjax)
 
+    config.fsdp = False  # split parameters and optimiser over the devices as well: less memory, more communication
+    config.distributed = ConfigDict()  # several processes, as on several hosts; see "Many machines" in the README
+    config.distributed.coordinator = ""  # HOST:PORT of process 0 | auto (SLURM, MPI, clouds) | "" ($JAX_COORDINATOR_ADDRESS)
+    config.distributed.processes = 0  # how many (0 = $JAX_NUM_PROCESSES)
+    config.distributed.process = -1  # which of them this is, from 0 (-1 = $JAX_PROCESS_ID)
+    config.distributed.timeout = 30  # seconds without a sign of life after which a process counts as dead
+    config.distributed.start_timeout = 300  # seconds that the processes wait for each other at the start
+
     config.log_every = 50  # steps between two lines of metrics.jsonl and TensorBoard
     config.checkpoint_every = 0  # further checkpoints each so many steps (0 = only after each epoch)
-    config.keep_checkpoints = 3  # the latest so many are kept, and the best
+    config.keep_checkpoints = 3  # the latest so many are kept (at least 2: one may be damaged), and the best
     config.best_by = "l1"  # the best has the lowest l1 | delta_e, the highest psnr | ssim_ab, or is simply the latest
     config.panels = 8  # pictures in figures/panels.png
     return config

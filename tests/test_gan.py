@@ -37,7 +37,7 @@ def whole_state(workdir):
     """Everything of the latest checkpoint: both players, both optimisers, step and key."""
     config = gan()
     with checkpoint.Checkpoints(workdir, 3) as checkpoints:
-        return runs.start(config, optim.make(config, 6), sharding.make_mesh(), checkpoints)
+        return runs.start(config, optim.make(config, 6), sharding.make_mesh(), checkpoints)[0]
 
 
 def test_rows_tell_of_both_players(run):
@@ -131,7 +131,7 @@ def test_the_latest_is_the_best(run):
 def start(config, folder, capsys):
     optimizers = optim.make(config, 6)
     with checkpoint.Checkpoints(folder, 1) as checkpoints:
-        return runs.start(config, optimizers, sharding.make_mesh(), checkpoints), capsys.readouterr().out
+        return runs.start(config, optimizers, sharding.make_mesh(), checkpoints)[0], capsys.readouterr().out
 
 
 def fresh(config):

@@ -87,7 +87,7 @@ class Data:
         def epoch_rows(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             rows = pictures[self.order(int(epoch))]
             positions = np.arange(per_epoch, dtype=np.int64) + int(epoch) * per_epoch
-            mine = self._share(np.stack([rows, positions], axis=-1))
+            mine = self._share(np.stack([rows, positions], axis=-1), config.batch_size)
             return mine[:, 0], mine[:, 1]
 
         def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -120,7 +120,7 @@ class Data:
         padded = np.concatenate([indices, np.full(-len(indices) % batch, -1)]).astype(np.int64)
         group_of = {name: number for number, name in enumerate(self.groups)}
         groups = np.array([group_of[self.store.source.groups[i]] if i >= 0 else 0 for i in padded], np.int32)
-        rows = tf.data.Dataset.from_tensor_slices((self._share(padded), self._share(groups)))
+        rows = tf.data.Dataset.from_tensor_slices((self._share(padded, batch), self._share(groups, batch)))
 
         def example(index: tf.Tensor, group: tf.Tensor) -> dict[str, tf.Tensor]:
             image, mask = self._load(index)
@@ -129,10 +129,10 @@ class Data:
 
         return self._batches(rows.map(example, tf.data.AUTOTUNE, deterministic=True), batch)
 
-    def _share(self, rows: np.ndarray) -> np.ndarray:
-        """This host's rows: an equal slice of every batch."""
+    def _share(self, rows: np.ndarray, batch: int) -> np.ndarray:
+        """This process's rows: its slice of every batch, in the order of the processes."""
         index, count = self.process
-        return rows[np.arange(len(rows)) % count == index]
+        return rows.reshape(-1, count, batch // count, *rows.shape[1:])[:, index].reshape(-1, *rows.shape[1:])
 
     def _load(self, index: Any) -> tuple[Any, Any]:
         """Picture `index` as a tensor, with mask 1; a grey dummy with mask 0 for index -1 or a file lost since the scan."""

@@ -1,0 +1,30 @@
+"""Saving and restoring: training checkpoints and released weights. The only room that imports Orbax.
+
+A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm statistics), `training` (step, optimisers,
+key), where `config.ema` asks for it `average` (as `network`) and, of an adversarial training, `discriminator` (params and
+statistics); in its metadata the config, the validation metrics and the rows of the log that are not complete yet; and
+`checksums.json`, which is written last. A released folder holds `weights/` (the network in bfloat16), `config.json` and
+`checksums.json`.
+"""
+
+import logging
+
+from colorjax.checkpoint.checksums import CheckpointError
+from colorjax.checkpoint.networks import CONFIG, WEIGHTS, Network, export, load, load_discriminator
+from colorjax.checkpoint.training import BEST_BY, CHECKPOINTS, Checkpoints, Pending
+
+logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax reports every file it opens
+
+__all__ = [
+    "BEST_BY",
+    "CHECKPOINTS",
+    "CONFIG",
+    "WEIGHTS",
+    "CheckpointError",
+    "Checkpoints",
+    "Network",
+    "Pending",
+    "export",
+    "load",
+    "load_discriminator",
+]

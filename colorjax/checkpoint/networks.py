@@ -1,0 +1,184 @@
+"""Trained networks for use: out of a workdir, one of its checkpoints, or a released folder; and released folders written."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from orbax.checkpoint import v1 as ocp
+
+from colorjax import photos
+from colorjax import state as states
+from colorjax.checkpoint import checksums
+from colorjax.checkpoint.checksums import CheckpointError
+from colorjax.checkpoint.training import CHECKPOINTS, goodness
+
+WEIGHTS, CONFIG = "weights", "config.json"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network: its config, its numbers and the folder they came from.
+
+    digest: SHA-256 of the numbers, or of the files of a release.
+    """
+
+    config: ConfigDict
+    params: Any
+    stats: Any
+    source: Path
+    digest: str = ""
+
+
+def load(path: str | Path) -> Network:
+    """The network in a workdir (its best checkpoint), in one step's folder, or in a released folder.
+
+    Of a training with `ema` it is the average. Raises CheckpointError where there is none, where a file does not match its
+    checksum, or where the numbers do not fit the network that the config describes.
+    """
+    path = Path(path).expanduser()
+    path = path if path.name else path.resolve()
+    if path.parent.name == CHECKPOINTS and path.name.isdigit() and path.is_dir():
+        return _load_step(path)
+    if (path / CHECKPOINTS).is_dir():
+        return _load_step(_best_step(path / CHECKPOINTS))
+    if (path / checksums.CHECKSUMS).is_file():
+        return _load_release(path)
+    what = "holds no checkpoint and no released weights" if path.is_dir() else "does not exist"
+    raise CheckpointError(f"{path} {what}; --ckpt takes a workdir, one of its checkpoints/STEP, or an exported folder")
+
+
+def _finished(folder: Path) -> list[int]:
+    """The steps whose checkpoints were written to their end; of a workdir of before there were checksums, all."""
+    steps = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+    sealed = [step for step in steps if (folder / str(step) / checksums.CHECKSUMS).is_file()]
+    return sealed or steps
+
+
+def _best_step(folder: Path) -> Path:
+    steps = _finished(folder)
+    if not steps:
+        raise CheckpointError(f"{folder} holds no finished checkpoint yet")
+    try:
+        with ocp.training.Checkpointer(folder.absolute()) as checkpointer:
+            found = [checkpoint for checkpoint in checkpointer.checkpoints if checkpoint.step in steps]
+            stored = (checkpointer.metadata(found[-1].step).custom_metadata or {}).get("config", {})
+    except Exception as error:  # whatever a damaged file makes Orbax raise
+        for step in steps:
+            _check(folder / str(step))
+        raise CheckpointError(f"{folder} cannot be read: {error}") from error
+    best_by = ({"best_by": "l1"} | stored)["best_by"]  # the first runs had no such key
+    measured = [c for c in found if c.metrics and best_by in c.metrics]
+    chosen = max(measured, key=lambda c: goodness(best_by)(c.metrics)) if measured else found[-1]
+    return folder / str(chosen.step)
+
+
+def _check(folder: Path) -> None:
+    """Raises CheckpointError where a checkpoint is not whole, with the steps of the others."""
+    others = _finished(folder.parent)
+    if not (folder.parent / str(others[-1]) / checksums.CHECKSUMS).is_file():
+        return  # none has checksums: a workdir of before there were any
+    try:
+        checksums.verify(folder)
+    except CheckpointError as error:
+        named = ", ".join(f"{folder.parent.name}/{step}" for step in others if step != int(folder.name))
+        raise CheckpointError(f"{error}" + (f" (others there: {named})" if named else "")) from error
+
+
+def _load_step(folder: Path) -> Network:
+    _check(folder)
+    item = "average" if (folder / "average").is_dir() else "network"
+    with ocp.training.Checkpointer(folder.parent.absolute()) as checkpointer:
+        step = int(folder.name)
+        try:
+            config = _config(checkpointer.metadata(step).custom_metadata["config"])
+            network = checkpointer.load_checkpointables(step, {item: _abstract(config.model)})[item]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise CheckpointError(f"{folder} cannot be read: {error}") from error
+    return Network(config, network["params"], network["stats"], folder, _digest(network))
+
+
+def load_discriminator(network: Network, config: ConfigDict) -> dict[str, Any] | None:
+    """{"params", "stats"} of the discriminator that `network` was trained against, where its checkpoint holds one of the
+    width, layers and loss that `config` asks for; otherwise None. Raises CheckpointError where it cannot be read."""
+    held = network.source / "discriminator"
+    stored = network.config.discriminator if "discriminator" in network.config else None
+    if not held.is_dir() or any(stored[key] != config.discriminator[key] for key in ("width", "layers", "loss")):
+        return None
+    params, stats = jax.eval_shape(lambda: states.init_discriminator(config, jax.random.key(0)))
+    abstract = {"discriminator": _on_one_device({"params": params, "stats": stats})}
+    with ocp.training.Checkpointer(network.source.parent.absolute()) as checkpointer:
+        try:
+            return checkpointer.load_checkpointables(int(network.source.name), abstract)["discriminator"]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise CheckpointError(f"{held} cannot be read: {error}") from error
+
+
+def _load_release(folder: Path) -> Network:
+    sums = checksums.verify(folder)
+    config = _config(json.loads((folder / CONFIG).read_text()))
+    network = ocp.load((folder / WEIGHTS).absolute(), _abstract(config.model))
+    return Network(config, network["params"], network["stats"], folder, checksums.digest(sums))
+
+
+def _config(values: dict) -> ConfigDict:
+    return ConfigDict(values).lock()
+
+
+def _abstract(model_config: Any) -> dict[str, Any]:
+    """Shapes of the network's numbers, as float32 arrays on one device: Orbax converts to them."""
+    params, stats = jax.eval_shape(lambda: states.init_network(model_config, jax.random.key(0)))
+    return _on_one_device({"params": params, "stats": stats})
+
+
+def _on_one_device(shapes: dict[str, Any]) -> dict[str, Any]:
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+    def leaf(shape: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape.shape, jnp.float32, sharding=device)
+
+    return jax.tree.map(leaf, shapes)
+
+
+def export(network: Network, folder: str | Path) -> int:
+    """Write the network alone, kernels in bfloat16, into a new or empty `folder`; returns its size in bytes.
+
+    BatchNorm statistics, scales and biases stay float32: they are small and their errors would not average out. The config
+    comes without the paths of weights that only its training needed.
+    """
+    folder = Path(folder).expanduser()
+    if folder.exists() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is not empty; export writes a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    params = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.ndim > 1 else x, network.params)
+    ocp.save((folder / WEIGHTS).absolute(), {"params": params, "stats": network.stats})
+    with photos.atomic(folder / CONFIG) as stream:
+        stream.write(json.dumps(_without_paths(json.loads(network.config.to_json_best_effort())), indent=2).encode())
+    checksums.write(folder, parameters=_count(params))
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _without_paths(values: dict) -> dict:
+    """A config without the files that only its training needed, on the machine where it was trained."""
+    emptied = {key: "" for key in ("init_from", "lpips_weights", "perceptual_weights", "cache_dir") if key in values}
+    if values.get("pretrained", "torchvision") != "torchvision":
+        emptied["pretrained"] = ""
+    return {key: _without_paths(v) if isinstance(v, dict) else v for key, v in values.items()} | emptied
+
+
+def _digest(numbers: Any) -> str:
+    """SHA-256 over every number and its name."""
+    whole = hashlib.sha256()
+    for path, leaf in jax.tree.leaves_with_path(numbers):
+        whole.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        whole.update(np.asarray(leaf).tobytes())
+    return whole.hexdigest()
+
+
+def _count(params: Any) -> int:
+    return int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
