@@ -28,8 +28,9 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     settings.check(config)
     sharding.connect(config.distributed)
     mesh = sharding.make_mesh(config.batch_size)
-    photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size)
-    runs.claim(workdir, config, base.get_config(), photographs.report)
+    began = runs.began(workdir, config, base.get_config())
+    photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size, began=began)
+    runs.claim(workdir, config, photographs)
     print(runs.describe_data(photographs.report))
     steps_per_epoch, total = photographs.steps_per_epoch, config.epochs * photographs.steps_per_epoch
 
@@ -49,7 +50,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
         meter = runs.Meter(config.batch_size, pending)
         batches = sharding.prefetch(photographs.train(first), mesh)
         measured: dict[str, float] = {}
-        with writer, bar:
+        with writer, bar, runs.telling_lost(workdir, photographs.lost) as tell_lost:
             for step in range(first + 1, total + 1):
                 now, scalars = train_step(now, next(batches))
                 meter.add(step, scalars)
@@ -64,19 +65,23 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
                     bar.set_postfix(l1=f"{row['l1']:.4f}", refresh=False)
                 metrics = None
                 if rest == 0 and len(photographs.validation_indices):
-                    evaluation = evaluators.run(
-                        lambda batch, now=now: evaluate_step(*now.network, batch),
-                        photographs.validation(),
-                        lambda batch: sharding.put(batch, mesh),
-                        shown,
-                    )
-                    metrics = measured = evaluators.means(evaluation.values)
-                    writer.write("validation", step, {"epoch": epoch} | measured)
-                    if evaluation.lost:
-                        bar.write(f"{evaluation.lost} validation photographs can no longer be read", file=sys.stderr)
-                    bar.write(runs.epoch_line(epoch, config.epochs, measured), file=sys.stdout)
-                    runs.write_figures(workdir, evaluation)
+                    try:
+                        evaluation = evaluators.run(
+                            lambda batch, now=now: evaluate_step(*now.network, batch),
+                            photographs.validation(),
+                            lambda batch: sharding.put(batch, mesh),
+                            shown,
+                        )
+                    except evaluators.NothingToEvaluate:
+                        bar.write(f"epoch {epoch}: no validation photograph can be read any more", file=sys.stderr)
+                    else:
+                        metrics = measured = evaluators.means(evaluation.values)
+                        writer.write("validation", step, {"epoch": epoch} | measured)
+                        bar.write(runs.epoch_line(epoch, config.epochs, measured), file=sys.stdout)
+                        runs.write_figures(workdir, evaluation)
                     meter.restart()
+                if rest == 0:
+                    tell_lost()
                 if save_due or stop:
                     writer.sync()
                     checkpoints.save(now, config, metrics, meter.checked(now.params))

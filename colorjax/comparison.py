@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
-from colorjax import bins, checkpoint, evaluators, figures, perceptual, settings, sharding, steps, telemetry
+from colorjax import bins, checkpoint, evaluators, figures, perceptual, photos, settings, sharding, steps, telemetry
 from colorjax.evaluators import Evaluation
 from colorjax.metrics import CHROMA_SCALE
 
@@ -55,7 +55,7 @@ class Comparison:
 
     def unreadable(self) -> tuple[list[str], int]:
         """Names of the photographs that could not be read, and their number with those lost since they were looked at."""
-        names = [row["name"] for row in self.photographs.report["files_left_out"] if row["reason"] == "unreadable"]
+        names = [row["name"] for row in self.photographs.report["files_left_out"] if row["reason"] in photos.PROBLEMS]
         return names, len(names) + self.evaluations[GREY].lost
 
     def panels(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:

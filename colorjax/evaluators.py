@@ -50,6 +50,10 @@ Values = dict[str, np.ndarray]
 Visit = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
 
 
+class NothingToEvaluate(ValueError):
+    """There is no photograph, or none that can be read any more."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics by picture. values: metric -> (n,). group, index: (n,), as in the batches. panels: (luma, pred, target),
@@ -74,7 +78,7 @@ def run(
 
     step: batch on the device -> metrics by picture and the predicted "chroma". put: batch -> batch on the device.
     show: indices of the pictures to keep for the panels. visit: called with (index, luma, pred, target) of the pictures of
-    each batch. Raises ValueError where no picture is left.
+    each batch. Raises NothingToEvaluate where no picture is left.
     """
     rows: list[Values] = []
     shown: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -96,7 +100,7 @@ def run(
         shown += [(int(index[i]), true["luma"][i], pred[i], true["chroma"][i]) for i in wanted]
     values = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]} if rows else {}
     if not len(values.get("index", ())):
-        raise ValueError("no photograph to evaluate on")
+        raise NothingToEvaluate("no photograph to evaluate on")
     group, index = values.pop("group"), values.pop("index")
     indices, *panels = (np.stack(column) for column in zip(*shown, strict=True)) if shown else [np.zeros(0)] * 4
     return Evaluation(values, group, index, tuple(panels), indices, lost)

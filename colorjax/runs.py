@@ -1,8 +1,12 @@
 """What surrounds the training loop: owning a workdir, starting from what is there, and telling how it went."""
 
+import contextlib
 import json
 import shlex
+import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
+from tqdm import tqdm
 
 from colorjax import checkpoint, color, figures, photos, pretrained, settings, sharding, state, telemetry
 from colorjax.checkpoint import Checkpoints, Pending
@@ -26,35 +31,93 @@ _FREE_KEYS = (
     *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
     *("fsdp", *(f"distributed.{key}" for key in ("coordinator", "processes", "process", "timeout", "start_timeout"))),
 )
+_CONFIG, _REPORT, _PHOTOGRAPHS = "config.json", "data_report.json", "photographs.json"
+_MOST_UNREAD = 10  # steps in a row of whose photographs not one can be read
 
 
-def claim(workdir: Path, config: ConfigDict, base: ConfigDict, report: dict) -> None:
-    """Write config.json and data_report.json into the workdir, or check that the run there is this one.
+def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[dict, dict] | None:
+    """The photographs and the data report that the run in `workdir` began with; None where none has begun.
 
     base: the default of every key; a run of before a key was trained as its default says.
-
-    Raises ValueError, showing each difference, where checkpoints there are of another network or other photographs.
+    Raises ValueError, showing each difference, where the run there is of other settings than `config`.
     """
-    path, report_path = workdir / "config.json", workdir / "data_report.json"
-    values = json.loads(config.to_json_best_effort())
-    started = any((workdir / "checkpoints").glob("[0-9]*"))
-    if started and report_path.exists():
-        before = json.loads(report_path.read_text())
-        if before["digest"] != report["digest"]:
-            counts = f"{before['kept']} photographs there, {report['kept']} now"
-            raise ValueError(f"{workdir} holds a run on other photographs ({counts}); name another --workdir")
-    if started and path.exists():
-        before = settings.flat(base.to_dict()) | settings.flat(json.loads(path.read_text()))
-        after = settings.flat(values)
-        keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
-        changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
-        if changed:
-            shown = "\n".join(changed)
-            raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
+    path = workdir / _CONFIG
+    if not any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")) or not path.exists():
+        return None
+    before = settings.flat(base.to_dict()) | settings.flat(json.loads(path.read_text()))
+    after = settings.flat(_plain(config))
+    keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
+    changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
+    if changed:
+        shown = "\n".join(changed)
+        raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
+    if not (workdir / _PHOTOGRAPHS).exists():
+        return None
+    return json.loads((workdir / _PHOTOGRAPHS).read_text()), json.loads((workdir / _REPORT).read_text())
+
+
+def claim(workdir: Path, config: ConfigDict, photographs: Any) -> None:
+    """Write config.json, data_report.json and photographs.json into the workdir.
+
+    photographs: the data.Data of the run. Raises ValueError where the processes of a run see different ones.
+    """
+    digests = sharding.texts(photographs.report["digest"])
+    if len(set(digests)) > 1:
+        raise ValueError(f"the {len(digests)} processes see different photographs: they must read the same files")
+
+    def write() -> None:
+        parts = {_CONFIG: _plain(config), _REPORT: photographs.report, _PHOTOGRAPHS: photographs.roster}
+        for name, values in parts.items():
+            with photos.atomic(workdir / name) as stream:
+                stream.write(json.dumps(values, indent=None if name == _PHOTOGRAPHS else 2).encode())
+
+    sharding.on_first(write)
+
+
+def _plain(config: ConfigDict) -> dict:
+    return json.loads(config.to_json_best_effort())
+
+
+def note_lost(workdir: Path, lost: dict[str, tuple[str, str]]) -> str:
+    """Add to data_report.json those photographs of `lost`, name -> (kind, detail), that it does not list as lost yet.
+
+    Returns one line on them; "" where there are none.
+    """
+    if not lost:
+        return ""
+    path = workdir / _REPORT
+    report = json.loads(path.read_text())
+    known = report.get("files_lost", [])
+    new = {name: lost[name] for name in sorted(lost.copy().keys() - {row["name"] for row in known})}
+    if not new:
+        return ""
+    rows = [*known, *({"name": name, "reason": kind, "detail": detail} for name, (kind, detail) in new.items())]
+    report |= {"lost": dict(sorted(Counter(row["reason"] for row in rows).items())), "files_lost": rows}
     with photos.atomic(path) as stream:
-        stream.write(json.dumps(values, indent=2).encode())
-    with photos.atomic(report_path) as stream:
         stream.write(json.dumps(report, indent=2).encode())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kind for kind, _ in new.values()).items()))
+    some = "1 photograph" if len(new) == 1 else f"{len(new)} photographs"
+    return f"{some} can no longer be read ({kinds}), listed in data_report.json"
+
+
+@contextlib.contextmanager
+def telling_lost(workdir: Path, lost: dict[str, tuple[str, str]]) -> Iterator[Callable[[], None]]:
+    """A function that notes and tells what was lost since its last call; called once more at the end, however it comes."""
+
+    def tell(shares: list[str]) -> None:
+        every = {name: tuple(why) for share in shares for name, why in json.loads(share).items()}
+        if jax.process_index() == 0 and (line := note_lost(workdir, every)):
+            tqdm.write(line, file=sys.stderr)
+
+    def own() -> str:
+        return json.dumps(lost.copy())
+
+    try:
+        yield lambda: tell(sharding.texts(own()))
+    except BaseException:
+        tell([own()])  # the other processes may not be there any more
+        raise
+    tell(sharding.texts(own()))
 
 
 def describe_data(report: dict) -> str:
@@ -69,6 +132,8 @@ def describe_data(report: dict) -> str:
     if report["left_out"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
         line += f"\nleft out: {reasons} (listed in data_report.json)"
+    if report["passed_over"]:
+        line += f"\npassed over: {report['passed_over']} other files"
     return line
 
 
@@ -119,6 +184,7 @@ class Meter:
 
     def __init__(self, batch_size: int, pending: Pending | None = None):
         self._batch_size = batch_size
+        self._unread = _MOST_UNREAD - 1  # steps in a row; a run that begins with one ends at once
         self.restart()
         self._pending = list(pending or [])
         self._before = len(self._pending)
@@ -134,26 +200,28 @@ class Meter:
         jax.block_until_ready(self._pending[-2:][0])
 
     def checked(self, params: Any) -> Pending:
-        """What was collected since the last report. Raises FloatingPointError and OSError, see `check_finite`."""
+        """What was collected since the last report. Raises FloatingPointError, see `check_finite`, and OSError where not one
+        photograph of many steps in a row could be read."""
         fetched = jax.device_get(self._pending)
         self._pending = [(step, {name: float(value) for name, value in scalars.items()}) for step, scalars in fetched]
         check_finite(self._pending, params)
+        _unread_in_a_row(self._pending, self._unread)
         return self._pending
 
     def report(self, params: Any) -> dict[str, float]:
         """Means since the last report, and images_per_second. Raises as `checked`."""
         rows = [scalars for _, scalars in self.checked(params)]
-        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        seen = [row for row in rows if row["lost"] < 1] or rows  # of the others only `lost` tells
+        means = {name: float(np.mean([row[name] for row in seen])) for name in rows[0]}
+        means["lost"] = float(np.mean([row["lost"] for row in rows]))
         means["images_per_second"] = (len(rows) - self._before) * self._batch_size / (time.perf_counter() - self._since)
+        self._unread = _unread_in_a_row(self._pending, self._unread)
         self.restart()
         return means
 
 
 def check_finite(pending: Pending, params: Any) -> None:
-    """Raise FloatingPointError, naming the first step and what is not finite in its scalars, if anything is not.
-
-    Raises OSError where none of a step's photographs could be read.
-    """
+    """Raise FloatingPointError, naming the first step and what is not finite in its scalars, if anything is not."""
     for step, scalars in pending:
         bad = [name for name, value in scalars.items() if not np.isfinite(value)]
         if bad:
@@ -169,8 +237,15 @@ def check_finite(pending: Pending, params: Any) -> None:
                 f"step {step}: {', '.join(bad)} not finite ({after}{first}); nothing of it was saved. "
                 "A lower --config.learning_rate or a --config.clip_norm above 0 usually helps."
             )
-        if scalars["lost"] == 1:
+
+
+def _unread_in_a_row(pending: Pending, unread: int) -> int:
+    """How many steps up to the last found no photograph that can be read, after `unread` such before; OSError if too many."""
+    for step, scalars in pending:
+        unread = unread + 1 if scalars["lost"] == 1 else 0
+        if unread >= _MOST_UNREAD:
             raise OSError(f"step {step}: none of its photographs can be read any more; nothing of it was saved")
+    return unread
 
 
 def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:

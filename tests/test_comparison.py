@@ -259,7 +259,7 @@ def test_odd_names_and_unreadable_files(runs, tmp_path):
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=strict)
     assert result.returncode == 1 and "1 could not be read: broken.png" in result.stderr, result.stderr
     assert "Traceback" not in result.stderr and (tmp_path / "out" / "report.html").stat().st_size > 1000
-    assert "1 unreadable" in (tmp_path / "out" / "report.html").read_text()
+    assert "1 not a picture" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_stretch_and_crop_measure_different_pictures(runs):

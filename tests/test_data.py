@@ -161,8 +161,8 @@ def mixed(tmp_path_factory):
     save(bad / "grey as rgb.png", np.repeat(colourful(93)[..., :1], 3, axis=-1))
     save(bad / "deep.png", colourful(94)[..., 0].astype(np.uint16) * 257)
     save(bad / "tiny.png", colourful(95, 23, 200))
-    reasons = dict.fromkeys(["bad/zero.jpg", "bad/text.jpg", "bad/dangling.jpg"], "unreadable")
-    reasons |= dict.fromkeys(["bad/cut.jpg", "bad/cut.png", "bad/cut.webp"], "unreadable")
+    reasons = {"bad/zero.jpg": "empty", "bad/text.jpg": "not a picture", "bad/dangling.jpg": "missing"}
+    reasons |= dict.fromkeys(["bad/cut.jpg", "bad/cut.png", "bad/cut.webp"], "truncated")
     reasons |= dict.fromkeys(["bad/grey.jpg", "bad/grey as rgb.png", "bad/deep.png"], "grey") | {"bad/tiny.png": "tiny"}
     return root, reasons
 
@@ -204,7 +204,7 @@ def test_cmyk_keeps_its_colours(mixed):
 
 def test_limits_of_size_and_chroma_are_settings(mixed):
     report = load(mixed[0], data__cache=False, data__min_size=23, data__min_chroma=0.0).report
-    assert report["left_out"] == {"unreadable": 6} and report["kept"] == 12
+    assert report["left_out"] == {"empty": 1, "missing": 1, "not a picture": 1, "truncated": 3} and report["kept"] == 12
 
 
 def test_size_is_that_of_the_file_not_of_its_reduced_decoding(tmp_path):
@@ -851,13 +851,13 @@ def test_damaged_tfds_records_are_left_out(tfds):
     made = Damaged({"image": colourful(i)} for i in range(4))
     with tfds.testing.mock_data(as_data_source_fn=lambda *_, **__: made):
         report = load_tfds("lfw").report
-    assert report["left_out"] == {"unreadable": 1} and "a damaged record" in report["files_left_out"][0]["detail"]
+    assert report["left_out"] == {"damaged": 1} and "a damaged record" in report["files_left_out"][0]["detail"]
 
 
 def test_tfds_pictures_that_are_not_8_bit_are_left_out(tfds):
     made = [{"image": colourful(i).astype(np.uint16) * 257} for i in range(2)] + [{"image": colourful(2)}]
     with tfds.testing.mock_data(as_data_source_fn=lambda *_, **__: made):
-        assert load_tfds("lfw").report["left_out"] == {"unreadable": 2}
+        assert load_tfds("lfw").report["left_out"] == {"not supported": 2}
 
 
 @pytest.fixture(scope="module")

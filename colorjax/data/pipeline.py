@@ -4,22 +4,29 @@ The order is a pure function of (seed, epoch, position): step `n` sees the same 
 came there in one go or was stopped and started ten times, and however many hosts share the work.
 """
 
+import contextlib
 import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from colorjax import bins, caching, photos
-from colorjax.data import balance, prepare, sources
+from colorjax.data import balance, prepare, roster, sources
 
 Batch = dict[str, np.ndarray]
 GEOMETRIES = ("crop", "stretch")
+_NO_COLOURS = np.zeros(bins.COUNT, np.uint16)
 _SPLIT_SALT, _SUBSET_SALT = "", "subset"
+
+
+def _under(names: Sequence[str], fraction: float) -> np.ndarray:
+    """Which names have a hash under `fraction`, (n,) bool."""
+    return np.array([sources.unit_hash(name, _SPLIT_SALT) for name in names]) < fraction
 
 
 def split(names: Sequence[str], fraction: float) -> np.ndarray:
@@ -28,10 +35,9 @@ def split(names: Sequence[str], fraction: float) -> np.ndarray:
     Depends on each name alone, so that adding pictures never moves others to the other side (only where no hash falls
     under `fraction` is the smallest one taken, so that tiny sets have something to validate on).
     """
-    hashes = np.array([sources.unit_hash(name, _SPLIT_SALT) for name in names])
-    chosen = hashes < fraction
+    chosen = _under(names, fraction)
     if fraction > 0 and len(names) > 1 and not chosen.any():
-        chosen[hashes.argmin()] = True
+        chosen[np.argmin([sources.unit_hash(name, _SPLIT_SALT) for name in names])] = True
     return chosen
 
 
@@ -44,7 +50,8 @@ class Data:
     train_indices, validation_indices: pictures of each side.
     order: the places of an epoch on the training side, batch after batch (see `balance`).
     ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,); all 0 where no setting asks for them.
-    report: what was found, kept and left out, for data_report.json.
+    report: what was found, kept and left out, for data_report.json. roster: see `roster`, for photographs.json.
+    lost: name -> (kind, detail) of each picture that could no longer be read when its turn came; threads add to it.
     """
 
     config: Any
@@ -55,8 +62,10 @@ class Data:
     order: balance.Order
     ab_counts: np.ndarray
     report: dict
+    roster: roster.Roster
     process: tuple[int, int] = (0, 1)
     devices: int = 1
+    lost: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def names(self) -> Sequence[str]:
@@ -69,9 +78,15 @@ class Data:
         return -(-len(self.train_indices) // self.config.batch_size)
 
     def example(self) -> np.ndarray:
-        """A photograph that was not trained on, where there is one: (H, W, 3) uint8."""
-        indices = self.validation_indices if len(self.validation_indices) else self.train_indices
-        return self.store.source.read(int(indices[0]), None)[0]
+        """A photograph that was not trained on, where there is one: (H, W, 3) uint8; as it is cached where it is lost.
+
+        Raises photos.PhotoError where none can be read any more.
+        """
+        for index in (*self.validation_indices.tolist(), *self.train_indices.tolist()):
+            for read in (lambda index: self.store.source.read(index, None)[0], self.store.load):
+                with contextlib.suppress(photos.PhotoError):
+                    return read(index)
+        raise photos.PhotoError("no photograph can be read any more", "missing")
 
     def train(self, start_step: int = 0) -> Iterator[Batch]:
         """Training batches from global step `start_step` on, without end: `luma`, `chroma` and `mask`."""
@@ -142,8 +157,8 @@ class Data:
             try:
                 if index >= 0:
                     return self.store.load(int(index)), np.float32(1)
-            except photos.PhotoError:
-                pass  # the mask says so; the place of every other picture stays what it was
+            except photos.PhotoError as error:  # the mask says so; the place of every other picture stays what it was
+                self.lost.setdefault(self.names[int(index)], (error.kind, str(error)))
             return np.full((self.config.image_size, self.config.image_size, 3), 128, np.uint8), np.float32(0)
 
         image, mask = tf.numpy_function(read, [index], (tf.uint8, tf.float32), stateful=False)
@@ -165,6 +180,7 @@ def load(
     everything: bool = False,
     geometry: str = "crop",
     progress: bool = True,
+    began: tuple[roster.Roster, dict] | None = None,
 ) -> Data:
     """Find, clean and split the photographs of `config.data`, and cache them.
 
@@ -172,6 +188,7 @@ def load(
     `devices`: batches for evaluation are a multiple of this number.
     `everything`: put every picture on the validation side (to evaluate on photographs that were never trained on).
     `geometry`: evaluate on the middle square of each picture ("crop") or on all of it, made a square ("stretch").
+    `began`: roster and report of the run that goes on, which keeps its photographs and their places, also of those now gone.
     Raises ValueError for a wrong source, folder, size or balance, RuntimeError where TFDS cannot provide a data set.
     """
     import tensorflow as tf
@@ -182,27 +199,50 @@ def load(
         raise ValueError(f"protocol {geometry!r} is unknown; legal are {', '.join(GEOMETRIES)}")
     if config.batch_size % process[1]:
         raise ValueError(f"batch_size={config.batch_size} is not a multiple of the {process[1]} processes")
-    source = sources.make(config)
-    for_validation = np.ones(len(source), bool) if everything else np.asarray(_held_out(source, data.val_fraction))
+    there = sources.make(config)
+    source = roster.source(there, began[0]) if began else there
     jittered = round(config.image_size * (1 + data.scale_jitter))
-    short_sides = np.where(for_validation, config.image_size, jittered).tolist()
+
+    def short_sides(for_validation: np.ndarray) -> list[int]:
+        return np.where(for_validation, config.image_size, jittered).tolist()
+
+    by_name = source.held_out is None and not everything
+    if by_name:
+        for_validation = _under(source.names, data.val_fraction)
+    else:
+        for_validation = np.ones(len(source), bool) if everything else np.array(source.held_out)
     directory = (
         (Path(data.cache_dir).expanduser() if data.cache_dir else caching.cache_dir() / "photos") if data.cache else None
     )
-    store = prepare.Store(source, short_sides, directory, geometry == "stretch")
+    store = prepare.Store(source, short_sides(for_validation), directory, geometry == "stretch")
     facts: dict[int, prepare.Facts] = {}
-    keep = facts.__setitem__ if balance.wanted(config) else lambda index, facts: None
+    lost: dict[str, tuple[str, str]] = {}
+    wanted = balance.wanted(config)
+
+    def keep(index: int, one: prepare.Facts) -> None:
+        facts[index] = one if wanted else replace(one, colours=_NO_COLOURS)
+
     kept, report = _choose(store, data, keep, progress and process[0] == 0)
+    if began:
+        lost = {row["name"]: (row["reason"], row["detail"]) for row in report["files_left_out"]}
+        readable = {source.names[index]: one for index, one in facts.items()}
+        roster.compare(began[0], readable, there, began[1], may_lose=data.source == "folder")
+        facts = roster.remembered(source, began[0], facts, data.balance == "histogram" or config.loss.rarity > 0)
+        kept, report = list(range(len(source))), began[1]
+    if by_name:  # of the good ones alone: what is left out decides nothing of the others
+        for_validation[kept] = split([source.names[i] for i in kept], data.val_fraction)
+        store = replace(store, short_sides=short_sides(for_validation))
     kept_mask = np.zeros(len(source), bool)
     kept_mask[kept] = True
     groups = tuple(sorted({source.groups[i] for i in kept}))
     train, validation = np.flatnonzero(kept_mask & ~for_validation), np.flatnonzero(kept_mask & for_validation)
-    report |= {"train": _by_group(source, train), "validation": _by_group(source, validation)}
+    report = report | {"train": _by_group(source, train), "validation": _by_group(source, validation)}
     report["digest"] = _digest(source, train, validation)
-    seen = [facts[i] for i in train.tolist()] if facts else []
+    seen = [facts[i] for i in train.tolist()] if wanted else []
     order, report["balance"] = balance.make(config, seen, len(train)) if len(train) else (None, {})
     counts = sum((one.colours.astype(np.int64) for one in seen), np.zeros(bins.COUNT, np.int64))
-    return Data(config, store, groups, train, validation, order, counts, report, process, devices)
+    known = roster.make(source, facts, train, validation)
+    return Data(config, store, groups, train, validation, order, counts, report, known, process, devices, lost)
 
 
 def _digest(source: sources.Source, train: np.ndarray, validation: np.ndarray) -> str:
@@ -211,22 +251,25 @@ def _digest(source: sources.Source, train: np.ndarray, validation: np.ndarray) -
     return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _held_out(source: sources.Source, fraction: float) -> Sequence[bool]:
-    return source.held_out if source.held_out is not None else split(source.names, fraction)
-
-
 def _choose(
     store: prepare.Store, data: Any, keep: Callable[[int, prepare.Facts], None], progress: bool
 ) -> tuple[list[int], dict]:
     """The usable pictures with the smallest hashes: `limit_per_group` of each group and `limit` in all (0 = no limit).
 
-    Only as many are looked at as it takes. The report is that of `prepare.scan`, with `found` and `looked_at`.
+    Only as many are looked at as it takes. The report is that of `prepare.scan`, with `found`, `passed_over` (other files),
+    `looked_at`, and `kept_kinds`, what was unusual about those that are kept.
     """
     names, groups = store.source.names, store.source.groups
     remaining = sorted(range(len(names)), key=lambda i: sources.unit_hash(names[i], _SUBSET_SALT))
     kept: list[int] = []
     left_out: list[dict] = []
     looked_at = 0
+    unusual: Counter = Counter()
+
+    def keep_and_count(index: int, facts: prepare.Facts) -> None:
+        unusual.update(facts.unusual)
+        keep(index, facts)
+
     while True:
         counts = Counter(groups[i] for i in kept)
         wanted: list[int] = []
@@ -237,12 +280,13 @@ def _choose(
                 wanted.append(i)
         if not wanted:
             break
-        good, bad = prepare.scan(store, sorted(wanted), data.min_size, data.min_chroma, keep, progress)
+        good, bad = prepare.scan(store, sorted(wanted), data.min_size, data.min_chroma, keep_and_count, progress)
         kept, left_out, looked_at = kept + good, left_out + bad, looked_at + len(wanted)
         taken = set(wanted)
         remaining = [i for i in remaining if i not in taken]
     reasons = Counter(row["reason"] for row in left_out)
-    report = {"found": len(names), "looked_at": looked_at, "kept": len(kept), "left_out": dict(sorted(reasons.items()))}
+    report = {"found": len(names), "passed_over": store.source.passed_over, "looked_at": looked_at, "kept": len(kept)}
+    report |= {"kept_kinds": dict(sorted(unusual.items())), "left_out": dict(sorted(reasons.items()))}
     return sorted(kept), report | {"files_left_out": left_out}
 
 

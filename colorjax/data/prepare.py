@@ -19,12 +19,14 @@ from tqdm import tqdm
 from colorjax import bins, color, photos
 from colorjax.data.sources import Source
 
-# Magic, height and width of the stored pixels, original short side, mean chroma, mean b*; then the pixels by colour bin.
-_HEADER = struct.Struct("<4sHHIff")
+# Magic, height and width of the stored pixels, which of UNUSUAL, original short side, mean chroma, mean b*; then the pixels
+# by colour bin.
+_HEADER = struct.Struct("<4sHHBIff")
 _COLOURS = np.dtype((np.uint16, bins.COUNT))
-_MAGIC = b"CJX2"
+_MAGIC = b"CJX3"
 _MAX_ASPECT = 2  # no crop of the short side ever needs more of a panorama
 _THUMBNAIL = 64
+UNUSUAL = (*photos.UNUSUAL, "longer than 2:1")
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,14 @@ class Facts:
     """What `scan` learnt of one photograph.
 
     short_side: of the original, in pixels. chroma, mean_b: means of Lab chroma and of b* over the photograph.
-    colours: `bins.histogram` of 4,096 of its pixels, (bins.COUNT,) uint16.
+    colours: `bins.histogram` of 4,096 of its pixels, (bins.COUNT,) uint16. unusual: which of UNUSUAL it is.
     """
 
     short_side: int
     chroma: float
     mean_b: float
     colours: np.ndarray
+    unusual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,13 @@ class Store:
     def prepare(self, index: int) -> tuple[Facts, np.ndarray]:
         """Decode, measure, resize and cache photograph `index`. Raises photos.PhotoError."""
         short = self.short_sides[index]
-        original, short_side = self.source.read(index, short)
+        original, short_side, unusual = self.source.read(index, short)
+        unusual += UNUSUAL[-1:] if max(original.shape[:2]) > _MAX_ASPECT * min(original.shape[:2]) else ()
         picture = Image.fromarray(original)
         ab = _thumbnail_ab(picture, Image.Resampling.BOX)
         colours = bins.histogram(_thumbnail_ab(picture, Image.Resampling.NEAREST)).astype(np.uint16)
-        facts = Facts(short_side, float(np.linalg.norm(ab, axis=-1).mean()), float(ab[..., 1].mean()), colours)
+        chroma, mean_b = float(np.linalg.norm(ab, axis=-1).mean()), float(ab[..., 1].mean())
+        facts = Facts(short_side, chroma, mean_b, colours, unusual)
         pixels = np.asarray(
             picture.resize((short, short), Image.Resampling.BICUBIC) if self.stretch else resize_short_side(picture, short)
         )
@@ -93,9 +98,10 @@ class Store:
 
     def _write(self, path: Path, facts: Facts, pixels: np.ndarray) -> None:
         height, width, _ = pixels.shape
+        unusual = sum(1 << bit for bit, name in enumerate(UNUSUAL) if name in facts.unusual)
         try:
             with photos.atomic(path) as stream:
-                stream.write(_HEADER.pack(_MAGIC, height, width, facts.short_side, facts.chroma, facts.mean_b))
+                stream.write(_HEADER.pack(_MAGIC, height, width, unusual, facts.short_side, facts.chroma, facts.mean_b))
                 stream.write(facts.colours.tobytes())
                 stream.write(pixels.tobytes())
         except OSError as error:
@@ -109,11 +115,12 @@ class Store:
         """The cached photograph, or None where there is none or it is damaged."""
         try:
             with open(path, "rb") as stream:
-                magic, height, width, *numbers = _HEADER.unpack(stream.read(_HEADER.size))
+                magic, height, width, bits, *numbers = _HEADER.unpack(stream.read(_HEADER.size))
                 size = height * width * 3
                 if magic != _MAGIC or os.fstat(stream.fileno()).st_size != _HEADER.size + _COLOURS.itemsize + size:
                     return None
-                facts = Facts(*numbers, np.frombuffer(stream.read(_COLOURS.itemsize), np.uint16))
+                unusual = tuple(name for bit, name in enumerate(UNUSUAL) if bits >> bit & 1)
+                facts = Facts(*numbers, np.frombuffer(stream.read(_COLOURS.itemsize), np.uint16), unusual)
                 if header_only:
                     return facts, None
                 return facts, np.frombuffer(stream.read(size), np.uint8).reshape(height, width, 3)
@@ -151,15 +158,15 @@ def scan(
 
     keep: called with the index and the facts of each that is worth training on.
 
-    Left out are files that cannot be read ("unreadable"), whose short side is under `min_size` pixels ("tiny"), or whose
-    mean Lab chroma is under `min_chroma` ("grey").
+    Left out are files that cannot be read (the reason is of photos.PROBLEMS), whose short side is under `min_size` pixels
+    ("tiny"), or whose mean Lab chroma is under `min_chroma` ("grey").
     """
 
     def verdict(index: int) -> Facts | tuple[str, str]:
         try:
             facts = store.facts(index)
         except photos.PhotoError as error:
-            return "unreadable", str(error)
+            return error.kind, str(error)
         if facts.short_side < min_size:
             return "tiny", f"short side of {facts.short_side} pixels, under data.min_size={min_size}"
         if facts.chroma < min_chroma:

@@ -22,16 +22,18 @@ class Source:
     names: what identifies each picture; unique, and the same whatever else the source holds.
     groups: the group of each picture, as "people".
     versions: changes when the picture's content changes (size and date of a file, version of a data set).
-    read: (index, at_least) -> upright sRGB pixels (H, W, 3) uint8 and the original short side; the pixels may be reduced
-        to a short side of `at_least` or more. Raises photos.PhotoError.
+    read: (index, at_least) -> upright sRGB pixels (H, W, 3) uint8, the original short side, and which of photos.UNUSUAL it
+        is; the pixels may be reduced to a short side of `at_least` or more. Raises photos.PhotoError.
     held_out: which pictures are for validation, where the source itself says so; otherwise None (split by hash).
+    passed_over: how many files lie there that are not looked at.
     """
 
     names: Sequence[str]
     groups: Sequence[str]
     versions: Sequence[str]
-    read: Callable[[int, int | None], tuple[np.ndarray, int]]
+    read: Callable[[int, int | None], tuple[np.ndarray, int, tuple[str, ...]]]
     held_out: Sequence[bool] | None = None
+    passed_over: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,13 +60,17 @@ def unit_hash(name: str, salt: str = "") -> float:
 
 
 def folder(data: Any) -> Source:
-    """Every jpg, png, webp, bmp or tiff below `data.dir`; the first-level folders are the groups."""
+    """Every file with a suffix of photos.SUFFIXES below `data.dir`; the first-level folders are the groups.
+
+    A folder that may not be read is listed as a picture: reading it names the reason.
+    """
     root = Path(data.dir).expanduser()
     if not data.dir or not root.is_dir():
         raise ValueError(f"data.dir={data.dir!r} is not a folder; data.source=folder needs one with photographs in it")
-    found = []
+    found: list[Path] = []
     visited = set()
-    for base, folders, files in os.walk(root, followlinks=True):
+    passed_over = 0
+    for base, folders, files in os.walk(root, onerror=lambda error: found.append(Path(error.filename)), followlinks=True):
         real = os.path.realpath(base)
         folders[:] = sorted(folders) if real not in visited else []  # links may form a circle
         files = files if real not in visited else []
@@ -72,10 +78,14 @@ def folder(data: Any) -> Source:
         for name in sorted(files):
             if name.lower().endswith(photos.SUFFIXES) and not name.startswith("."):
                 found.append(Path(base, name))
+            else:
+                passed_over += 1
     names = [path.relative_to(root).as_posix() for path in found]
     groups = [name.split("/")[0] if "/" in name else root.resolve().name for name in names]
     versions = [_file_version(path) for path in found]
-    return Source(names, groups, versions, lambda index, at_least: photos.read_reduced(found[index], at_least))
+    return Source(
+        names, groups, versions, lambda index, at_least: photos.read_reduced(found[index], at_least), passed_over=passed_over
+    )
 
 
 def _file_version(path: Path) -> str:
@@ -121,7 +131,7 @@ def tfds(data: Any) -> Source:
     parts = [_open_tfds(entry, data.dir) for entry in _entries(data.names)]
     rows = [(part, position) for part in parts for position in range(len(part.elements))]
 
-    def read(index: int, at_least: int | None) -> tuple[np.ndarray, int]:
+    def read(index: int, at_least: int | None) -> tuple[np.ndarray, int, tuple[str, ...]]:
         del at_least
         part, position = rows[index]
         try:
@@ -129,9 +139,9 @@ def tfds(data: Any) -> Source:
         except Exception as error:  # whatever TFDS's decoders raise on a damaged record
             raise photos.PhotoError(f"cannot be decoded ({type(error).__name__}: {error})") from None
         if image.dtype != np.uint8:
-            raise photos.PhotoError(f"has {image.dtype} pixels; only uint8 is read from TFDS")
+            raise photos.PhotoError(f"has {image.dtype} pixels; only uint8 is read from TFDS", "not supported")
         image = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
-        return image, min(image.shape[:2])
+        return image, min(image.shape[:2]), ()
 
     return Source(
         names=[part.names[position] for part, position in rows],

@@ -1,8 +1,8 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes."""
 
 from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, legible
-from colorjax.photos.kinds import kind
-from colorjax.photos.metadata import Metadata, Photo, PhotoError
+from colorjax.photos.kinds import UNUSUAL, kind
+from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import (
     MAX_PAGES,
     MAX_PIXELS,
@@ -23,7 +23,9 @@ __all__ = [
     "MAX_PIXELS",
     "OWN_COPY",
     "OWN_MAP",
+    "PROBLEMS",
     "SUFFIXES",
+    "UNUSUAL",
     "Metadata",
     "Photo",
     "PhotoError",

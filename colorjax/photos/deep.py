@@ -105,7 +105,8 @@ def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
         photometric, extras = int(page.photometric), tuple(map(int, page.extrasamples))
         channels = _CHANNELS.get(photometric)
         if channels is None or page.imagedepth != 1:
-            raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({page.photometric.name}) that is not supported")
+            kind = page.photometric.name
+            raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
         _check_page(page)
         pixels = page.asarray(maxworkers=1)
     if page.axes.startswith("S"):
@@ -135,14 +136,14 @@ def _check_page(page: Any) -> None:
     """Raises PhotoError for what tifffile would unpack without a limit, or leave as the memory happened to be."""
     if page.dtype is None or int(page.compression) not in _COMPRESSIONS:
         kind = f"sample format {page.sampleformat}, compression {int(page.compression)}"
-        raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported")
+        raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
     segment = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
     if not all(isinstance(number, int) for number in (*segment, page.samplesperpixel)):
         raise PhotoError("a TIFF with a damaged directory")
     unpacked = segment[0] * (segment[1] if page.is_tiled else min(segment[1], page.imagelength))
     size = max(page.nbytes, unpacked * page.samplesperpixel * page.dtype.itemsize)
     if size > _MOST_BYTES:
-        raise PhotoError(f"declares {size / 2**20:.0f} MB of pixels, too many to decode safely")
+        raise PhotoError(f"declares {size / 2**20:.0f} MB of pixels, too many to decode safely", "too large")
     segments = math.prod(page.chunked)
     missing = not page.is_contiguous and min(len(page.dataoffsets), len(page.databytecounts)) < segments
     if missing or 0 in page.databytecounts[:segments]:
@@ -166,7 +167,7 @@ def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
             return np.round(np.clip(np.nan_to_num(rows), 0, 65535) * scale)
 
         return by_rows(levels, pixels, np.empty(pixels.shape, np.uint16))
-    raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported")
+    raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported", "not supported")
 
 
 class _Tags(dict):

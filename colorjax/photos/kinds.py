@@ -3,6 +3,7 @@
 import os
 import stat
 import struct
+from pathlib import Path
 from typing import Any
 
 from PIL import features
@@ -12,6 +13,8 @@ from colorjax.photos.metadata import PhotoError
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are not tried, whatever a file claims to be
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAGIC = [("JPEG", b"\xff\xd8\xff"), ("PNG", b"\x89PNG\r\n\x1a\n"), ("BMP", b"BM"), *(("TIFF", start) for start in TIFF_MAGIC)]
+_SHORT = {"JPG": "JPEG", "TIF": "TIFF", "HEIC": "HEIF"}  # suffixes that are not the name of their format
+UNUSUAL = ("CMYK", "over 8 bits", "another suffix")  # what reports count of files that are read as they should be
 _AVIF_BRANDS = (b"avif", b"avis")
 
 
@@ -43,7 +46,7 @@ def decoders(head: bytes) -> tuple[str, ...]:
         return _FORMATS
     if _is_avif(head):
         if not features.check("avif"):
-            raise PhotoError("AVIF, which this build of Pillow does not read")
+            raise PhotoError("AVIF, which this build of Pillow does not read", "not supported")
         return ("AVIF",)
     know_heif()
     return ("HEIF",)
@@ -54,7 +57,7 @@ def know_heif() -> None:
     try:
         import pillow_heif
     except ImportError:
-        raise PhotoError('HEIC needs another package: pip install "colorjax[heif]"') from None
+        raise PhotoError('HEIC needs another package: pip install "colorjax[heif]"', "not supported") from None
     pillow_heif.register_heif_opener()
 
 
@@ -66,6 +69,44 @@ def bits(picture: Any, stream: Any) -> int:
     head = stream.read(65536)
     place = head.find(b"pixi")
     return head[place + 9] if 0 <= place < len(head) - 9 else 8
+
+
+def ends_early(stream: Any) -> bool:
+    """Whether a PNG, WebP, TIFF, AVIF or HEIC is shorter than it says: their decoders have other words for it."""
+    try:
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        head = stream.read(16)
+        if head[:4] == b"RIFF":
+            return 8 + int.from_bytes(head[4:8], "little") > length
+        if head[:4] in TIFF_MAGIC:
+            first = int.from_bytes(head[8:16] if b"+" in head[2:4] else head[4:8], "little" if head[:1] == b"I" else "big")
+            return first > length - 2  # its directory of tags
+        png = head.startswith(b"\x89PNG\r\n\x1a\n")
+        return (png or head[4:8] == b"ftyp") and _last_is_cut(stream, 8 if png else 0, length, png)
+    except OSError:
+        return False
+
+
+def _last_is_cut(stream: Any, place: int, length: int, png: bool) -> bool:
+    """Whether the last chunk of a PNG, or box of an AVIF or HEIC, is not all there, or is not the one that ends a PNG."""
+    for _ in range(2**16):
+        stream.seek(place)
+        head = stream.read(16)
+        if len(head) < 8:
+            return png or place != length
+        size = int.from_bytes(head[:4], "big")
+        size = 12 + size if png else int.from_bytes(head[8:16], "big") if size == 1 else size
+        place += size
+        if size < 8 or head[4:8] == b"IEND":
+            return place > length
+    return False
+
+
+def has_another_suffix(picture: Any, path: str | os.PathLike) -> bool:
+    """Whether an opened picture is of another format than its name says."""
+    suffix = Path(path).suffix[1:].upper()
+    return {"MPO": "JPEG"}.get(picture.format, picture.format) != _SHORT.get(suffix, suffix)
 
 
 def webp_is_lossless(stream: Any) -> bool:

@@ -21,9 +21,8 @@ def check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
     """Raises PhotoError where more pixels are declared than are safe, or than the file can hold."""
     width, height = picture.size
     if width * height > max_pixels:
-        raise PhotoError(
-            f"declares {width}x{height} pixels, too many to decode safely (the limit is {max_pixels / 1e6:.4g} megapixels)"
-        )
+        limit = f"the limit is {max_pixels / 1e6:.4g} megapixels"
+        raise PhotoError(f"declares {width}x{height} pixels, too many to decode safely ({limit})", "too large")
     if picture.format == "WEBP" and max(width, height) > _LONGEST_WEBP:
         raise PhotoError(f"declares {width}x{height} pixels, more than a WebP can have")
     position = stream.tell()
@@ -31,13 +30,13 @@ def check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
     if picture.format in ("JPEG", "MPO") and length > _MOST_WORK // max(1, width * height):
         stream.seek(0)
         if stream.read().count(b"\xff\xda") * width * height > _MOST_WORK:
-            raise PhotoError(f"goes over its {width}x{height} pixels too many times to decode safely")
+            raise PhotoError(f"goes over its {width}x{height} pixels too many times to decode safely", "too large")
     stream.seek(position)
     densest = _PIXELS_A_BYTE.get(picture.format or "", 0)
     compression = picture.tag_v2.get(259, 1) if picture.format == "TIFF" else None
     densest = 8 if compression == 1 else densest
     if densest and compression not in _BILEVEL and width * height > densest * length:
-        raise PhotoError(f"declares {width}x{height} pixels, more than its {length} bytes can hold")
+        raise PhotoError(f"declares {width}x{height} pixels, more than its {length} bytes can hold", "truncated")
 
 
 def check_tiles(picture: Any) -> None:
@@ -47,7 +46,7 @@ def check_tiles(picture: Any) -> None:
     area = picture.width * picture.height
     tile = [side for side in (picture.tag_v2.get(322), picture.tag_v2.get(323)) if isinstance(side, int)]
     if math.prod(tile) > max(4 * area, 2**20):
-        raise PhotoError(f"declares tiles of {'x'.join(map(str, tile))} pixels, too large to decode safely")
+        raise PhotoError(f"declares tiles of {'x'.join(map(str, tile))} pixels, too large to decode safely", "too large")
     planes = len(picture.getbands()) if picture.tag_v2.get(284) == 2 and picture.tag_v2.get(259, 1) == 1 else 1
     if sum((right - left) * (low - top) for _, (left, top, right, low), *_ in picture.tile) < planes * area:
         raise PhotoError("cannot be decoded (parts of the picture are missing)")

@@ -23,8 +23,16 @@ _PNG_IPTC = "Raw profile type iptc"  # ImageMagick's and ExifTool's way to keep 
 _PNG_ELSEWHERE = {"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Raw profile type xmp", _PNG_IPTC}
 
 
+# What can be wrong with a file, as reports count it.
+PROBLEMS = ("missing", "empty", "no permission", "truncated", "too large", "not a picture", "not supported", "damaged")
+
+
 class PhotoError(ValueError):
-    """A file that cannot be used as a photograph; the message is the reason, in a few words."""
+    """A file that cannot be used as a photograph; the message is the reason, in a few words, `kind` one of PROBLEMS."""
+
+    def __init__(self, reason: str, kind: str = "damaged"):
+        super().__init__(reason)
+        self.kind = kind
 
     @classmethod
     def of(cls, what: str, error: Exception) -> "PhotoError":
@@ -32,9 +40,10 @@ class PhotoError(ValueError):
         if isinstance(error, cls):
             return error
         if isinstance(error, MemoryError):
-            return cls(f"{what} (not enough memory)")
+            return cls(f"{what} (not enough memory)", "too large")
         words = "".join(c if c.isprintable() else " " for c in f"{type(error).__name__}: {error}").rstrip(": ")
-        return cls(f"{what} ({words if len(words) <= 120 else words[:119] + '…'})")
+        kind = "truncated" if re.search(r"truncated|end of file|failed to read \d+ bytes", words, re.IGNORECASE) else "damaged"
+        return cls(f"{what} ({words if len(words) <= 120 else words[:119] + '…'})", kind)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Photo files in: upright sRGB pixels of any of them, or a `PhotoError` that says why not."""
 
 import contextlib
+import errno
 import io
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -37,24 +39,33 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
     """(the picture with its header read, its stream). Raises PhotoError."""
     try:
         if not isinstance(source, bytes) and not stat.S_ISREG(mode := os.stat(source).st_mode) and not stat.S_ISDIR(mode):
-            raise PhotoError("not a file but a device or a pipe")  # opening it might wait for ever
+            raise PhotoError("not a file but a device or a pipe", "not a picture")  # opening it might wait for ever
         stream = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115
     except FileNotFoundError:
-        raise PhotoError("the file is not there") from None
+        raise PhotoError("the file is not there", "missing") from None
     except IsADirectoryError:
-        raise PhotoError(
-            "a folder, not a file" if os.access(source, os.R_OK | os.X_OK) else "no permission to read this folder"
-        ) from None
+        if os.access(source, os.R_OK | os.X_OK):
+            raise PhotoError("a folder, not a file", "not a picture") from None
+        raise PhotoError("no permission to read this folder", "no permission") from None
     except PermissionError:
-        raise PhotoError("no permission to read it") from None
+        raise PhotoError("no permission to read it", "no permission") from None
     except PhotoError:
         raise
     except (OSError, ValueError) as error:
-        raise PhotoError.of("cannot be opened", error) from None
-    with stream, _identified(stream) as picture:
-        check_size(picture, stream, max_pixels)
-        _settle(picture)
-        yield picture, stream
+        problem = PhotoError.of("cannot be opened", error)
+        leads_nowhere = getattr(error, "errno", None) in (errno.ENOTDIR, errno.ELOOP)
+        problem.kind = "missing" if leads_nowhere else problem.kind
+        raise problem from None
+    with stream:
+        try:
+            with _identified(stream) as picture:
+                check_size(picture, stream, max_pixels)
+                _settle(picture)
+                yield picture, stream
+        except PhotoError as problem:
+            if problem.kind in ("damaged", "not a picture") and kinds.ends_early(stream):
+                problem.kind = "truncated"
+            raise
 
 
 def _identified(stream: Any) -> Image.Image:
@@ -66,11 +77,13 @@ def _identified(stream: Any) -> Image.Image:
             return deep.opened(stream)
         return Image.open(stream, formats=kinds.decoders(head))
     except Image.DecompressionBombError as error:
-        raise PhotoError(f"declares too many pixels to decode safely ({error})") from None
+        raise PhotoError(f"declares too many pixels to decode safely ({error})", "too large") from None
     except Image.UnidentifiedImageError:
         if head[:4] in kinds.TIFF_MAGIC:
             return deep.opened(stream)
-        raise PhotoError("not a picture, or of an unknown format" if head else "an empty file") from None
+        if not head:
+            raise PhotoError("an empty file", "empty") from None
+        raise PhotoError("not a picture, or of an unknown format", "not a picture") from None
     except Exception as error:  # Pillow's plugins raise what they like on damaged headers
         raise PhotoError.of("cannot be opened", error) from None
 
@@ -89,7 +102,7 @@ def _upright(picture: Image.Image) -> Image.Image:
     try:
         picture.load()
     except Image.DecompressionBombError:
-        raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely") from None
+        raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely", "too large") from None
     except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
         raise PhotoError.of("cannot be decoded", error) from None
     try:
@@ -126,23 +139,28 @@ def read_rgb(source: str | os.PathLike | bytes, at_least: int | None = None) -> 
 
 def read_reduced(
     source: str | os.PathLike | bytes, at_least: int | None, max_pixels: int = MAX_PIXELS
-) -> tuple[np.ndarray, int]:
-    """Any photo file, or its bytes -> (upright sRGB pixels (H, W, 3) uint8, short side of the file's own pixels).
+) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Any photo file, or its bytes -> (upright sRGB pixels (H, W, 3) uint8, short side of the file's own pixels, unusual).
 
+    `unusual`: which of UNUSUAL it is.
     `at_least`: a JPEG may be decoded at a reduced scale as long as its short side keeps this many pixels (much faster).
     Raises PhotoError where the file is missing, unreadable or damaged.
     """
     with _opened(source, max_pixels) as (picture, stream):
-        short_side = min(picture.size)
+        short_side, cmyk = min(picture.size), picture.mode == "CMYK"
         try:
             if at_least is not None and picture.format == "JPEG":
                 picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
                 image = np.asarray(profiles.to_srgb(_upright(picture)))
             else:
-                image = to_u8(_pixels(picture, stream, 0)[0])
+                image = _pixels(picture, stream, 0)[0]
+            is_deep = image.dtype == np.uint16 or kinds.bits(picture, stream) > 8
         except Exception as error:
             raise PhotoError.of("cannot be decoded", error) from None
-        return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1), short_side
+        renamed = not isinstance(source, bytes) and kinds.has_another_suffix(picture, source)
+        unusual = tuple(itertools.compress(kinds.UNUSUAL, (cmyk, is_deep, renamed)))
+        image = to_u8(image)
+        return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1), short_side, unusual
 
 
 def read(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -177,14 +195,15 @@ def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iter
             try:
                 picture.seek(index)
             except Exception as error:
-                raise PhotoError(f"page {index + 1} of {count}: {PhotoError.of('cannot be opened', error)}") from None
+                reason = PhotoError.of("cannot be opened", error)
+                raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) from None
             check_size(picture, stream, max_pixels)
             _settle(picture)
             try:
                 photo = _photo(picture, stream, index, count)
             except Exception as error:
-                reason = str(PhotoError.of("cannot be decoded", error))
-                raise PhotoError(f"page {index + 1} of {count}: {reason}" if count > 1 else reason) from None
+                reason = PhotoError.of("cannot be decoded", error)
+                raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) if count > 1 else reason from None
             yield photo
 
 
@@ -196,8 +215,9 @@ def _count(picture: Any) -> tuple[int, PhotoError | None]:
         except EOFError:
             return index + 1, None
         except Exception as error:
-            return index + 1, PhotoError(f"page {index + 2}: {PhotoError.of('cannot be opened', error)}")
-    return MAX_PAGES, PhotoError(f"has more than {MAX_PAGES} pages")
+            reason = PhotoError.of("cannot be opened", error)
+            return index + 1, PhotoError(f"page {index + 2}: {reason}", reason.kind)
+    return MAX_PAGES, PhotoError(f"has more than {MAX_PAGES} pages", "too large")
 
 
 def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
