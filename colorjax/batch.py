@@ -1,28 +1,40 @@
 """Many photographs to colour: planned first, then read, coloured and written side by side; one that fails is named."""
 
 import os
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
-from colorjax import photos
+from colorjax import photos, remote, staging
 from colorjax.colorizer import Colorizer
 from colorjax.copies import Copier, Page, Reading
 from colorjax.jobs import Job, Options, Outcome, foresee
+from colorjax.remote import Url
 
 T = TypeVar("T")
 _IN_FLIGHT_PIXELS = 24 * 2**20  # read, not yet written: together no more than so many, or one photograph
 _AHEAD = 4  # photographs that may wait to be coloured, and as many to be written
 
 
-def plan(found: list[tuple[Path, Path]], out: Path, options: Options) -> list[Job]:
-    """A job for each (root, path) that `photos.find` gave; a photograph that is named twice is coloured once."""
+def load(ckpt: str | None, size: int | None, flip: bool) -> Colorizer:
+    """The `Colorizer` of a checkpoint, by path or URL; None is that inside the package. Raises as `from_checkpoint` does."""
+    if ckpt is None:
+        return Colorizer.pretrained(size, flip=flip)
+    if not isinstance(url := remote.place(ckpt), Url):
+        return Colorizer.from_checkpoint(url, size, flip=flip)
+    with tempfile.TemporaryDirectory(prefix="colorjax-") as folder:
+        return Colorizer.from_checkpoint(remote.fetch_folder(url, Path(folder)), size, flip=flip)
+
+
+def plan(found: list[tuple[Path | Url, Path | Url]], out: Path | Url, options: Options) -> list[Job]:
+    """A job for each (root, path) that `photos.find` or `remote.find` gave; one that is named twice is coloured once."""
     jobs, seen, taken = [], set(), {}
-    sources = {_place(path) for _, path in found} | {path.resolve() for _, path in found}
+    sources = {_place(path) for _, path in found} | {path.resolve() for _, path in found if isinstance(path, Path)}
     for root, path in found:
         if _place(path) in seen:
             continue
@@ -41,22 +53,29 @@ def plan(found: list[tuple[Path, Path]], out: Path, options: Options) -> list[Jo
     return jobs
 
 
-def _place(path: Path) -> Path:
+def _place(path: Path | Url) -> Path | Url:
     """Where a file lies, however its folder is spelled; of a link, its own place."""
-    return Path(os.path.realpath(path.parent)) / path.name
+    return path if isinstance(path, Url) else Path(os.path.realpath(path.parent)) / path.name
 
 
-def _copy_of(path: Path, relative: Path, options: Options) -> Path:
+def _copy_of(path: Path | Url, relative: PurePath, options: Options) -> PurePath:
     """Where the copy goes below --out: its suffix is that of the format asked for, or of what the file is.
 
-    A BMP becomes a PNG, for it has no room for the mark of a copy.
+    What lies elsewhere is not read for that: its own suffix is believed. A BMP becomes a PNG, for it has no room for the
+    mark of a copy.
     """
     relative = relative if relative.name else Path(path.resolve().name or "folder")
-    name = options.format or photos.kind(path)
+    name = options.format or (None if isinstance(path, Url) else photos.kind(path))
     name = "PNG" if name == "BMP" or (name is None and path.suffix.lower() == ".bmp") else name
     suffix = path.suffix if name is None or path.suffix.lower() in photos.FORMATS[name] else photos.FORMATS[name][0]
     stem = relative.stem if path.suffix.lower() in photos.SUFFIXES else relative.name
     return relative.with_name(f"{stem}{photos.OWN_COPY}{suffix}")
+
+
+def sweep(jobs: list[Job]) -> None:
+    """Remove what runs that were killed have left where these copies go."""
+    for folder in {job.target.parent for job in jobs if not job.problem and isinstance(job.target, Path)}:
+        photos.sweep(folder)
 
 
 def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Outcome]:
@@ -65,21 +84,19 @@ def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Out
     While one photograph is coloured, others are read and written by threads. Raises FloatingPointError where the weights,
     and not a photograph, are broken.
     """
-    for folder in {job.target.parent for job in jobs if not job.problem}:
-        photos.sweep(folder)
     copier, room = Copier(colorizer, options), _Room(_IN_FLIGHT_PIXELS)
     waiting: deque[Future] = deque()
     writing: deque[Future] = deque()
     remaining = iter(jobs)
 
     def read(job: Job) -> Outcome | Reading:
-        outcome = foresee(job, options, copier.made_with)
+        outcome = foresee(staging.fetched(job, folder, options), options, copier.made_with)
         if outcome.status != "to colour":
             return outcome
         room.enter(outcome.pixels)
         return _guarded(lambda: copier.read(outcome), outcome, room)
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(2) as writer:
+    with staging.room(jobs) as folder, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(2) as writer:
         try:
             while True:
                 while len(waiting) < _AHEAD and (job := next(remaining, None)) is not None:
@@ -87,7 +104,7 @@ def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Out
                 if waiting:
                     writing.append(_colour(waiting.popleft().result(), copier, room, writer))
                 while writing and (len(writing) > _AHEAD or not waiting or writing[0].done()):
-                    yield writing.popleft().result()
+                    yield staging.told(writing.popleft().result())
                 if not waiting and not writing:
                     return
         finally:
@@ -105,7 +122,7 @@ def _colour(found: Outcome | Reading, copier: Copier, room: "_Room", writer: Thr
     outcome = found.outcome
 
     def write(pages: Iterator[Page]) -> Outcome:
-        written = _guarded(lambda: copier.write(found, pages), outcome, room)
+        written = _guarded(lambda: staging.delivered(copier.write(found, pages)), outcome, room)
         if written.status == "coloured":
             room.leave(outcome.pixels)
         return written

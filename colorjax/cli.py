@@ -85,8 +85,8 @@ def _limit(command: argparse.ArgumentParser) -> None:
 
 def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add = colorize.add_argument
-    add("paths", nargs="+", metavar="PATH", help="photographs, and folders of them")
-    add("--out", required=True, type=Path, help="folder for the coloured copies; folders are mirrored")
+    add("paths", nargs="+", metavar="PATH", help="photographs, and folders of them; paths or URLs (s3://, gs://, ...)")
+    add("--out", required=True, help="folder for the coloured copies, or its URL; folders are mirrored")
     add("--ckpt", help="workdir, checkpoints/STEP or exported folder (default: the shipped weights)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
@@ -101,6 +101,8 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
     add("--json", action="store_true", help="one line of JSON for each photograph on standard output, no progress bar")
+    add("--cluster", metavar="ADDRESS", help="let a Ray cluster do it: HOST:PORT, auto, or local to start one here")
+    add("--workers", type=int, metavar="N", help="of the cluster, at most (default: as many as there is room for)")
     _limit(colorize)
     colorize.set_defaults(run=_colorize)
 

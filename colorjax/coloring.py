@@ -10,15 +10,16 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from colorjax import batch, caching, marks, photos, provenance
-from colorjax.colorizer import MAX_STRENGTH, Colorizer
-from colorjax.jobs import Job, Options, Outcome, foresee
+from colorjax import batch, caching, cluster, marks, photos, provenance, remote, staging
+from colorjax.colorizer import MAX_STRENGTH
+from colorjax.jobs import Job, Options, Outcome
+from colorjax.remote import Url
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,9 +27,10 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
-    missing = [Path(path) for path in args.paths if not os.path.exists(path)]
+    args.out, places = remote.place(args.out), [remote.place(path) for path in args.paths]
+    missing = [place for place in places if not (remote.exists(place) if isinstance(place, Url) else os.path.exists(place))]
     passed_over: Counter = Counter()
-    found = list(photos.find([path for path in args.paths if os.path.exists(path)], passed_over))
+    found = list(_found([place for place in places if place not in missing], passed_over))
     if not found:
         reason = f"{missing[0]}: no such file or folder; " if missing else ""
         raise ValueError(f"{reason}no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
@@ -42,11 +44,10 @@ def run(args: argparse.Namespace) -> int:
     with _stopped_by_sigterm():
         try:
             if args.dry_run:
-                outcomes += (foresee(job, options) for job in jobs)
+                outcomes += staging.foresee(jobs, options)
                 _tell_foreseen(outcomes, args.json)
             else:
-                caching.keep_compiled()
-                _work(jobs, _colorizer(args), options, args.json, outcomes)
+                _work(jobs, _outcomes(args, jobs, options), args.json, outcomes)
             report["interrupted"] = False
             _tell_summary(args, outcomes, passed_over)
         finally:
@@ -55,10 +56,23 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 
 
-def _colorizer(args: argparse.Namespace) -> Colorizer:
-    if args.ckpt is None:
-        return Colorizer.pretrained(args.size, flip=args.flip)
-    return Colorizer.from_checkpoint(args.ckpt, args.size, flip=args.flip)
+def _found(places: list[Path | Url], passed_over: Counter) -> Iterator[tuple[Path | Url, Path | Url]]:
+    for place in places:
+        yield from remote.find(place, passed_over) if isinstance(place, Url) else photos.find([place], passed_over)
+
+
+def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options) -> Iterator[Outcome]:
+    """Do the jobs, here or on the cluster."""
+    batch.sweep(jobs)
+    if args.cluster is None:
+        caching.keep_compiled()
+        return batch.run(jobs, batch.load(args.ckpt, args.size, args.flip), options)
+    ckpt = remote.place(args.ckpt) if args.ckpt else None
+    ckpt = ckpt.expanduser().absolute() if isinstance(ckpt, Path) else ckpt
+    named = [place for place in (*map(remote.place, args.paths), ckpt) if isinstance(place, Path) and os.path.lexists(place)]
+    seen = {str(path.absolute()): str(path) for path in named}
+    setup = cluster.Setup(str(ckpt) if ckpt else None, args.size, args.flip, options, seen)
+    return cluster.run(jobs, args.cluster, args.workers, setup, args.out)
 
 
 @contextlib.contextmanager
@@ -78,7 +92,7 @@ def _check_report(path: Path | None, jobs: list[Job]) -> None:
     """Raises ValueError or OSError where the report could not be written, or would take the place of a picture."""
     if path is None:
         return
-    files = (file for job in jobs for file in (job.source, job.target, job.sidecar, job.map(1)))
+    files = (file for job in jobs for file in (job.source, job.target, job.sidecar, job.map(1)) if isinstance(file, Path))
     if path.suffix.lower() in photos.SUFFIXES or path.resolve() in {file.resolve() for file in files}:
         raise ValueError(f"--report {path} would take the place of a picture or its sidecar; name a .json file")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +107,8 @@ def _options(args: argparse.Namespace) -> Options:
         raise ValueError(f"--quality {args.quality} must be in 1..100")
     if not args.max_megapixels > 0:
         raise ValueError(f"--max-megapixels {args.max_megapixels} must be positive")
+    if args.workers is not None and (args.cluster is None or args.workers < 1):
+        raise ValueError(f"--workers {args.workers} must be positive, and needs --cluster")
     provenance.source_type_uri(args.source_type)
     if args.burn_in and (missing := marks.not_drawn(args.burn_in)):
         raise ValueError(f"--burn-in: its letters have no {photos.legible(missing)!r}; latin ones without accents can be drawn")
@@ -115,23 +131,26 @@ def _tell_foreseen(outcomes: list[Outcome], as_json: bool) -> None:
         print(json.dumps(outcome.as_dict()) if as_json else photos.legible(words))
 
 
-def _work(jobs: list[Job], colorizer: Colorizer, options: Options, as_json: bool, outcomes: list[Outcome]) -> None:
-    """Do the jobs and say what became of each as it is done; `outcomes` grows meanwhile."""
+def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: list[Outcome]) -> None:
+    """Say what became of each job as it is done; `outcomes` grows meanwhile, and is in the order of the jobs at the end."""
+    out = sys.stdout  # while a cluster works, what others print goes to stderr
     quiet = True if as_json else None  # None: tqdm is silent unless stderr is a terminal
     bar = tqdm(total=len(jobs), desc="colouring", unit="photo", disable=quiet)
-    with bar, contextlib.closing(batch.run(jobs, colorizer, options)) as done:
+    with bar, contextlib.closing(work) as done:
         for outcome in done:
             outcomes.append(outcome)
             bar.set_postfix_str(photos.legible(outcome.job.source.name)[-30:], refresh=False)
             bar.update()
             if as_json:
-                print(json.dumps(outcome.as_dict()), flush=True)
+                print(json.dumps(outcome.as_dict()), file=out, flush=True)
                 continue
             told = outcome.status != "skipped" or ", with another " in outcome.reason
             lines = [outcome.reason] if outcome.reason and told else []
             lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
             for line in lines:
                 tqdm.write(photos.legible(f"{outcome.job.source}: {line}"), file=sys.stderr)
+    order = {job: number for number, job in enumerate(jobs)}
+    outcomes.sort(key=lambda outcome: order[outcome.job])
 
 
 def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: Counter) -> None:

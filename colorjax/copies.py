@@ -1,6 +1,5 @@
 """One photograph and its coloured copy: read, coloured page by page, marked, written together with its sidecar."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,10 +10,9 @@ import numpy as np
 
 from colorjax import color, marks, photos, provenance, sidecar
 from colorjax.colorizer import Colorizer
-from colorjax.jobs import Job, Options, Outcome
+from colorjax.jobs import AS_GOOD_AS_GREY, GREY, Job, Options, Outcome
 
 _LARGEST_TIFF = 4e9  # bytes of pixels
-_GREY = 0.5  # mean chroma below which a copy has no colour to speak of
 
 
 def _version(path: Path) -> tuple[int, int, int]:
@@ -93,8 +91,8 @@ class Copier:
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None
         image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
         about["mean_chroma"] = mean_chroma(image)
-        if about["mean_chroma"] < _GREY:
-            reading.outcome.reason = "its copy is as good as grey"
+        if about["mean_chroma"] < GREY:
+            reading.outcome.reason = AS_GOOD_AS_GREY
         if self._options.burn_in:
             image, about["burnt_in"] = marks.burn_in(image, self._options.burn_in)
         name = photos.file_format(job.target)
@@ -135,7 +133,7 @@ class Copier:
         except BaseException:
             _undo(job, previous, new_maps)
             raise
-        for name in _maps(previous) - {page.get("map") for page in about}:  # of the copy that was here before
+        for name in sidecar.maps(previous) - {page.get("map") for page in about}:  # of the copy that was here before
             if marks.is_map(job.target.with_name(name)):
                 job.target.with_name(name).unlink()
         guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
@@ -146,7 +144,7 @@ class Copier:
     def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], sha256: str) -> dict[str, Any]:
         job = reading.outcome.job
         return {
-            "source": {"name": job.source.name, "sha256": reading.source_sha256},
+            "source": {"name": job.source.name, "sha256": reading.source_sha256} | ({"path": job.origin} if job.origin else {}),
             "copy": {"name": job.target.name, "sha256": sha256},
             "weights": self._weights,
             "settings": self._settings | {"format": photos.file_format(job.target)},
@@ -165,14 +163,6 @@ def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:
     else:
         with photos.atomic(job.sidecar) as stream:
             stream.write(previous)
-
-
-def _maps(previous: bytes | None) -> set[str]:
-    """The names of the maps that a sidecar tells of."""
-    try:
-        return {Path(page["map"]).name for page in json.loads(previous or b"{}")["pages"] if "map" in page}
-    except (ValueError, KeyError, TypeError):
-        return set()
 
 
 def mean_chroma(image: np.ndarray) -> float:

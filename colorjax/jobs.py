@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from colorjax import marks, photos, provenance, sidecar
+from colorjax.remote import Url
+
+IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
+GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below which there is no colour to speak of
 
 
 @dataclass(frozen=True)
@@ -24,18 +28,24 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One photograph and where its copy goes. problem: why it cannot, known before anything is read."""
+    """One photograph and where its copy goes.
 
-    source: Path
-    target: Path
+    problem: why it cannot, known before anything is read. origin: what the sidecar calls the source, "" for the relative
+    path to it. free: nothing was in the place of the copy when the run began, so that a copy there is one of this run.
+    """
+
+    source: Path | Url
+    target: Path | Url
     problem: str = ""
+    origin: str = ""
+    free: bool = False
 
     @property
-    def sidecar(self) -> Path:
+    def sidecar(self) -> Path | Url:
         """Where the sidecar of the copy goes."""
         return self.target.with_name(self.target.name + sidecar.SUFFIX)
 
-    def map(self, page: int) -> Path:
+    def map(self, page: int) -> Path | Url:
         """Where the uncertainty map of a page goes."""
         name = self.source.name + ("" if page == 1 else f".page{page}")
         return self.target.with_name(f"{name}{photos.OWN_MAP}.png")
@@ -89,7 +99,8 @@ def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None)
     try:
         pixels = photos.measure(job.source, options.max_pixels)
         photos.file_format(job.target)
-        return _there_already(job, options, made_with or {}) or Outcome(job, "to colour", pixels=pixels)
+        outcome = _there_already(job, options, made_with or {}) or Outcome(job, "to colour")
+        return replace(outcome, pixels=pixels if outcome.status in ("to colour", "coloured") else 0)
     except Exception as error:  # whatever a file does to its decoder, it must not end the others
         return Outcome(job, "failed").failed(error)
 
@@ -106,14 +117,30 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any]) -> Out
         return None
     known = (job.sidecar.parent / about["source"]["path"]).resolve()
     if known != job.source.resolve() and known.exists():
-        return Outcome(job, "failed", f"the copy of {about['source']['path']} is in its place; name another --out")
+        return Outcome(job, "failed", IN_ITS_PLACE.format(about["source"]["path"]))
     if options.overwrite or not os.path.lexists(job.target):
         return None
     if sidecar.digest_of(job.source) != about["source"]["sha256"]:
         return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+    if job.free:
+        return _told_again(job, about)
     asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
     others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
     return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
+
+
+def _told_again(job: Job, about: dict[str, Any]) -> Outcome:
+    """The outcome of a copy that this run made, from its sidecar: the worker that made it died before it could tell."""
+    pages = about["pages"]
+    guesses = [page["uncertainty"] for page in pages if "uncertainty" in page]
+    return Outcome(
+        job,
+        "coloured",
+        AS_GOOD_AS_GREY if any(page["mean_chroma"] < GREY for page in pages) else "",
+        tuple(about["not_carried"]),
+        len(pages),
+        uncertainty=round(sum(guesses) / len(guesses), 3) if guesses else None,
+    )

@@ -50,7 +50,10 @@ def device() -> dict[str, str]:
 
 
 def write(path: Path, source: Path, about: dict[str, Any]) -> None:
-    """Write a sidecar; `about` is everything but the schema, the version, the device and where the source is from here."""
+    """Write a sidecar; `about` is everything but the schema, the version, the device and where the source is from here.
+
+    That is the relative path to it, unless `about["source"]["path"]` says otherwise.
+    """
     source = source.parent.resolve() / source.name
     try:
         relative = Path(os.path.relpath(source, path.parent.resolve())).as_posix()
@@ -60,6 +63,14 @@ def write(path: Path, source: Path, about: dict[str, Any]) -> None:
     about["source"] = {"path": relative} | about["source"]
     with photos.atomic(path) as stream:
         stream.write(json.dumps(about, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def maps(data: bytes | None) -> set[str]:
+    """The names of the maps that the content of a sidecar tells of."""
+    try:
+        return {Path(page["map"]).name for page in json.loads(data or b"{}")["pages"] if "map" in page}
+    except (ValueError, KeyError, TypeError):
+        return set()
 
 
 def find(folder: Path) -> list[Path]:
@@ -108,7 +119,8 @@ def verify(path: Path, weights: str | None = None, max_pixels: int = photos.MAX_
     where the file is no sidecar.
     """
     about = read(path)
-    files = {"copy": path.parent / about["copy"]["name"], "source": path.parent / about["source"]["path"]}
+    source = about["source"]["path"].removeprefix("file://")
+    files = {"copy": path.parent / about["copy"]["name"], "source": path.parent / source}
     problems, unread = [], False
     for kind, file in files.items():
         expected = about[kind]["sha256"]
@@ -119,7 +131,8 @@ def verify(path: Path, weights: str | None = None, max_pixels: int = photos.MAX_
             unread = True
             continue
         if actual is None:
-            problems.append(f"the {kind} {file} is not there")
+            name = source if kind == "source" and "://" in source else file
+            problems.append(f"the {kind} {name} is not there")
             unread = True
         elif actual != expected:
             problems.append(f"the {kind} {file} has changed: SHA-256 is {actual[:12]}, not {expected[:12]}")

@@ -410,9 +410,7 @@ def test_a_run_on_other_photographs_is_refused_with_the_difference(tmp_path):
     files[first].with_suffix(".png").rename(files[first])
     extra = files[second].with_name("a new one.png")
     Image.open(files[second]).convert("RGB").save(extra)
-    with pytest.raises(
-        ValueError, match=r"photographs: 1 are new \(.*a new one.png\), 1 have changed \("
-    ) as error:
+    with pytest.raises(ValueError, match=r"photographs: 1 are new \(.*a new one.png\), 1 have changed \(") as error:
         train.train(config, tmp_path / "run")
     assert first in str(error.value)
     extra.unlink()

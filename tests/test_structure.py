@@ -15,7 +15,7 @@ from configs import base
 PACKAGE = Path(__file__).parent.parent / "colorjax"
 LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
-    {"bins", "upsampling", "provenance", "marks"},
+    {"bins", "upsampling", "provenance", "marks", "remote"},
     {"metrics", "data", "models", "pretrained"},
     {"perceptual", "state"},
     {"losses", "optim"},
@@ -25,13 +25,15 @@ LEVELS = [
     {"comparison", "sidecar"},
     {"runs", "report", "jobs", "sheet"},
     {"copies"},
+    {"staging"},
     {"batch"},
+    {"cluster"},
     {"coloring"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 INSIDE = {"pretrained": {"models"}}  # of one level, but known to each other in this direction
-ONLY_IN = {"tensorflow": "data", "tensorflow_datasets": "data", "orbax": "checkpoint"}
+ONLY_IN = {"tensorflow": "data", "tensorflow_datasets": "data", "orbax": "checkpoint", "ray": "cluster", "fsspec": "remote"}
 
 
 def rooms():

@@ -1,6 +1,6 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes."""
 
-from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, legible
+from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, is_photograph, legible
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import (
@@ -34,6 +34,7 @@ __all__ = [
     "encode",
     "file_format",
     "find",
+    "is_photograph",
     "kind",
     "legible",
     "measure",

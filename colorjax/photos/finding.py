@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 OWN_COPY = ".colorized"  # before the suffix of every copy that colorjax makes
@@ -27,6 +27,13 @@ def find(paths: Sequence[str | os.PathLike], passed_over: Counter | None = None)
             raise FileNotFoundError(f"{given}: no such file or folder")
 
 
+def is_photograph(name: str) -> bool | None:
+    """Whether a file in a folder is a photograph to colour, by its name alone; None for what colorjax made."""
+    if PurePath(name).stem.endswith((OWN_COPY, OWN_MAP)) or OWN_COPY + "." in name:
+        return None
+    return PurePath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
 def _walk(folder: Path, passed_over: Counter) -> Iterator[Path]:
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=lambda error: found.append(Path(error.filename))):
@@ -34,12 +41,10 @@ def _walk(folder: Path, passed_over: Counter) -> Iterator[Path]:
             kind = "hidden" if name.startswith(".") else "linked" if os.path.islink(os.path.join(place, name)) else ""
             passed_over.update([f"{kind} folders"] if kind else [])
         folders[:] = [name for name in folders if not name.startswith(".")]  # os.walk does not follow links
-        for path in (Path(place, name) for name in names):
-            if path.stem.endswith((OWN_COPY, OWN_MAP)) or OWN_COPY + "." in path.name:
-                continue
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):  # a dangling link is to be named
-                found.append(path)
-            else:
+        for name in names:
+            if is_photograph(name):  # a dangling link is to be named
+                found.append(Path(place, name))
+            elif is_photograph(name) is False:
                 passed_over["other files"] += 1
     return iter(sorted(found))
 

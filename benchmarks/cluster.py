@@ -1,0 +1,184 @@
+"""An archive on a cluster of two machines: how fast, and what is lost when a worker is killed and a machine goes.
+
+    python benchmarks/cluster.py --photos=DIR [--ckpt=DIR] [--count 500] [--workers 1 2] [--size PIXELS]
+    python benchmarks/cluster.py --idle 1000000
+
+Both machines are Ray nodes on this one, with one processor each in Ray's books; the head, which has none, is a third. First
+one process colours `--count` photographs without a cluster; then the cluster does, with each number of workers; then with two,
+while one worker's process is killed by SIGKILL when half of the copies are there, and one machine removed when two thirds are.
+After each, every photograph must have been told coloured once, and copies and sidecars be those of the first run, byte for
+byte. Seconds are from the start of the command to its end; in brackets, photographs a second from the first copy to the last.
+
+--photos: the first photographs below it, those of its folders in turn; without it, crops of scikit-image's pictures. Without
+--ckpt the weights have the size of `configs/unet_fast.py`'s and are random. --size: photographs are scaled to this short side.
+--idle: only what so many photographs cost the machine that hands them out; its workers, started here, do nothing.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import numpy as np
+import psutil
+import skimage.data
+from colorize import random_weights
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from colorjax import cluster, photos
+from colorjax.jobs import Job, Options, Outcome
+
+
+def archive(folder: Path, root: str | None, count: int, size: int | None) -> None:
+    """Put `count` photographs below a folder, a hundred to each of its folders."""
+    found: dict[Path, list[Path]] = {}
+    for _, path in photos.find([root] if root else []):
+        found.setdefault(path.parent, []).append(path)
+    in_turn = [path for path in chain.from_iterable(zip_longest(*found.values())) if path]
+    samples = [skimage.data.chelsea(), skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket()]
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        target = folder / f"{i // 100:02d}" / f"{i:04d}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not in_turn:
+            sample = samples[i % 4]
+            top, left = (int(rng.integers(side - 256)) for side in sample.shape[:2])
+            Image.fromarray(sample[top : top + 256, left : left + 256]).save(target.with_suffix(".jpg"), quality=92)
+        elif size is None:
+            shutil.copyfile(in_turn[i], target.with_suffix(in_turn[i].suffix))
+        else:
+            picture = Image.open(in_turn[i]).convert("RGB")
+            scale = size / min(picture.size)
+            picture.resize([round(scale * side) for side in picture.size]).save(target.with_suffix(".jpg"), quality=92)
+
+
+def coloured(work: Path, name: str, ckpt: str, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "colorjax", "colorize", work / "archive", "--out", work / name, "--ckpt", ckpt, *arguments]
+    command += ["--report", work / f"{name}.json"]
+    environment = os.environ | {"COLORJAX_CACHE": str(work / "cache"), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [str(part) for part in command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def copies(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(f"*{photos.OWN_COPY}.*") if path.suffix != ".json"]
+
+
+def finished(name: str, process: subprocess.Popen, start: float, work: Path, count: int) -> None:
+    """Wait for the end, check that nothing is lost, and print the line of the table."""
+    _, err = process.communicate()
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(f"{name}: exit code {process.returncode}\n{err}")
+    folder = work / name.replace(" ", "_")
+    report = json.loads((work / f"{folder.name}.json").read_text())
+    told = Counter(one["source"] for one in report["photographs"])
+    once = sum(number == 1 for number in told.values())
+    one = work / "one_process"
+    files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
+    same = sum((folder / file).is_file() and (folder / file).read_bytes() == (one / file).read_bytes() for file in files)
+    written = sorted(path.stat().st_mtime for path in copies(folder))
+    speed = f"{count / seconds:.2f} ({(len(written) - 1) / (written[-1] - written[0]):.2f})"
+    print(f"| {name} | {seconds:.1f} | {speed} | {once} | {len(written)} | {same} of {len(files)} |", flush=True)
+    bad = report["counts"] != {"coloured": count} or once != count or same != len(files) or len(files) != 2 * count
+    if bad:
+        raise SystemExit(f"{name}: {report['counts']}")
+
+
+def kill_a_worker(here: psutil.Process) -> int:
+    """SIGKILL one of the processes that colour; its id."""
+    for child in here.children(recursive=True):
+        if " ".join(child.cmdline()).startswith("ray::MapWorker"):
+            child.send_signal(signal.SIGKILL)
+            return child.pid
+    raise SystemExit("there is no worker to kill")
+
+
+def wait_for(number: int, folder: Path, process: subprocess.Popen) -> None:
+    while len(copies(folder)) < number:
+        if process.poll() is not None:
+            raise SystemExit(f"it ended before {number} copies were there")
+        time.sleep(0.05)
+
+
+class Idle(cluster.Worker):
+    """Says at once that its photographs are coloured."""
+
+    def __init__(self, setup: cluster.Setup):
+        pass
+
+    def __call__(self, table):
+        done = [pickle.dumps(Outcome(pickle.loads(job), "coloured")) for job in table["job"].to_pylist()]
+        return cluster._table(number=table["number"].to_pylist(), answer=done)
+
+
+def handed_out(count: int, folder: Path) -> None:
+    cluster.Worker = Idle
+    jobs = [Job(Path(f"/{i // 1000}/{i}.jpg"), folder / f"{i // 1000}" / f"{i}.colorized.jpg") for i in range(count)]
+    start, first = time.perf_counter(), 0.0
+    done = []
+    for outcome in cluster.run(jobs, cluster.LOCAL, None, cluster.Setup(None, None, False, Options()), folder):
+        first = first or time.perf_counter() - start
+        done.append(outcome)
+    seconds, kilobytes = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{len(done)} told: the first after {first:.0f} s, the last after {seconds:.0f} s; {kilobytes / 1e6:.1f} GB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos")
+    parser.add_argument("--ckpt")
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--idle", type=int)
+    args = parser.parse_args()
+    if args.idle:
+        with tempfile.TemporaryDirectory() as folder:
+            return handed_out(args.idle, Path(folder))
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        archive(work / "archive", args.photos, args.count, args.size)
+        if not args.ckpt:
+            random_weights(work / "weights")
+        ckpt = args.ckpt or str(work / "weights")
+        coloured(work, "warm", ckpt, "--strength", "1").wait()  # fills the compilation cache
+        print(f"{os.cpu_count()} processors\n")
+        print("| | seconds | photographs a second | told once | copies | files of the same bytes |\n|---|---|---|---|---|---|")
+        start = time.perf_counter()
+        finished("one process", coloured(work, "one_process", ckpt), start, work, args.count)
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        for number in args.workers:
+            start, name = time.perf_counter(), f"{number} workers"
+            process = coloured(work, name.replace(" ", "_"), ckpt, "--cluster", cluster.address, "--workers", str(number))
+            finished(name, process, start, work, args.count)
+        start = time.perf_counter()
+        process = coloured(work, "faults", ckpt, "--cluster", cluster.address, "--workers", "2")
+        wait_for(args.count // 2, work / "faults", process)
+        kill_a_worker(psutil.Process())
+        wait_for(args.count * 2 // 3, work / "faults", process)
+        cluster.remove_node(nodes[1])
+        finished("faults", process, start, work, args.count)
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

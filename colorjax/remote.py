@@ -1,0 +1,177 @@
+"""Files that lie elsewhere, named by URL: `s3://`, `gs://` and whatever else fsspec knows; found, fetched, put."""
+
+import contextlib
+import os
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import fsspec
+
+from colorjax import photos
+
+_WHOLE_OBJECTS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss")  # an object appears whole or not at all
+_NO_NAMES = {"", ".", ".."}  # parts of a key that no folder could have
+
+
+class Url(PurePosixPath):
+    """`s3://bucket/folder/a.jpg`, as a path whose first part is its protocol."""
+
+    def __str__(self) -> str:
+        protocol, *rest = self.parts
+        return f"{protocol}//{'/'.join(rest)}"
+
+    def relative_to(self, other: PurePosixPath) -> PurePosixPath:
+        return PurePosixPath(*self.parts).relative_to(PurePosixPath(*other.parts))
+
+
+def place(text: str) -> Path | Url:
+    """What a user's path or URL names: `file://` is a path of this machine.
+
+    Raises ValueError for a URL of a protocol that is unknown, or whose package is not installed.
+    """
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        return Path(text)
+    if text.startswith("file://"):
+        return Path(text.removeprefix("file://").removeprefix("localhost"))
+    url = Url(text)
+    try:
+        _files(url)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{url}: {error}") from error
+    return url
+
+
+def _files(url: Url) -> tuple[fsspec.AbstractFileSystem, str]:
+    return fsspec.core.url_to_fs(str(url))
+
+
+@contextlib.contextmanager
+def _named(url: Url) -> Iterator[None]:
+    """Whatever a file system raises becomes an OSError that names the URL; a file that is not there stays one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each file system has its own
+        raise OSError(f"{url}: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def exists(url: Url) -> bool:
+    """Whether there is a file, or a folder with something in it. Raises OSError where that cannot be known."""
+    files, key = _files(url)
+    with _named(url):
+        try:
+            files.info(key)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
+def find(url: Url, passed_over: Counter) -> Iterator[tuple[Url, Url]]:
+    """Every photograph below a URL, as `photos.find` gives them: (root, URL), in sorted order; counts what is passed over.
+
+    Raises OSError where it cannot be listed.
+    """
+    files, key = _files(url)
+    with _named(url):
+        single, keys = files.isfile(key), []
+        if not single:
+            keys = files.find(key)
+            files.invalidate_cache()  # what is there is asked anew from here on
+    if single:
+        yield url.parent, url
+        return
+    hidden = set()
+    for parts in sorted(found.removeprefix(key).strip("/").split("/") for found in keys):
+        depth = next((i for i, part in enumerate(parts[:-1]) if part.startswith(".") and part not in _NO_NAMES), None)
+        wanted = photos.is_photograph(parts[-1])
+        if depth is not None:
+            hidden.add(tuple(parts[: depth + 1]))
+        elif _NO_NAMES.intersection(parts):
+            passed_over["keys that are no path"] += 1
+        elif wanted:
+            yield url, url.joinpath(*parts)
+        elif wanted is False:
+            passed_over["other files"] += 1
+    passed_over.update({"hidden folders": len(hidden)} if hidden else {})
+
+
+def listed(url: Url) -> set[Url]:
+    """Every file below a URL; none where there is nothing. Raises OSError where it cannot be listed."""
+    files, key = _files(url)
+    with _named(url):
+        keys = files.find(key)
+        files.invalidate_cache()
+    return {url.joinpath(*found.removeprefix(key).strip("/").split("/")) for found in keys}
+
+
+def fetch(url: Url, path: Path) -> None:
+    """Copy a file to this machine. Raises FileNotFoundError, or OSError where it cannot be had."""
+    files, key = _files(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _named(url):
+        files.get_file(key, str(path))
+
+
+def fetch_folder(url: Url, folder: Path) -> Path:
+    """Copy all that is below a URL into a folder of this machine; returns where it is. Raises as `fetch`."""
+    for file in sorted(listed(url)):
+        fetch(file, folder / url.name / file.relative_to(url))
+    return folder / url.name
+
+
+def fetch_small(url: Url) -> bytes | None:
+    """The content of a file, None where there is none. Raises OSError where it cannot be had."""
+    files, key = _files(url)
+    with _named(url), contextlib.suppress(FileNotFoundError):
+        return files.cat_file(key)
+    return None
+
+
+def put(path: Path, url: Url) -> None:
+    """Copy a file of this machine to a URL, where it appears whole: an object store sees to that, elsewhere it is renamed.
+
+    Raises OSError where it cannot.
+    """
+    files, key = _files(url)
+    with _named(url):
+        if url.parts[0].removesuffix(":") in _WHOLE_OBJECTS:
+            files.put_file(str(path), key)
+            return
+        folder = key.rpartition("/")[0]
+        temporary = f"{folder}/.{uuid.uuid4().hex}.part"
+        files.makedirs(folder, exist_ok=True)
+        try:
+            files.put_file(str(path), temporary)
+            _rename(files, temporary, key)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                files.rm_file(temporary)
+            raise
+
+
+def _rename(files: fsspec.AbstractFileSystem, old: str, new: str) -> None:
+    if type(files).mv is fsspec.AbstractFileSystem.mv:  # it takes brackets in a name for a pattern
+        files.cp_file(old, new)
+        files.rm_file(old)
+    else:
+        files.mv(old, new)
+
+
+def remove(url: Url) -> None:
+    """Remove a file. Raises OSError where it cannot."""
+    files, key = _files(url)
+    with _named(url):
+        files.rm_file(key)
+
+
+def joined(folder: Path | Url, text: str) -> Path | Url:
+    """Where a relative path, or a URL, leads from a folder, without looking."""
+    if "://" in text:
+        return place(text)
+    if isinstance(folder, Path):
+        return Path(os.path.normpath(folder / text))
+    return Url(*PurePosixPath(os.path.normpath(PurePosixPath("/", *folder.parts) / text)).parts[1:])
