@@ -5,6 +5,7 @@ The same command again goes on from the latest checkpoint. --summary describes t
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
@@ -95,6 +96,13 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     return measured
 
 
+def fail(error: Exception) -> NoReturn:
+    """Say why the training ended, and end; a process of several ends at once, for the others may not be there any more."""
+    from colorjax import sharding
+
+    sharding.leave(f"train.py: {error}")
+
+
 def define_flags() -> None:
     """The command line; in a function, so that the module can be imported beside others with flags."""
     config_flags.DEFINE_config_file("config", help_string="A file of configs/.", lock_config=True)
@@ -118,7 +126,7 @@ def main(argv: list[str]) -> None:
         else:
             train(args.config, args.workdir)
     except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
-        sys.exit(f"train.py: {error}")
+        fail(error)
 
 
 if __name__ == "__main__":

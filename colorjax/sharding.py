@@ -4,7 +4,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -34,6 +34,20 @@ def connect(settings: Any) -> None:
     jax.distributed.initialize(**where, **patience, initialization_timeout=settings.start_timeout)
     if jax.process_index():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, the first process tells for all
+
+
+def leave(message: str) -> NoReturn:
+    """End the program with exit code 1; one of several processes without waiting for the others, which then notice it."""
+    if not jax.distributed.is_initialized():
+        sys.exit(message)
+    lost = "\nanother process of this run seems to be gone; the same commands go on from the last checkpoint"
+    print(message + (lost if _of_the_others(message) else ""), file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _of_the_others(message: str) -> bool:
+    """Whether an error is of the connection between the processes."""
+    return any(word in message for word in ("Gloo", "NCCL", "nccl", "coordination", "UNAVAILABLE", "heartbeat", "barrier"))
 
 
 def _number(value: int, unset: int, variable: str) -> int | None:
