@@ -20,12 +20,19 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     Raises ValueError for settings that do not fit, FloatingPointError where the loss stops being a finite number.
     """
     # Here and not above, so that --help and a misspelt flag answer at once.
+    from colorjax import telemetry
+
+    with telemetry.stop_requests() as stop:
+        return _train(config, Path(workdir).expanduser(), stop)
+
+
+def _train(config, workdir, stop):
+    """What `train` does, ended by what `stop` notes."""
     import jax
 
     from colorjax import caching, checkpoint, data, evaluators, optim, perceptual, runs, settings, sharding, steps, telemetry
 
     caching.keep_compiled()
-    workdir = Path(workdir).expanduser()
     settings.check(config)
     sharding.connect(config.distributed)
     mesh = sharding.make_mesh(config.batch_size)
@@ -40,10 +47,9 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
     evaluate_step = steps.evaluate(config.model, mesh, perceptual.given(config.lpips_weights))
     shown = evaluators.spread(photographs.validation_indices, config.panels)
-    agreed = sharding.Agreement(mesh)
+    agreed = sharding.Agreement(mesh)  # of all processes, on whether to stop
 
-    checkpoints = checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by)
-    with checkpoints, telemetry.stop_requests() as asked:
+    with checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by) as checkpoints:
         now, pending = runs.start(config, optimizers, mesh, checkpoints)
         first = int(now.step)
         writer = telemetry.Writer(workdir, first)
@@ -51,42 +57,58 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
         meter = runs.Meter(config.batch_size, pending)
         batches = sharding.prefetch(photographs.train(first), mesh)
         measured: dict[str, float] = {}
+
+        def validate(step):
+            """The metrics after an epoch, written and shown; None where nothing can be measured, or a stop is asked for."""
+            epoch = step // steps_per_epoch
+            try:
+                evaluation = evaluators.run(
+                    lambda batch: evaluate_step(*now.network, batch),
+                    photographs.validation(),
+                    lambda batch: sharding.put(batch, mesh),
+                    shown,
+                    stop=lambda: agreed(bool(stop.asked)),
+                )
+            except evaluators.NothingToEvaluate:
+                return bar.write(f"epoch {epoch}: no validation photograph can be read any more", file=sys.stderr)
+            if evaluation is None:
+                return None
+            metrics = evaluators.means(evaluation.values)
+            writer.write("validation", step, {"epoch": epoch} | metrics)
+            bar.write(runs.epoch_line(epoch, config.epochs, metrics), file=sys.stdout)
+            runs.write_figures(workdir, evaluation)
+            meter.restart()
+            return metrics
+
         with writer, bar, runs.telling_lost(workdir, photographs.lost) as tell_lost:
+            stop.begun = True
+            validates = len(photographs.validation_indices) > 0
+            if first and first % steps_per_epoch == 0 and validates and not checkpoints.latest_metrics:  # stopped before it
+                measured = validate(first) or {}
+                if measured:
+                    checkpoints.save(now, config, measured, overwrite=True)
             for step in range(first + 1, total + 1):
                 now, scalars = train_step(now, next(batches))
                 meter.add(step, scalars)
                 bar.update(config.batch_size)
-                epoch, rest = divmod(step, steps_per_epoch)
+                rest = step % steps_per_epoch
                 save_due = rest == 0 or (config.checkpoint_every and step % config.checkpoint_every == 0)
-                stop = agreed(bool(asked))
 
                 if step % config.log_every == 0 or save_due or step == 1:
                     row = meter.report(now.params)  # raises where something is not finite: before it could be saved
                     writer.write("train", step, row | {"learning_rate": float(rate(step - 1))})
                     bar.set_postfix(l1=f"{row['l1']:.4f}", refresh=False)
-                metrics = None
-                if rest == 0 and len(photographs.validation_indices):
-                    try:
-                        evaluation = evaluators.run(
-                            lambda batch, now=now: evaluate_step(*now.network, batch),
-                            photographs.validation(),
-                            lambda batch: sharding.put(batch, mesh),
-                            shown,
-                        )
-                    except evaluators.NothingToEvaluate:
-                        bar.write(f"epoch {epoch}: no validation photograph can be read any more", file=sys.stderr)
-                    else:
-                        metrics = measured = evaluators.means(evaluation.values)
-                        writer.write("validation", step, {"epoch": epoch} | measured)
-                        bar.write(runs.epoch_line(epoch, config.epochs, measured), file=sys.stdout)
-                        runs.write_figures(workdir, evaluation)
-                    meter.restart()
+                stops, metrics = agreed(bool(stop.asked)), None
+                if rest == 0 and validates and not stops:
+                    metrics = validate(step)
+                    measured = metrics or measured
+                    stops = agreed(bool(stop.asked))
                 if rest == 0:
                     tell_lost()
-                if save_due or stop:
+                if save_due or stops:
                     writer.sync()
                     checkpoints.save(now, config, metrics, meter.checked(now.params))
-                if stop:
+                if stops:
                     print(f"stopped at step {step} of {total}; the same command goes on from here")
                     return measured
 

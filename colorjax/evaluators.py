@@ -73,8 +73,9 @@ def run(
     put: Callable[[dict], dict],
     show: set[int],
     visit: Visit | None = None,
-) -> Evaluation:
-    """Evaluate every picture whose mask is 1.
+    stop: Callable[[], bool] = lambda: False,
+) -> Evaluation | None:
+    """Evaluate every picture whose mask is 1; None where `stop`, which is asked before each batch, said so.
 
     step: batch on the device -> metrics by picture and the predicted "chroma". put: batch -> batch on the device.
     show: indices of the pictures to keep for the panels. visit: called with (index, luma, pred, target) of the pictures of
@@ -84,6 +85,8 @@ def run(
     shown: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
     lost = 0
     for batch in batches:
+        if stop():
+            return None
         result = step(put({key: batch[key] for key in ("luma", "chroma")}))
         pred = result.pop("chroma")
         about = sharding.whole({key: batch[key] for key in ("mask", "group", "index")})

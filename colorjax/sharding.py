@@ -30,6 +30,7 @@ def connect(settings: Any) -> None:
         raise ValueError(f"distributed.coordinator={address!r} must be HOST:PORT of process 0, or auto")
     if where and None not in (count, index) and not 0 <= index < count:
         raise ValueError(f"distributed.process={index} must be at least 0 and below distributed.processes={count}")
+    jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is answered by telemetry.Stop
     patience = {"heartbeat_timeout_seconds": settings.timeout, "shutdown_timeout_seconds": settings.timeout}
     jax.distributed.initialize(**where, **patience, initialization_timeout=settings.start_timeout)
     if jax.process_index():

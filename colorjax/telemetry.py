@@ -109,24 +109,35 @@ def progress(total: int, start: int, batch_size: int) -> tqdm:
     )
 
 
-@contextmanager
-def stop_requests() -> Iterator[list[str]]:
-    """Ctrl-C and SIGTERM append their name to the list instead of ending the program; a second one ends it."""
-    received: list[str] = []
+class Stop:
+    """What Ctrl-C and SIGTERM ask for: before `begun` they end the program, with exit code 0, for there is nothing to save;
+    after it they are noted in `asked`, and a second one ends the program."""
 
-    def note(number: int, _: FrameType | None) -> None:
-        if received:
+    def __init__(self):
+        self.begun, self.asked = False, ""
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        """The signal handler."""
+        name = signal.Signals(number).name
+        if self.asked:
             raise KeyboardInterrupt
-        received.append(signal.Signals(number).name)
-        tqdm.write(f"{received[0]}: stopping after this step; once more to stop at once", file=sys.stderr)
+        if not self.begun:
+            print(f"{name}: stopped before the first step; the same command starts again", flush=True)
+            raise SystemExit(0)
+        self.asked = name
+        tqdm.write(f"{name}: stopping after this step; once more to stop at once", file=sys.stderr)
 
+
+@contextmanager
+def stop_requests() -> Iterator[Stop]:
+    """Ctrl-C and SIGTERM are answered by a `Stop`; in a thread that is not the main one they are the caller's affair."""
+    stop = Stop()
     try:
-        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals are the caller's affair
-        yield received
-        return
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:
+        previous = {}
     try:
-        yield received
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -22,8 +22,10 @@ import train  # noqa: E402
 CODE = """
 import json, sys
 sys.path[:0] = sys.argv[1:3]
-import jax, tiny, train
-from colorjax import cli
+import os, time, tiny, train
+from colorjax import runs
+add = runs.Meter.add
+runs.Meter.add = lambda *args: (add(*args), time.sleep(float(os.environ["PAUSE"])))  # time to meddle
 try:
     train.train(tiny.config(**json.loads(sys.argv[4])), sys.argv[3])
 except (ValueError, RuntimeError, OSError) as error:
@@ -38,11 +40,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(workdir, processes=2, devices=2, **changes):
+def start(workdir, processes=2, devices=2, pause=0.0, **changes):
     """The processes of a run, each with so many of its devices; what the environment says needs no setting."""
     address, started = f"127.0.0.1:{free_port()}", []
     for index in range(processes):
-        environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
+        environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "PAUSE": str(pause)}
         environment |= {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(processes), "JAX_PROCESS_ID": str(index)}
         arguments = [sys.executable, "-c", CODE, str(ROOT), str(ROOT / "tests"), str(workdir), json.dumps(SMALL | changes)]
         started.append(subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
@@ -56,7 +58,10 @@ def finish(started, seconds=240):
     finally:
         for process in started:
             process.kill()
-    return [(process.returncode, *words) for process, words in zip(started, told, strict=True)]
+    ours = [
+        ("".join(line for line in out.splitlines(keepends=True) if not line.startswith("[Gloo]")), err) for out, err in told
+    ]
+    return [(process.returncode, *words) for process, words in zip(started, ours, strict=True)]
 
 
 def rows(workdir, kind="train"):
@@ -83,7 +88,7 @@ def alone(tmp_path_factory):
 def together(tmp_path_factory):
     """The same epochs of two processes with two devices each: the first stopped by a SIGTERM to one of them."""
     workdir = tmp_path_factory.mktemp("together")
-    started = start(workdir)
+    started = start(workdir, pause=0.3)
     wait_for_rows(workdir, 2, started)
     started[1].send_signal(signal.SIGTERM)
     first = finish(started)
@@ -124,7 +129,7 @@ def test_what_two_saved_one_restores_and_the_other_way_round(alone, together):
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_where_one_dies_the_other_stops_and_a_restart_goes_on(together, tmp_path, victim):
-    started = start(tmp_path, checkpoint_every=2)
+    started = start(tmp_path, pause=0.3, checkpoint_every=2)
     wait_for_rows(tmp_path, 6, started)
     started[victim].kill()
     since = time.time()

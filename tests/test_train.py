@@ -1,7 +1,6 @@
 """The whole way: train, stop, go on, evaluate, colour."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -132,16 +131,6 @@ def test_non_finite_loss_stops_with_step_and_name(tmp_path):
 def test_wrong_settings_name_key_value_and_what_is_legal(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         train.train(tiny(**changes), tmp_path)
-
-
-def test_one_and_four_devices_agree(tmp_path):
-    """The same three float32 steps on one device, in another process, and on the four of this one."""
-    code = "import sys; sys.path[:0] = sys.argv[1:3]; import train, tiny; train.train(tiny.config(epochs=1), sys.argv[3])"
-    arguments = [sys.executable, "-c", code, str(ROOT), str(ROOT / "tests"), str(tmp_path / "one")]
-    subprocess.run(arguments, check=True, capture_output=True, env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"}, timeout=300)
-    train.train(tiny(epochs=1), tmp_path / "four")
-    losses = [[r["loss"] for r in telemetry.read_rows(tmp_path / n) if r["kind"] == "train"] for n in ("one", "four")]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 def test_ctrl_c_saves_says_so_and_ends_well(tmp_path):

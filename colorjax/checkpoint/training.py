@@ -54,22 +54,32 @@ class Checkpoints:
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
+    @property
+    def latest_metrics(self) -> dict[str, float] | None:
+        """What the newest checkpoint was saved with."""
+        return self._checkpointer.latest.metrics
+
     def save(
-        self, state: states.TrainState, config: ConfigDict, metrics: dict[str, float] | None, pending: Pending | None = None
+        self,
+        state: states.TrainState,
+        config: ConfigDict,
+        metrics: dict[str, float] | None,
+        pending: Pending | None = None,
+        overwrite: bool = False,
     ) -> None:
-        """Save in the background; a checkpoint of this step that is there already stays.
+        """Save in the background; a checkpoint of this step that is there already stays, unless `overwrite`.
 
         pending: what was measured since the last row of the log, see `restore`. Raises CheckpointError where the save
         before this one failed, as on a full disk: the checkpoints before it are whole.
         """
         step = int(state.step)
         self.wait()
-        if step == self.latest_step:
+        if step == self.latest_step and not overwrite:
             return
         about = {"config": json.loads(config.to_json_best_effort()), "pending": pending or []}
         try:
             response = self._checkpointer.save_checkpointables_async(
-                step, _items(state), metrics=metrics, custom_metadata=about
+                step, _items(state), metrics=metrics, custom_metadata=about, overwrite=overwrite
             )
         except Exception as error:
             raise self._failure(step, error) from error
