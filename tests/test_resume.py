@@ -28,7 +28,7 @@ STEPS = 12  # 96 crops in batches of 16, two epochs
 
 
 def config(**changes):
-    return tiny(ema=0.9, log_every=5, **changes)
+    return tiny(**{"ema": 0.9, "log_every": 5, "model__name": "shallow", "model__width": 32} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -238,12 +238,12 @@ def test_changed_seed_photographs_and_model_are_refused_and_logging_is_not(strai
     for changes, told in (
         ({"seed": 1}, "seed: 0 there, 1 now"),
         ({"data__flip": False}, "data.flip: True there, False now"),
-        ({"model__width": 16}, "model.width: 8 there, 16 now"),
+        ({"model__width": 16}, "model.width: 32 there, 16 now"),
         ({"batch_size": 8}, "batch_size: 16 there, 8 now"),
     ):
         with pytest.raises(ValueError, match=rf"(?s)holds another run.*{told}"):
             train.train(config(**changes), tmp_path / "run")
-    train.train(tiny(ema=0.9, log_every=2, panels=1, checkpoint_every=4, keep_checkpoints=1, fsdp=True), tmp_path / "run")
+    train.train(config(log_every=2, panels=1, checkpoint_every=4, keep_checkpoints=1, fsdp=True), tmp_path / "run")
 
 
 # Several devices
@@ -265,7 +265,9 @@ def ten_steps(devices, **changes):
     return rows, stats, now
 
 
-@pytest.mark.parametrize("changes", [{}, {"loss__adversarial": 1.0, "discriminator__layers": 1, "discriminator__width": 8}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"model__name": "shallow", "loss__adversarial": 1.0, "discriminator__layers": 2, "discriminator__width": 8}]
+)
 def test_one_device_and_four_agree_with_and_without_split_parameters(changes):
     """Losses to 1e-5; and BatchNorm's statistics, which would be far off if they were those of each device's share."""
     rows, stats, _ = ten_steps(1, **changes)
@@ -284,24 +286,24 @@ def test_one_device_and_four_agree_with_and_without_split_parameters(changes):
 def four(tmp_path_factory):
     """A run with parameters and optimiser split over four devices."""
     workdir = tmp_path_factory.mktemp("four")
-    train.train(tiny(fsdp=True, epochs=1), workdir)
+    train.train(config(fsdp=True, epochs=1), workdir)
     return workdir
 
 
 def test_split_parameters_are_split_and_restored_anywhere(four):
-    split = restored(four, tiny(fsdp=True))
-    for tree in (split.params, split.opt_state):
+    split = restored(four, config(fsdp=True))
+    for tree in (split.params, split.opt_state, split.average):
         large = [leaf for leaf in jax.tree.leaves(tree) if leaf.size > 10_000]
         assert large and all(leaf.addressable_shards[0].data.size * 4 == leaf.size for leaf in large)
-    assert_same(restored(four, tiny()), split)
-    code = "import sys; sys.path[:0] = sys.argv[1:3]; import jax, train, tiny; assert jax.device_count() == 2\n"
-    code += "train.train(tiny.config(fsdp=True), sys.argv[3])"
+    assert_same(restored(four), split)
+    code = "import sys; sys.path[:0] = sys.argv[1:3]; import jax, train, test_resume; assert jax.device_count() == 2\n"
+    code += "train.train(test_resume.config(fsdp=True), sys.argv[3])"
     shutil.copytree(four, four.parent / "two")
     arguments = [sys.executable, "-c", code, str(ROOT), str(ROOT / "tests"), str(four.parent / "two")]
     told = subprocess.run(
         arguments, check=True, capture_output=True, text=True, env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"}, timeout=300
     ).stdout
-    assert "going on from step 6" in told and restored(four.parent / "two", tiny()).step == STEPS
+    assert "going on from step 6" in told and restored(four.parent / "two").step == STEPS
 
 
 def test_layout_splits_the_longest_axis_that_fits():
