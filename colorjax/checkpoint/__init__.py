@@ -13,7 +13,7 @@ from colorjax.checkpoint.checksums import CheckpointError
 from colorjax.checkpoint.networks import CONFIG, WEIGHTS, Network, export, load, load_discriminator
 from colorjax.checkpoint.training import BEST_BY, CHECKPOINTS, Checkpoints, Pending
 
-logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax reports every file it opens
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every file it opens; its errors it raises as well
 
 __all__ = [
     "BEST_BY",

@@ -1,5 +1,6 @@
 """The checkpoints of one workdir: what a training goes on from."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -127,9 +128,11 @@ class Checkpoints:
         """Wait until everything is on disk. Raises CheckpointError where it is not."""
         try:
             self.wait()
-        finally:
-            self._sealer.shutdown()
-            self._checkpointer.close()
+        except CheckpointError:
+            with contextlib.suppress(Exception):  # the same error in Orbax's words
+                self._checkpointer.close()
+            raise
+        self._checkpointer.close()
 
     def __enter__(self) -> "Checkpoints":
         return self
