@@ -3,6 +3,7 @@
 The same command again goes on from the latest checkpoint. --summary describes the network and exits.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -20,8 +21,9 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     Raises ValueError for settings that do not fit, FloatingPointError where the loss stops being a finite number.
     """
     # Here and not above, so that --help and a misspelt flag answer at once.
-    from colorjax import telemetry
+    from colorjax import caching, telemetry
 
+    caching.keep_compiled()
     with telemetry.stop_requests() as stop:
         return _train(config, Path(workdir).expanduser(), stop)
 
@@ -30,16 +32,15 @@ def _train(config, workdir, stop):
     """What `train` does, ended by what `stop` notes."""
     import jax
 
-    from colorjax import caching, checkpoint, data, evaluators, optim, perceptual, runs, settings, sharding, steps, telemetry
+    from colorjax import checkpoint, data, evaluators, optim, perceptual, runs, settings, sharding, steps, telemetry, workdirs
 
-    caching.keep_compiled()
     settings.check(config)
     sharding.connect(config.distributed)
     mesh = sharding.make_mesh(config.batch_size)
-    began = runs.began(workdir, config, base.get_config())
+    began = workdirs.began(workdir, config, base.get_config())
     photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size, began=began)
-    runs.claim(workdir, config, photographs)
-    print(runs.describe_data(photographs.report))
+    workdirs.claim(workdir, config, photographs)
+    print(workdirs.describe_data(photographs.report))
     steps_per_epoch, total = photographs.steps_per_epoch, config.epochs * photographs.steps_per_epoch
 
     optimizers = optim.make(config, steps_per_epoch)
@@ -54,7 +55,7 @@ def _train(config, workdir, stop):
         first = int(now.step)
         writer = telemetry.Writer(workdir, first)
         bar = telemetry.progress(total, first, config.batch_size)
-        meter = runs.Meter(config.batch_size, pending)
+        meter = runs.Meter(config.batch_size, pending, new=first == 0)
         batches = sharding.prefetch(photographs.train(first), mesh)
         measured: dict[str, float] = {}
 
@@ -80,13 +81,14 @@ def _train(config, workdir, stop):
             meter.restart()
             return metrics
 
-        with writer, bar, runs.telling_lost(workdir, photographs.lost) as tell_lost:
+        with writer, bar, workdirs.telling_lost(workdir, photographs.lost) as tell_lost:
             stop.begun = True
             validates = len(photographs.validation_indices) > 0
-            if first and first % steps_per_epoch == 0 and validates and not checkpoints.latest_metrics:  # stopped before it
+            if first and first % steps_per_epoch == 0 and validates and runs.owes_validation(workdir, first):
                 measured = validate(first) or {}
-                if measured:
-                    checkpoints.save(now, config, measured, overwrite=True)
+                if agreed(bool(stop.asked)):
+                    print(f"stopped at step {first} of {total}; the same command goes on from here")
+                    return measured
             for step in range(first + 1, total + 1):
                 now, scalars = train_step(now, next(batches))
                 meter.add(step, scalars)
@@ -149,6 +151,9 @@ def main(argv: list[str]) -> None:
             train(args.config, args.workdir)
     except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
         fail(error)
+    except KeyboardInterrupt:  # asked twice: nothing is waited for
+        sys.stdout.flush()
+        os._exit(130)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,8 @@
-"""What surrounds the training loop: owning a workdir, starting from what is there, and telling how it went."""
+"""What surrounds the training loop: starting from what is there, what the steps measured, and telling how it went."""
 
-import contextlib
 import json
 import shlex
-import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,125 +12,14 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
-from tqdm import tqdm
 
-from colorjax import checkpoint, color, figures, photos, pretrained, settings, sharding, state, telemetry
+from colorjax import checkpoint, color, figures, pretrained, settings, sharding, state, telemetry
 from colorjax.checkpoint import Checkpoints, Pending
 from colorjax.evaluators import Evaluation
 from colorjax.state import Optimizers, TrainState
 
-# Keys that may change between one start of a run and the next: how fast it learns, what is told of it, and where files are.
-_FREE_KEYS = (
-    *("epochs", "learning_rate", "warmup_steps", "weight_decay", "beta1", "clip_norm", "eval_batch_size"),
-    *(f"discriminator.{key}" for key in ("learning_rate", "warmup_steps", "beta1", "clip_norm")),
-    *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by"),
-    *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
-    *("fsdp", *(f"distributed.{key}" for key in ("coordinator", "processes", "process", "timeout", "start_timeout"))),
-)
-_CONFIG, _REPORT, _PHOTOGRAPHS = "config.json", "data_report.json", "photographs.json"
+_OWN_KEYS = ("distributed.process", "data.cache_dir")  # of which each process of a run may have its own
 _MOST_UNREAD = 10  # steps in a row of whose photographs not one can be read
-
-
-def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[dict, dict] | None:
-    """The photographs and the data report that the run in `workdir` began with; None where none has begun.
-
-    base: the default of every key; a run of before a key was trained as its default says.
-    Raises ValueError, showing each difference, where the run there is of other settings than `config`.
-    """
-    path = workdir / _CONFIG
-    if not any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")) or not path.exists():
-        return None
-    before = settings.flat(base.to_dict()) | settings.flat(json.loads(path.read_text()))
-    after = settings.flat(_plain(config))
-    keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
-    changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
-    if changed:
-        shown = "\n".join(changed)
-        raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
-    if not (workdir / _PHOTOGRAPHS).exists():
-        return None
-    return json.loads((workdir / _PHOTOGRAPHS).read_text()), json.loads((workdir / _REPORT).read_text())
-
-
-def claim(workdir: Path, config: ConfigDict, photographs: Any) -> None:
-    """Write config.json, data_report.json and photographs.json into the workdir.
-
-    photographs: the data.Data of the run. Raises ValueError where the processes of a run see different ones.
-    """
-    digests = sharding.texts(photographs.report["digest"])
-    if len(set(digests)) > 1:
-        raise ValueError(f"the {len(digests)} processes see different photographs: they must read the same files")
-
-    def write() -> None:
-        parts = {_CONFIG: _plain(config), _REPORT: photographs.report, _PHOTOGRAPHS: photographs.roster}
-        for name, values in parts.items():
-            with photos.atomic(workdir / name) as stream:
-                stream.write(json.dumps(values, indent=None if name == _PHOTOGRAPHS else 2).encode())
-
-    sharding.on_first(write)
-
-
-def _plain(config: ConfigDict) -> dict:
-    return json.loads(config.to_json_best_effort())
-
-
-def note_lost(workdir: Path, lost: dict[str, tuple[str, str]]) -> str:
-    """Add to data_report.json those photographs of `lost`, name -> (kind, detail), that it does not list as lost yet.
-
-    Returns one line on them; "" where there are none.
-    """
-    if not lost:
-        return ""
-    path = workdir / _REPORT
-    report = json.loads(path.read_text())
-    known = report.get("files_lost", [])
-    new = {name: lost[name] for name in sorted(lost.copy().keys() - {row["name"] for row in known})}
-    if not new:
-        return ""
-    rows = [*known, *({"name": name, "reason": kind, "detail": detail} for name, (kind, detail) in new.items())]
-    report |= {"lost": dict(sorted(Counter(row["reason"] for row in rows).items())), "files_lost": rows}
-    with photos.atomic(path) as stream:
-        stream.write(json.dumps(report, indent=2).encode())
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kind for kind, _ in new.values()).items()))
-    some = "1 photograph" if len(new) == 1 else f"{len(new)} photographs"
-    return f"{some} can no longer be read ({kinds}), listed in data_report.json"
-
-
-@contextlib.contextmanager
-def telling_lost(workdir: Path, lost: dict[str, tuple[str, str]]) -> Iterator[Callable[[], None]]:
-    """A function that notes and tells what was lost since its last call; called once more at the end, however it comes."""
-
-    def tell(shares: list[str]) -> None:
-        every = {name: tuple(why) for share in shares for name, why in json.loads(share).items()}
-        if jax.process_index() == 0 and (line := note_lost(workdir, every)):
-            tqdm.write(line, file=sys.stderr)
-
-    def own() -> str:
-        return json.dumps(lost.copy())
-
-    try:
-        yield lambda: tell(sharding.texts(own()))
-    except BaseException:
-        tell([own()])  # the other processes may not be there any more
-        raise
-    tell(sharding.texts(own()))
-
-
-def describe_data(report: dict) -> str:
-    """One or two lines: how many photographs, how they are split, what was left out."""
-    groups = ", ".join(f"{n} {group}" for group, n in report["train"].items() if group != "all")
-    line = f"{report['kept']} of {report['found']} photographs: {report['train']['all']} to train on ({groups}), "
-    line += f"{report['validation']['all']} for validation"
-    if report["looked_at"] < report["found"]:
-        line += f"\nnot looked at: {report['found'] - report['looked_at']} beyond data.limit or data.limit_per_group"
-    if report["balance"]:
-        line += "\nbalance: " + ", ".join(f"{name} {round(value, 3)}" for name, value in report["balance"].items())
-    if report["left_out"]:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
-        line += f"\nleft out: {reasons} (listed in data_report.json)"
-    if report["passed_over"]:
-        line += f"\npassed over: {report['passed_over']} other files"
-    return line
 
 
 def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: Checkpoints) -> tuple[TrainState, Pending]:
@@ -144,6 +29,9 @@ def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: C
     Raises ValueError where `init_from` holds another network than the config describes.
     """
     abstract = state.abstract(config, optimizers, mesh)
+    told = {key: value for key, value in settings.flat(settings.plain(config)).items() if key not in _OWN_KEYS}
+    if len(set(sharding.texts(json.dumps([checkpoints.latest_step, told])))) > 1:
+        raise ValueError("the processes were given different settings, or see different workdirs: they must be the same")
     if checkpoints.latest_step is not None:
         print(f"going on from step {checkpoints.latest_step}")
         return checkpoints.restore(abstract)
@@ -179,12 +67,12 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
 class Meter:
     """Collects the scalars of steps without waiting for them, and reports their means and the speed.
 
-    pending: those that a stopped run had collected since its last report.
+    pending: those that a stopped run had collected since its last report. new: this is the start of a run.
     """
 
-    def __init__(self, batch_size: int, pending: Pending | None = None):
+    def __init__(self, batch_size: int, pending: Pending | None = None, new: bool = True):
         self._batch_size = batch_size
-        self._unread = _MOST_UNREAD - 1  # steps in a row; a run that begins with one ends at once
+        self._unread = _MOST_UNREAD - 1 if new else 0  # steps in a row; a run that begins with one ends at once
         self.restart()
         self._pending = list(pending or [])
         self._before = len(self._pending)
@@ -258,7 +146,9 @@ def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:
 
 
 def write_figures(workdir: Path, evaluation: Evaluation) -> None:
-    """figures/losses.png and figures/panels.png."""
+    """figures/losses.png and figures/panels.png, by the first process."""
+    if jax.process_index():
+        return
     figures.save(figures.losses(telemetry.read_rows(workdir)), workdir / "figures" / "losses.png")
     if len(evaluation.panel_indices):
         luma, pred, target = evaluation.panels
@@ -266,9 +156,17 @@ def write_figures(workdir: Path, evaluation: Evaluation) -> None:
 
 
 def write_example(workdir: Path, image_u8: np.ndarray) -> None:
-    """example.png: a photograph (H, W, 3) made grey, for a first try of `colorjax colorize`."""
+    """example.png: a photograph (H, W, 3) made grey, for a first try of `colorjax colorize`; by the first process."""
+    if jax.process_index():
+        return
     grey = color.lightness_to_grey(color.rgb_to_lab(image_u8.astype(np.float32) / 255)[..., 0])
     figures.save_png(Image.fromarray(np.round(grey * 255).astype(np.uint8)), workdir / "example.png")
+
+
+def owes_validation(workdir: Path, step: int) -> bool:
+    """Whether the validation of this step was not measured: the run was stopped in it. The same in every process."""
+    rows = telemetry.read_rows(workdir)
+    return sharding.texts(str(not any(row["kind"] == "validation" and row["step"] == step for row in rows)))[0] == "True"
 
 
 def last_validation(workdir: Path) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What values the settings may have, and how those of a stored run are changed."""
 
+import json
 import math
 from typing import Any
 
@@ -73,6 +74,11 @@ def merge(base: ConfigDict, stored: ConfigDict, changes: dict[str, Any]) -> Conf
     base.update(stored)
     base.update_from_flattened_dict(changes)
     return base.lock()
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """A config as it is written to a file."""
+    return json.loads(config.to_json_best_effort())
 
 
 def flat(values: dict, prefix: str = "") -> dict[str, Any]:

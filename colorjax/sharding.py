@@ -42,6 +42,7 @@ def leave(message: str) -> NoReturn:
     if not jax.distributed.is_initialized():
         sys.exit(message)
     lost = "\nanother process of this run seems to be gone; the same commands go on from the last checkpoint"
+    sys.stdout.flush()
     print(message + (lost if _of_the_others(message) else ""), file=sys.stderr, flush=True)
     os._exit(1)
 
@@ -127,12 +128,12 @@ def texts(text: str) -> list[str]:
     """The text of every process, in all of them."""
     if jax.process_count() == 1:
         return [text]
-    own = np.frombuffer(text.encode(), np.uint8)
+    own = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
     lengths = multihost_utils.process_allgather(np.array(len(own)))
     padded = np.zeros(max(1, lengths.max()), np.uint8)
     padded[: len(own)] = own
     every = multihost_utils.process_allgather(padded)
-    return [bytes(row[:length]).decode() for row, length in zip(every, lengths.ravel(), strict=True)]
+    return [bytes(row[:length]).decode("utf-8", "surrogateescape") for row, length in zip(every, lengths.ravel(), strict=True)]
 
 
 def on_first(work: Callable[[], None]) -> None:

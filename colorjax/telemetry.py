@@ -122,10 +122,9 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         if not self.begun:
-            print(f"{name}: stopped before the first step; the same command starts again", flush=True)
             raise SystemExit(0)
         self.asked = name
-        tqdm.write(f"{name}: stopping after this step; once more to stop at once", file=sys.stderr)
+        os.write(2, f"\n{name}: stopping after this step; once more to stop at once\n".encode())  # print might be busy
 
 
 @contextmanager
@@ -138,6 +137,10 @@ def stop_requests() -> Iterator[Stop]:
         previous = {}
     try:
         yield stop
+    except SystemExit as ended:
+        if not ended.code and not stop.begun:
+            print("stopped before a step was made; the same command goes on from here", flush=True)
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -19,7 +19,7 @@ from test_hostile import little_room
 from tiny import config as tiny
 
 import train
-from colorjax import checkpoint, data, evaluators, photos, runs, telemetry
+from colorjax import checkpoint, data, evaluators, photos, runs, telemetry, workdirs
 from colorjax.data import sources
 from colorjax.photos import PhotoError
 from configs import base
@@ -170,7 +170,7 @@ def test_each_kind_is_counted_and_each_file_is_listed(seeded, tmp_path, cache):
         assert set(report["left_out"]) == {*photos.PROBLEMS, "tiny", "grey"} - {"not supported"}
         assert all(row["detail"] for row in report["files_left_out"])
         assert report["passed_over"] == 3 and report["kept"] == 16 and report["found"] == 16 + len(reasons)
-    assert "passed over: 3 other files" in runs.describe_data(report)
+    assert "passed over: 3 other files" in workdirs.describe_data(report)
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -354,17 +354,17 @@ def test_lost_photographs_are_noted_once(tmp_path):
     path = tmp_path / "data_report.json"
     report = {"digest": "x", "kept": 3}
     path.write_text(json.dumps(report))
-    assert runs.note_lost(tmp_path, {}) == "" and json.loads(path.read_text()) == report
+    assert workdirs.note_lost(tmp_path, {}) == "" and json.loads(path.read_text()) == report
     lost = {"b.jpg": ("truncated", "it ends"), "caf\udce9.jpg": ("missing", "not there"), "a.jpg": ("missing", "not there")}
-    told = runs.note_lost(tmp_path, lost)
+    told = workdirs.note_lost(tmp_path, lost)
     assert told == "3 photographs can no longer be read (2 missing, 1 truncated), listed in data_report.json"
     noted = json.loads(path.read_text())
     assert noted.items() >= report.items() and noted["lost"] == {"missing": 2, "truncated": 1}
     assert noted["files_lost"][0] == {"name": "a.jpg", "reason": "missing", "detail": "not there"}
     assert [row["name"] for row in noted["files_lost"]] == sorted(lost)
     stamp = path.stat().st_mtime_ns
-    assert runs.note_lost(tmp_path, dict(list(lost.items())[:2])) == "" and path.stat().st_mtime_ns == stamp
-    told = runs.note_lost(tmp_path, {"c.jpg": ("empty", "an empty file")})
+    assert workdirs.note_lost(tmp_path, dict(list(lost.items())[:2])) == "" and path.stat().st_mtime_ns == stamp
+    told = workdirs.note_lost(tmp_path, {"c.jpg": ("empty", "an empty file")})
     assert told == "1 photograph can no longer be read (1 empty), listed in data_report.json"
     noted = json.loads(path.read_text())
     assert noted["lost"] == {"empty": 1, "missing": 2, "truncated": 1} and len(noted["files_lost"]) == 4
@@ -384,7 +384,7 @@ def test_a_run_goes_on_without_files_that_are_gone_and_notes_them(tmp_path, bala
     whole = data.load(config, progress=False)
     gone = whole.names[whole.train_indices[0]]
     files[gone].rename(tmp_path / "kept")
-    began = runs.began(tmp_path / "run", config, base.get_config())
+    began = workdirs.began(tmp_path / "run", config, base.get_config())
     rest = data.load(config, progress=False, began=began)
     assert len(rest.train_indices) == len(whole.train_indices) and rest.lost == {gone: ("missing", rest.lost[gone][1])}
     steps = 2 * whole.steps_per_epoch
@@ -431,7 +431,7 @@ def test_without_colours_that_an_order_needs_a_run_cannot_go_on(tmp_path):
 def test_what_was_lost_is_noted_when_the_run_breaks_off(tmp_path, capsys):
     (tmp_path / "data_report.json").write_text("{}")
     lost = {}
-    with pytest.raises(FloatingPointError), runs.telling_lost(tmp_path, lost) as tell:
+    with pytest.raises(FloatingPointError), workdirs.telling_lost(tmp_path, lost) as tell:
         tell()
         lost["a"] = ("missing", "not there")
         raise FloatingPointError
@@ -452,6 +452,9 @@ def test_a_run_outlives_batches_of_which_nothing_is_left():
     meter.add(21, {"loss": 0.0, "lost": 1.0})
     with pytest.raises(OSError, match="step 21: none of its photographs can be read"):
         meter.report({})
+    meter = runs.Meter(4, new=False)  # a start that goes on
+    meter.add(7, {"loss": 0.0, "lost": 1.0})
+    assert meter.report({})["lost"] == 1
     meter = runs.Meter(4)
     meter.add(1, {"loss": 0.0, "lost": 1.0})
     with pytest.raises(OSError, match="step 1: none of its photographs can be read"):

@@ -23,7 +23,9 @@ CODE = """
 import json, sys
 sys.path[:0] = sys.argv[1:3]
 import os, time, tiny, train
-from colorjax import runs
+from colorjax import figures, runs
+if os.environ["JAX_PROCESS_ID"] != "0":
+    figures.save = figures.save_png = None  # only the first draws
 add = runs.Meter.add
 runs.Meter.add = lambda *args: (add(*args), time.sleep(float(os.environ["PAUSE"])))  # time to meddle
 try:
@@ -40,13 +42,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(workdir, processes=2, devices=2, pause=0.0, **changes):
+def start(workdir, processes=2, devices=2, pause=0.0, each=({}, {}), **changes):
     """The processes of a run, each with so many of its devices; what the environment says needs no setting."""
     address, started = f"127.0.0.1:{free_port()}", []
     for index in range(processes):
         environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "PAUSE": str(pause)}
         environment |= {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(processes), "JAX_PROCESS_ID": str(index)}
-        arguments = [sys.executable, "-c", CODE, str(ROOT), str(ROOT / "tests"), str(workdir), json.dumps(SMALL | changes)]
+        arguments = [
+            sys.executable,
+            "-c",
+            CODE,
+            str(ROOT),
+            str(ROOT / "tests"),
+            str(workdir),
+            json.dumps(SMALL | changes | each[index]),
+        ]
         started.append(subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     return started
 
@@ -92,7 +102,7 @@ def together(tmp_path_factory):
     wait_for_rows(workdir, 2, started)
     started[1].send_signal(signal.SIGTERM)
     first = finish(started)
-    return workdir, first, finish(start(workdir))
+    return workdir, first, finish(start(workdir, fsdp=True))
 
 
 def test_two_processes_are_one_run(alone, together):
@@ -121,7 +131,7 @@ def test_what_two_saved_one_restores_and_the_other_way_round(alone, together):
     workdir, _, _ = together
     train.train(tiny(**SMALL, epochs=3), workdir)
     assert [row["step"] for row in rows(workdir)] == list(range(1, 19))
-    third = finish(start(alone, epochs=3))
+    third = finish(start(alone, epochs=3, fsdp=True))
     assert [code for code, _, _ in third] == [0, 0], third[0][2][-2000:]
     assert "going on from step 12" in third[0][1]
     np.testing.assert_allclose([r["loss"] for r in rows(alone)], [r["loss"] for r in rows(workdir)], rtol=1e-5)
@@ -143,6 +153,16 @@ def test_where_one_dies_the_other_stops_and_a_restart_goes_on(together, tmp_path
     theirs = {row["step"]: row["loss"] for row in rows(together[0])}
     assert [row["step"] for row in rows(tmp_path)] == list(range(1, 13))
     np.testing.assert_allclose([r["loss"] for r in rows(tmp_path)], [theirs[step] for step in range(1, 13)], rtol=1e-6)
+
+
+def test_processes_with_different_settings_are_refused(alone, tmp_path):
+    """And init_from is read by each process on its own."""
+    ended = finish(start(tmp_path, epochs=1, init_from=str(alone), each=[{}, {"learning_rate": 1e-4}]))
+    assert [code for code, _, _ in ended] == [1, 1]
+    assert all("the processes were given different settings" in told for _, _, told in ended), ended[0][2][-2000:]
+    ended = finish(start(tmp_path, epochs=1, init_from=str(alone)))
+    assert [code for code, _, _ in ended] == [0, 0], ended[0][2][-2000:]
+    assert "starting from" in ended[0][1]
 
 
 def test_settings_that_do_not_fit_are_refused(monkeypatch):

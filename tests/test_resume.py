@@ -98,20 +98,33 @@ def test_a_stop_during_validation_saves_at_once_and_validates_after_the_restart(
     with monkeypatch.context() as patch:
         patch.setattr(data.Data, "validation", interrupted)
         assert train.train(config(), tmp_path) == {}
-    assert len(asked) == 1 and "stopped at step 6 of 12" in capsys.readouterr().out
+        assert len(asked) == 1 and "stopped at step 6 of 12" in capsys.readouterr().out
+        train.train(config(), tmp_path)
+        assert len(asked) == 2 and "stopped at step 6 of 12" in capsys.readouterr().out
     assert [row["kind"] for row in history(tmp_path)] == ["train"] * 3
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="died"):  # in it, after its row was written
+        patch.setattr(runs, "write_figures", lambda *_: (_ for _ in ()).throw(OSError("died")))
+        train.train(config(), tmp_path)
     train.train(config(), tmp_path)
     assert history(tmp_path) == history(straight)
     assert_same(restored(tmp_path), restored(straight))
-    with checkpoint.Checkpoints(tmp_path, 3) as one, checkpoint.Checkpoints(straight, 3) as two:
-        assert [saved.metrics for saved in one._checkpointer.checkpoints] == [c.metrics for c in two._checkpointer.checkpoints]
 
 
 def test_a_stop_before_the_first_step_ends_well(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "start", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(SystemExit) as stopped:
         train.train(config(), tmp_path)
-    assert stopped.value.code == 0 and "SIGINT: stopped before the first step" in capsys.readouterr().out
+    assert stopped.value.code == 0 and "stopped before a step was made" in capsys.readouterr().out
+
+
+def test_a_failed_save_does_not_hide_what_ended_the_run(straight, monkeypatch, capsys):
+    def fails(*_):
+        raise checkpoint.CheckpointError("No space left on device")
+
+    with pytest.raises(FloatingPointError, match="the true reason"), checkpoint.Checkpoints(straight, 3) as checkpoints:
+        monkeypatch.setattr(checkpoints, "wait", fails)
+        raise FloatingPointError("the true reason")
+    assert "No space left" in capsys.readouterr().err
 
 
 def test_tensorboard_is_told_of_a_new_start(tmp_path):
@@ -199,6 +212,9 @@ def test_killed_before_the_first_checksums_goes_on_and_says_so(straight, tmp_pat
         assert checkpoints.latest_step == 6
     assert "going on from it unchecked" in capsys.readouterr().err
     assert checkpoint.load(tmp_path / "run").source.name == "6"
+    train.train(config(), tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoints" / "6" / checksums.CHECKSUMS).exists()  # it could be restored, so it was whole
+    assert_same(restored(tmp_path / "run"), restored(straight))
 
 
 def test_half_deleted_old_checkpoints_do_not_matter(straight, tmp_path):
@@ -226,11 +242,23 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_good_checkpoint(straight,
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
     full = subprocess.run([*command, "full"], env=environment, capture_output=True, text=True, timeout=200)
     assert full.returncode == 1, full.stderr[-3000:]
-    assert "the checkpoint of step 12 cannot be written" in full.stderr and "Those before it are whole" in full.stderr
+    assert "the checkpoint of step 12 cannot be written" in full.stderr and "That of step 6 is whole" in full.stderr
     assert restored(workdir).step == 6
     train.train(config(), workdir)
     assert history(workdir) == history(straight)
     assert_same(restored(workdir), restored(straight))
+
+
+@pytest.mark.parametrize("name", ["config.json", "photographs.json", "data_report.json"])
+def test_damaged_settings_are_named(straight, tmp_path, name):
+    shutil.copytree(straight, tmp_path / "run")
+    damage_truncate(tmp_path / "run" / name)
+    with pytest.raises(ValueError, match=rf"{name} is damaged"):
+        train.train(config(), tmp_path / "run")
+    if name != "photographs.json":  # a run of before it was written goes on
+        (tmp_path / "run" / name).unlink()
+        with pytest.raises(ValueError, match=rf"{name} is missing"):
+            train.train(config(), tmp_path / "run")
 
 
 def test_changed_seed_photographs_and_model_are_refused_and_logging_is_not(straight, tmp_path):

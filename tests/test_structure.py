@@ -21,7 +21,7 @@ LEVELS = [
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},
     {"evaluators", "telemetry", "settings"},
-    {"figures", "colorizer"},
+    {"figures", "colorizer", "workdirs"},
     {"comparison", "sidecar"},
     {"runs", "report", "jobs", "sheet"},
     {"copies"},

@@ -16,7 +16,7 @@ from colorjax import photos
 from colorjax import state as states
 from colorjax.checkpoint import checksums
 from colorjax.checkpoint.checksums import CheckpointError
-from colorjax.checkpoint.training import CHECKPOINTS, goodness
+from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
 
 WEIGHTS, CONFIG = "weights", "config.json"
 
@@ -56,7 +56,7 @@ def load(path: str | Path) -> Network:
 def _finished(folder: Path) -> list[int]:
     """The steps whose checkpoints were written to their end; of a workdir of before there were checksums, all."""
     steps = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
-    sealed = [step for step in steps if (folder / str(step) / checksums.CHECKSUMS).is_file()]
+    sealed = [step for step in steps if all((folder / str(step) / part).exists() for part in (checksums.CHECKSUMS, *PARTS))]
     return sealed or steps
 
 

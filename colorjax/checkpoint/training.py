@@ -23,6 +23,7 @@ CHECKPOINTS, DAMAGED = "checkpoints", "damaged"
 # What can make a checkpoint the best of its run, and whether less or more of it is better; "latest" looks at none.
 BEST_BY = {"l1": -1, "delta_e": -1, "psnr": 1, "ssim_ab": 1, "latest": 0}
 
+PARTS = ("_CHECKPOINT_METADATA", "network", "training")  # of every checkpoint
 Pending = list[tuple[int, dict[str, float]]]
 
 
@@ -47,6 +48,7 @@ class Checkpoints:
             cleanup_tmp_directories=True,
         )
         self._saving: Future | None = None
+        self._before: int | None = None  # the step whose checkpoint was there when the last save began
         self._sealer = ThreadPoolExecutor(1, "checkpoints")
 
     @property
@@ -55,32 +57,23 @@ class Checkpoints:
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
-    @property
-    def latest_metrics(self) -> dict[str, float] | None:
-        """What the newest checkpoint was saved with."""
-        return self._checkpointer.latest.metrics
-
     def save(
-        self,
-        state: states.TrainState,
-        config: ConfigDict,
-        metrics: dict[str, float] | None,
-        pending: Pending | None = None,
-        overwrite: bool = False,
+        self, state: states.TrainState, config: ConfigDict, metrics: dict[str, float] | None, pending: Pending | None = None
     ) -> None:
-        """Save in the background; a checkpoint of this step that is there already stays, unless `overwrite`.
+        """Save in the background; a checkpoint of this step that is there already stays.
 
         pending: what was measured since the last row of the log, see `restore`. Raises CheckpointError where the save
         before this one failed, as on a full disk: the checkpoints before it are whole.
         """
         step = int(state.step)
         self.wait()
-        if step == self.latest_step and not overwrite:
+        if step == self.latest_step:
             return
+        self._before = self.latest_step
         about = {"config": json.loads(config.to_json_best_effort()), "pending": pending or []}
         try:
             response = self._checkpointer.save_checkpointables_async(
-                step, _items(state), metrics=metrics, custom_metadata=about, overwrite=overwrite
+                step, _items(state), metrics=metrics, custom_metadata=about
             )
         except Exception as error:
             raise self._failure(step, error) from error
@@ -95,11 +88,17 @@ class Checkpoints:
         except Exception as error:  # of Orbax, TensorStore or the file system
             raise self._failure(step, error) from error
 
+    def _seal_old(self, step: int) -> None:
+        """A checkpoint that could be restored is whole, whatever kept its checksums from being written."""
+        if not (self._folder / str(step) / checksums.CHECKSUMS).exists():
+            checksums.write(self._folder / str(step))
+
     def _failure(self, step: int, error: Exception) -> CheckpointError:
         reason = " ".join(str(error).split())[:400]
+        left = "no other is there yet" if self._before is None else f"that of step {self._before} is whole"
         return CheckpointError(
             f"the checkpoint of step {step} cannot be written to {self._folder}: {reason}\n"
-            "Those before it are whole; the same command goes on from the latest of them."
+            f"{left[0].upper()}{left[1:]}; with room again the same command goes on."
         )
 
     def restore(self, abstract: states.TrainState) -> tuple[states.TrainState, Pending]:
@@ -110,6 +109,7 @@ class Checkpoints:
             about = self._checkpointer.metadata(step).custom_metadata
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise CheckpointError(f"{self._folder / str(step)} cannot be read: {error}") from error
+        sharding.on_first(lambda: self._seal_old(step))
         training = items["training"]
         discriminator = {}
         if abstract.discriminator:
@@ -138,8 +138,13 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is None or jax.process_count() == 1:  # where another process is gone, a save might never end
+        if kind is None:
             self.close()
+        elif jax.process_count() == 1 and not issubclass(kind, KeyboardInterrupt):
+            try:  # where another process is gone, a save might never end; where nobody wants to wait, it need not
+                self.close()
+            except CheckpointError as error:
+                print(error, file=sys.stderr)  # and what made the program end is told after it
 
 
 def _items(state: states.TrainState) -> dict[str, Any]:
@@ -187,8 +192,8 @@ def _set_damaged_aside(folder: Path) -> None:
         path.rename(aside)
         print(f"{reason}\nset aside as {aside}; going on from step {whole}", file=sys.stderr)
     for path in steps:
-        if int(path.name) < whole and not (path / checksums.CHECKSUMS).exists():
-            shutil.rmtree(path)  # an old one, killed while it was deleted
+        if int(path.name) < whole and not all((path / part).exists() for part in PARTS):
+            shutil.rmtree(path)  # an old one: the program was killed while it was deleted
 
 
 def _check_unsealed(steps: list[Path], damage: dict[Path, str]) -> None:
