@@ -3,9 +3,10 @@
     python benchmarks/kill_test.py [--kills=20] [--seed=0] [--runs=quick,gan]
 
 Each run (a small `configs/quick.py` with a moving average, and a tiny GAN with both players) is killed with SIGKILL at
-moments drawn at random: during the start, between steps, while a checkpoint is written, between its end and its checksums,
-while an old one is deleted. Then the final parameters, BatchNorm statistics, optimisers, average, discriminator, step and key,
-and every row of metrics.jsonl but its speed, must be the same bit for bit. The exit code is 1 if anything differs.
+moments drawn at random: during the start, between steps, while a checkpoint is written, between its end and its checksums;
+between kills it is sometimes stopped with SIGTERM, which must end it with exit code 0 within 30 seconds. Then the final
+parameters, BatchNorm statistics, optimisers, average, discriminator, step and key, and every row of metrics.jsonl but its
+speed, must be the same bit for bit. The exit code is 1 if anything differs.
 """
 
 import argparse
@@ -40,7 +41,8 @@ RUNS = {
         *("--config.discriminator.width=8", "--config.panels=2"),
     ],
 }
-MOMENTS = ("start", "step", "save", "save", "seal")  # saves are short: they get a larger share of the kills
+MOMENTS = ("start", "step", "save", "save", "seal", "stop")  # saves are short: they get a larger share of the kills
+_SECONDS_TO_STOP = 30
 
 
 def start(run: str, workdir: Path) -> subprocess.Popen:
@@ -61,8 +63,9 @@ def wait_for(moment: str, process: subprocess.Popen, workdir: Path, draw: random
         names = {path.name for path in folder.glob("*")} - known
         writing = [name for name in names if not name.isdigit()]
         unsealed = [name for name in names if name.isdigit() and not (folder / name / "checksums.json").exists()]
-        met = {"step": len(telemetry.read_rows(workdir)) > rows + skip, "save": bool(writing), "seal": bool(unsealed)}[moment]
-        if met and (skip == 0 or moment == "step"):
+        further = len(telemetry.read_rows(workdir)) > rows + skip
+        met = {"step": further, "stop": further, "save": bool(writing), "seal": bool(unsealed)}[moment]
+        if met and (skip == 0 or moment in ("step", "stop")):
             time.sleep(draw.choice([0, draw.uniform(0, 0.05)]))
             return moment
         if met:
@@ -105,29 +108,28 @@ def test(run: str, kills: int, seed: int, folder: Path) -> bool:
     begin, draw, met = time.time(), random.Random(f"{run} {seed}"), Counter()
     straight, killed = folder / f"{run}-straight", folder / f"{run}-killed"
     finish(run, straight)
-    while sum(met.values()) < kills:
+    while met.total() - met["stop"] < kills:
         process, since = start(run, killed), time.time()
         moment = wait_for(draw.choice(MOMENTS), process, killed, draw, since)
-        process.send_signal(signal.SIGKILL)
-        _, told = process.communicate()
-        if process.returncode not in (0, -signal.SIGKILL):
+        process.send_signal(signal.SIGTERM if moment == "stop" else signal.SIGKILL)
+        _, told = process.communicate(timeout=_SECONDS_TO_STOP)
+        if process.returncode not in ((0,) if moment == "stop" else (0, -signal.SIGKILL)):
             print(f"{run}: exit code {process.returncode} before a kill\n{told[-3000:]}")
             return False
         if moment == "end":  # it was done before its moment came: once more from the start, and the kills so far count
             if wrong := differences(straight, killed):
                 print(f"{run}: after {dict(met)}:", *wrong[:10], sep="\n  ")
                 return False
-            killed = folder / f"{run}-killed-{sum(met.values())}"
+            killed = folder / f"{run}-killed-{met.total()}"
             continue
         met[moment] += 1
     finish(run, killed)
     wrong = differences(straight, killed)
     kinds = ", ".join(f"{number} at a {moment}" for moment, number in sorted(met.items()))
     arrays, rows = len(final(straight)), len(history(straight))
-    print(f"{run}: {sum(met.values())} kills ({kinds}), {arrays} arrays, {rows} rows, {time.time() - begin:.0f} s: ", end="")
-    print(
-        f"{len(wrong)} differences" if wrong else "the same bit for bit", *wrong[:10], sep="\n  " if wrong else "", flush=True
-    )
+    kinds = f"{met.total() - met['stop']} kills and {met['stop']} stops ({kinds})"
+    print(f"{run}: {kinds}, {arrays} arrays, {rows} rows, {time.time() - begin:.0f} s: ", end="")
+    print(*([f"{len(wrong)} differences", *wrong[:10]] if wrong else ["the same bit for bit"]), sep="\n  ", flush=True)
     return not wrong
 
 
