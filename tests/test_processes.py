@@ -137,6 +137,7 @@ def test_what_two_saved_one_restores_and_the_other_way_round(alone, together):
     np.testing.assert_allclose([r["loss"] for r in rows(alone)], [r["loss"] for r in rows(workdir)], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_where_one_dies_the_other_stops_and_a_restart_goes_on(together, tmp_path, victim):
     started = start(tmp_path, pause=0.3, checkpoint_every=2)
@@ -155,6 +156,7 @@ def test_where_one_dies_the_other_stops_and_a_restart_goes_on(together, tmp_path
     np.testing.assert_allclose([r["loss"] for r in rows(tmp_path)], [theirs[step] for step in range(1, 13)], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_processes_with_different_settings_are_refused(alone, tmp_path):
     """And init_from is read by each process on its own."""
     ended = finish(start(tmp_path, epochs=1, init_from=str(alone), each=[{}, {"learning_rate": 1e-4}]))
