@@ -70,6 +70,8 @@ class Worker:
             answers.extend(batch.run(jobs, self._colorizer, self._options))
         except (ValueError, FloatingPointError) as error:
             answers = [error] * len(numbers)
+        except OSError as error:  # as where its disk is full: the machine is at fault, and no photograph
+            answers = [ValueError(f"the worker on {socket.gethostname()}: {error}")] * len(numbers)
         return _table(number=numbers, answer=[pickle.dumps(answer) for answer in answers])
 
 
@@ -175,7 +177,11 @@ def _colour(ray: Any, jobs: dict[int, Job], size: int, workers: int | None, setu
     tasks = [items[start : start + size] for start in range(0, len(items), size)]
     tables = [_table(number=[n for n, _ in task], job=[pickle.dumps(job) for _, job in task]) for task in tasks]
     there = ray.cluster_resources()
-    processors = min(_PROCESSORS, max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0))
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    machines = [machine for machine in machines if machine.get("GPU")] or machines
+    processors = min(_PROCESSORS, max((machine.get("CPU", 0) for machine in machines), default=0))
+    if processors < 1:
+        print("no machine of the cluster has a processor to give yet", file=sys.stderr)
     need = {"num_cpus": max(1, processors), "num_gpus": 1 if there.get("GPU") else 0}
     first = workers or int(there["GPU"] if need["num_gpus"] else there.get("CPU", 0) // need["num_cpus"])
     # One is enough to go on: one that has lost its machine gets the place of one that has nothing left to do.

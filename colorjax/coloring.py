@@ -70,7 +70,7 @@ def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options) -> It
     ckpt = remote.place(args.ckpt) if args.ckpt else None
     ckpt = ckpt.expanduser().absolute() if isinstance(ckpt, Path) else ckpt
     named = [place for place in (*map(remote.place, args.paths), ckpt) if isinstance(place, Path) and os.path.lexists(place)]
-    seen = {str(path.absolute()): str(path) for path in named}
+    seen = {str((path if path.is_dir() else path.parent).absolute()): str(path) for path in named}
     setup = cluster.Setup(str(ckpt) if ckpt else None, args.size, args.flip, options, seen)
     return cluster.run(jobs, args.cluster, args.workers, setup, args.out)
 

@@ -34,8 +34,12 @@ def place(text: str) -> Path | Url:
     """
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         return Path(text)
-    if text.startswith("file://"):
-        return Path(text.removeprefix("file://").removeprefix("localhost"))
+    if local := re.match(r"(?:file|local)://(?:localhost(?=/))?", text):
+        if text[local.end() :][:1] != "/":
+            raise ValueError(f"{text}: a file of this machine is file:///PATH, with three slashes")
+        return Path(text[local.end() :])
+    if re.match(r"(hdfs|webhdfs|sftp|ssh|smb|ftp):///", text):
+        raise ValueError(f"{text}: it must name the host, as {text.partition(':')[0]}://HOST/PATH")
     url = Url(text)
     try:
         _files(url)
@@ -105,7 +109,8 @@ def listed(url: Url) -> set[Url]:
     with _named(url):
         keys = files.find(key)
         files.invalidate_cache()
-    return {url.joinpath(*found.removeprefix(key).strip("/").split("/")) for found in keys}
+    parts = (found.removeprefix(key).strip("/").split("/") for found in keys)
+    return {url.joinpath(*one) for one in parts if not _NO_NAMES.intersection(one)}
 
 
 def fetch(url: Url, path: Path) -> None:
@@ -117,10 +122,11 @@ def fetch(url: Url, path: Path) -> None:
 
 
 def fetch_folder(url: Url, folder: Path) -> Path:
-    """Copy all that is below a URL into a folder of this machine; returns where it is. Raises as `fetch`."""
+    """Copy all that is below a URL into a folder of this machine; returns where it is, called as there. Raises as `fetch`."""
+    place = folder / url.parent.name / url.name
     for file in sorted(listed(url)):
-        fetch(file, folder / url.name / file.relative_to(url))
-    return folder / url.name
+        fetch(file, place / file.relative_to(url))
+    return place
 
 
 def fetch_small(url: Url) -> bytes | None:
@@ -157,7 +163,15 @@ def _rename(files: fsspec.AbstractFileSystem, old: str, new: str) -> None:
     if type(files).mv is fsspec.AbstractFileSystem.mv:  # it takes brackets in a name for a pattern
         files.cp_file(old, new)
         files.rm_file(old)
-    else:
+        return
+    try:
+        files.mv(old, new)
+    except Exception:  # some refuse where something is in the place,
+        if not files.exists(new):
+            raise
+    files.invalidate_cache()
+    if files.exists(old):  # others say nothing
+        files.rm_file(new)
         files.mv(old, new)
 
 

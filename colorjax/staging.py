@@ -47,7 +47,10 @@ def fetched(job: Job, folder: Path | None, options: Options) -> Job:
     places = (job.source, job.target)
     if job.problem or not any(isinstance(place, Url) for place in places):
         return job
-    desk = Path(tempfile.mkdtemp(dir=folder))
+    try:
+        desk = Path(tempfile.mkdtemp(dir=folder))
+    except OSError as error:
+        return replace(job, problem=Outcome(job, "failed").failed(error).reason)
     source, target = (_on(desk, place) if isinstance(place, Url) else place for place in places)
     beside = all(isinstance(place, Url) for place in places) and job.source.parts[:2] == job.target.parts[:2]
     origin = "" if beside else _uri(job.source)

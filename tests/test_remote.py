@@ -314,3 +314,26 @@ def test_names_decide_the_format_of_what_is_not_read_beforehand(colorize, bucket
     assert colorize(f"{BUCKET}/album")[0] == 0
     assert photos.read(content(bucket, "out")["a.colorized.png"]).file_format == "PNG"
     assert photos.read(content(bucket, "out")["b.colorized.png"]).file_format == "PNG"
+
+
+@pytest.mark.parametrize("text", ["file://mnt/out", "local://out", "hdfs:///data/x", "sftp:///x"])
+def test_urls_that_would_name_another_place_are_refused(text):
+    with pytest.raises(ValueError, match=r"three slashes|must name the host"):
+        remote.place(text)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_file_system_that_does_not_rename_onto_a_file_still_replaces_it(tmp_path, tells):
+    class Strict(MemoryFileSystem):
+        def mv(self, old, new, **_):
+            if self.exists(new):
+                if tells:
+                    raise OSError("there is a file")
+                return
+            self.store[new] = self.store.pop(old)
+
+    files = Strict(skip_instance_cache=True)
+    files.pipe("/strict/old", b"new")
+    files.pipe("/strict/new", b"old")
+    remote._rename(files, "/strict/old", "/strict/new")
+    assert files.cat("/strict/new") == b"new" and not files.exists("/strict/old")
