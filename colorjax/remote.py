@@ -164,15 +164,20 @@ def _rename(files: fsspec.AbstractFileSystem, old: str, new: str) -> None:
         files.cp_file(old, new)
         files.rm_file(old)
         return
+    aside = f"{old}.before" if files.exists(new) else None  # some file systems do not rename onto a file, a few without a word
+    if aside:
+        files.mv(new, aside)
     try:
         files.mv(old, new)
-    except Exception:  # some refuse where something is in the place,
-        if not files.exists(new):
-            raise
-    files.invalidate_cache()
-    if files.exists(old):  # others say nothing
-        files.rm_file(new)
-        files.mv(old, new)
+        files.invalidate_cache()
+        if files.exists(old):
+            raise OSError(f"{old} could not be renamed to {new}")
+    except BaseException:
+        if aside:
+            files.mv(aside, new)
+        raise
+    if aside:
+        files.rm_file(aside)
 
 
 def remove(url: Url) -> None:

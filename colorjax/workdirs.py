@@ -114,7 +114,8 @@ def telling_lost(workdir: Path, lost: dict[str, tuple[str, str]]) -> Iterator[Ca
     try:
         yield lambda: tell(sharding.texts(own()))
     except BaseException:
-        tell([own()])  # the other processes may not be there any more
+        with contextlib.suppress(OSError):  # as of a full disk: what ended the run is what is told
+            tell([own()])  # the other processes may not be there any more
         raise
     tell(sharding.texts(own()))
 

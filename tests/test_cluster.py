@@ -160,7 +160,8 @@ def test_a_copy_of_an_earlier_attempt_is_told_as_the_first_time(album):
             {"copy": str(job.target)} if one["status"] == "coloured" else {}
         )
         assert again == one | known
-    assert jobs.foresee(dataclasses.replace(job, free=False), jobs.Options()).status in ("skipped", "failed")
+        expected = "skipped" if one["status"] == "coloured" else one["status"]
+        assert jobs.foresee(dataclasses.replace(job, free=False), jobs.Options()).status == expected
 
 
 @pytest.mark.parametrize(("address", "words"), [("nowhere", "legal are local, auto and HOST:PORT"), (None, "does not answer")])

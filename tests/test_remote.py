@@ -322,8 +322,26 @@ def test_urls_that_would_name_another_place_are_refused(text):
         remote.place(text)
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_rename_that_fails_leaves_what_was_there(fails):
+    class Broken(MemoryFileSystem):
+        def mv(self, old, new, **_):
+            if old.endswith("/old"):
+                if fails:
+                    raise OSError("the connection is gone")
+                return
+            self.store[new] = self.store.pop(old)
+
+    files = Broken(skip_instance_cache=True)
+    files.pipe("/broken/old", b"new")
+    files.pipe("/broken/new", b"old")
+    with pytest.raises(OSError, match="connection is gone" if fails else "could not be renamed"):
+        remote._rename(files, "/broken/old", "/broken/new")
+    assert files.cat("/broken/new") == b"old"
+
+
 @pytest.mark.parametrize("tells", [True, False])
-def test_a_file_system_that_does_not_rename_onto_a_file_still_replaces_it(tmp_path, tells):
+def test_a_file_system_that_does_not_rename_onto_a_file_still_replaces_it(tells):
     class Strict(MemoryFileSystem):
         def mv(self, old, new, **_):
             if self.exists(new):
