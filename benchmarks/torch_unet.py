@@ -1,0 +1,115 @@
+"""The U-Net of `colorjax.models.unet` in PyTorch, as a PyTorch user would write it: what the benchmarks compare with.
+
+It takes colorjax's own numbers (`load`), so that a benchmark can hold that both networks give the same answer before it
+times them.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(cin: int, cout: int, size: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    return nn.Conv2d(cin, cout, size, stride, size // 2, bias=bias)
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, cin: int, cout: int, stride: int):
+        super().__init__()
+        self.conv1, self.bn1 = conv(cin, cout, 3, stride), nn.BatchNorm2d(cout)
+        self.conv2, self.bn2 = conv(cout, cout, 3), nn.BatchNorm2d(cout)
+        self.has_shortcut = stride != 1 or cin != cout
+        if self.has_shortcut:
+            self.shortcut, self.shortcut_bn = conv(cin, cout, 1, stride), nn.BatchNorm2d(cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        return F.relu(y + (self.shortcut_bn(self.shortcut(x)) if self.has_shortcut else x), inplace=True)
+
+
+class Stage(nn.Module):
+    def __init__(self, cin: int, cout: int, stride: int):
+        super().__init__()
+        self.block0, self.block1 = BasicBlock(cin, cout, stride), BasicBlock(cout, cout, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block1(self.block0(x))
+
+
+class Encoder(nn.Module):
+    def __init__(self, width: int, strided: bool):
+        super().__init__()
+        self.strided = strided
+        self.conv1, self.bn1 = conv(1, width, 7, 2 if strided else 1, bias=True), nn.BatchNorm2d(width)
+        self.layer1, self.layer2 = Stage(width, width, 1), Stage(width, 2 * width, 2)
+        self.layer3, self.layer4 = Stage(2 * width, 4 * width, 2), Stage(4 * width, 8 * width, 2)
+
+    def forward(self, luma: Tensor) -> tuple[Tensor, ...]:
+        luma = luma.float()
+        t = (luma * 50 + 66) / 116  # L* = 116 t - 16
+        linear = torch.where(t > 6 / 29, t**3, (t - 4 / 29) * (3 * (6 / 29) ** 2))
+        grey = torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
+        stem = F.relu(self.bn1(self.conv1((grey - 0.449) / 0.226)), inplace=True)
+        layer1 = self.layer1(F.max_pool2d(stem, 3, 2, 1) if self.strided else stem)
+        layer2 = self.layer2(layer1)
+        layer3 = self.layer3(layer2)
+        return stem, layer1, layer2, layer3, self.layer4(layer3)
+
+
+class UpBlock(nn.Module):
+    def __init__(self, cin: int, cskip: int, cout: int):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(cin, cout, 2, 2)
+        self.conv1, self.bn1 = conv(cout + cskip, cout, 3), nn.BatchNorm2d(cout)
+        self.conv2, self.bn2 = conv(cout, cout, 3), nn.BatchNorm2d(cout)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = torch.cat([self.up(x), skip], 1)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(x)), inplace=True)
+
+
+class UNet(nn.Module):
+    """luma (B, 1, H, W) in -1..1 -> chroma (B, 2, H, W) in -1..1; H and W are multiples of 32."""
+
+    def __init__(self, width: int = 64, stem: str = "full"):
+        super().__init__()
+        self.strided = stem == "strided"
+        self.encoder = Encoder(width, self.strided)
+        self.up3, self.up2 = UpBlock(8 * width, 4 * width, 4 * width), UpBlock(4 * width, 2 * width, 2 * width)
+        self.up1 = UpBlock(2 * width, width, width)
+        if self.strided:
+            self.up_stem, self.up_luma = UpBlock(width, width, width), UpBlock(width, 1, width // 4)
+        self.head = conv(width // 4 if self.strided else width, 2, 3, bias=True)
+
+    def forward(self, luma: Tensor) -> Tensor:
+        stem, layer1, layer2, layer3, layer4 = self.encoder(luma)
+        x = self.up1(self.up2(self.up3(layer4, layer3), layer2), layer1)
+        if self.strided:
+            x = self.up_luma(self.up_stem(x, stem), luma)
+        return torch.tanh(self.head(x).float())
+
+
+def load(net: UNet, params: Any, stats: Any) -> UNet:
+    """Give `net` the numbers of colorjax's network. Raises KeyError or RuntimeError where one has no place."""
+    state = {}
+    for tree in (params, stats):
+        for path, value in _leaves(tree):
+            *module, name = path
+            array = np.asarray(value, np.float32)
+            if name == "kernel":  # (h, w, in, out); a transposed convolution's is (in, out, h, w) and, in Flax, mirrored
+                array = array[::-1, ::-1].transpose(2, 3, 0, 1) if module[-1] == "up" else array.transpose(3, 2, 0, 1)
+            name = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}.get(name, name)
+            state[".".join([*module, name])] = torch.from_numpy(array.copy())
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+        raise KeyError(f"missing {missing}, unexpected {unexpected}")
+    return net
+
+
+def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Any:
+    for name, value in tree.items():
+        yield from _leaves(value, (*path, name)) if isinstance(value, dict) else [((*path, name), value)]
