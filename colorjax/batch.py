@@ -21,14 +21,14 @@ _IN_FLIGHT_PIXELS = 24 * 2**20  # read, not yet written: together no more than s
 _AHEAD = 4  # photographs that may wait to be coloured, and as many to be written
 
 
-def load(ckpt: str | None, size: int | None, flip: bool) -> Colorizer:
+def load(ckpt: str | None, size: int | None, flip: bool, engine: str = "auto") -> Colorizer:
     """The `Colorizer` of a checkpoint, by path or URL; None is that inside the package. Raises as `from_checkpoint` does."""
     if ckpt is None:
-        return Colorizer.pretrained(size, flip=flip)
+        return Colorizer.pretrained(size, flip=flip, engine=engine)
     if not isinstance(url := remote.place(ckpt), Url):
-        return Colorizer.from_checkpoint(url, size, flip=flip)
+        return Colorizer.from_checkpoint(url, size, flip=flip, engine=engine)
     with tempfile.TemporaryDirectory(prefix="colorjax-") as folder:
-        return Colorizer.from_checkpoint(remote.fetch_folder(url, Path(folder)), size, flip=flip)
+        return Colorizer.from_checkpoint(remote.fetch_folder(url, Path(folder)), size, flip=flip, engine=engine)
 
 
 def plan(found: list[tuple[Path | Url, Path | Url]], out: Path | Url, options: Options) -> list[Job]:

@@ -90,6 +90,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--ckpt", help="workdir, checkpoints/STEP or exported folder (default: the shipped weights)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
+    add("--engine", default="auto", help="what computes: jax, onnx, or auto, the faster that is installed (default)")
     add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
     add("--format", type=_format, help="jpeg, png, tiff, webp, avif or heif (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")

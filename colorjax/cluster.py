@@ -38,6 +38,7 @@ class Setup:
     size: int | None
     flip: bool
     options: Options
+    engine: str = "auto"
     seen: dict[str, str] = dataclasses.field(default_factory=dict)
     version: str = __version__
 
@@ -56,7 +57,7 @@ class Worker:
                 if not os.path.lexists(path):
                     raise ValueError(f"does not see {name}: give what all machines share, or a URL")
             caching.keep_compiled()
-            self._colorizer = batch.load(setup.ckpt, setup.size, setup.flip)
+            self._colorizer = batch.load(setup.ckpt, setup.size, setup.flip, setup.engine)
         except Exception as error:  # an actor that does not start would be tried for ever
             self._problem = ValueError(f"the worker on {socket.gethostname()}: {' '.join(str(error).split())}")
 

@@ -66,12 +66,12 @@ def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options) -> It
     batch.sweep(jobs)
     if args.cluster is None:
         caching.keep_compiled()
-        return batch.run(jobs, batch.load(args.ckpt, args.size, args.flip), options)
+        return batch.run(jobs, batch.load(args.ckpt, args.size, args.flip, args.engine), options)
     ckpt = remote.place(args.ckpt) if args.ckpt else None
     ckpt = ckpt.expanduser().absolute() if isinstance(ckpt, Path) else ckpt
     named = [place for place in (*map(remote.place, args.paths), ckpt) if isinstance(place, Path) and os.path.lexists(place)]
     seen = {str((path if path.is_dir() else path.parent).absolute()): str(path) for path in named}
-    setup = cluster.Setup(str(ckpt) if ckpt else None, args.size, args.flip, options, seen)
+    setup = cluster.Setup(str(ckpt) if ckpt else None, args.size, args.flip, options, args.engine, seen)
     return cluster.run(jobs, args.cluster, args.workers, setup, args.out)
 
 

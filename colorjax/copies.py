@@ -48,6 +48,7 @@ class Copier:
         self._settings = {"size": colorizer.size, "flip": colorizer.flip, "strength": options.strength}
         self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
         self.made_with = {"size": colorizer.size, "flip": colorizer.flip, "weights": colorizer.network.digest}
+        self._device = sidecar.device() | colorizer.engine.about
         self._weights = {"name": colorizer.network.source.name, "sha256": colorizer.network.digest}
 
     def read(self, outcome: Outcome) -> Reading:
@@ -149,6 +150,7 @@ class Copier:
             "weights": self._weights,
             "settings": self._settings | {"format": photos.file_format(job.target)},
             "digital_source_type": provenance.source_type_uri(self._options.source_type),
+            "device": self._device,
             "pages": pages,
             "not_carried": list(reading.outcome.notes),
         }

@@ -44,13 +44,13 @@ def digest_of(path: Path) -> str:
 
 
 def device() -> dict[str, str]:
-    """What computed: the same on the same machine."""
+    """What computes, beside `Engine.about`: the same on the same machine."""
     first = jax.devices()[0]
     return {"platform": first.platform, "kind": first.device_kind, "jax": jax.__version__}
 
 
 def write(path: Path, source: Path, about: dict[str, Any]) -> None:
-    """Write a sidecar; `about` is everything but the schema, the version, the device and where the source is from here.
+    """Write a sidecar; `about` is everything but the schema, the version and where the source is from here.
 
     That is the relative path to it, unless `about["source"]["path"]` says otherwise.
     """
@@ -59,7 +59,7 @@ def write(path: Path, source: Path, about: dict[str, Any]) -> None:
         relative = Path(os.path.relpath(source, path.parent.resolve())).as_posix()
     except ValueError:  # on another drive
         relative = source.as_posix()
-    about = {"schema": SCHEMA, "colorjax": __version__, "device": device()} | about
+    about = {"schema": SCHEMA, "colorjax": __version__} | about
     about["source"] = {"path": relative} | about["source"]
     with photos.atomic(path) as stream:
         stream.write(json.dumps(about, indent=2, sort_keys=True).encode() + b"\n")

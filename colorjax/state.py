@@ -56,6 +56,18 @@ def _structure(make: Callable[[], nnx.Module]) -> nnx.GraphDef:
     return nnx.split(nnx.eval_shape(make), nnx.Param, ...)[0]
 
 
+def predict(graphdef: nnx.GraphDef) -> Callable[[Any, Any, jax.Array], jax.Array]:
+    """(params, stats, luma) -> chroma, with the running statistics of BatchNorm."""
+
+    @jax.jit
+    def run(params: Any, stats: Any, luma: jax.Array) -> jax.Array:
+        model = nnx.merge(graphdef, params, stats)
+        model.eval()
+        return model(luma)
+
+    return run
+
+
 def init_network(model_config: Any, key: jax.Array) -> tuple[Any, Any]:
     """Random (params, stats) of the network that `config.model` describes."""
     return _numbers(models.make(model_config, _rngs(key)))

@@ -140,25 +140,15 @@ def adversarial(
     return step
 
 
-def predict(graphdef: nnx.GraphDef) -> Callable[[Any, Any, jax.Array], jax.Array]:
-    """(params, stats, luma) -> chroma, with the running statistics of BatchNorm."""
-
-    @jax.jit
-    def run(params: Any, stats: Any, luma: jax.Array) -> jax.Array:
-        model = nnx.merge(graphdef, params, stats)
-        model.eval()
-        return model(luma)
-
-    return run
-
-
 def evaluate(model: Any, mesh: Mesh, lpips: dict[str, Perceptual]) -> Callable[[Any, Any, Batch], dict[str, jax.Array]]:
     """(params, stats, batch) -> every metric of `metrics.compare`, (B,) each, and the predicted `chroma`.
 
     model: `config.model`; None stands for the grey picture, whose params and stats are not looked at.
     lpips: adds `lpips_NET` for each, see `perceptual.given`.
     """
-    run = predict(states.graphdef(model)) if model is not None else lambda params, stats, luma: 0 * luma.repeat(2, axis=-1)
+    run = (
+        states.predict(states.graphdef(model)) if model is not None else lambda params, stats, luma: 0 * luma.repeat(2, axis=-1)
+    )
     everywhere = sharding.replicated(mesh)
     weights = jax.device_put({net: one.weights for net, one in lpips.items()}, everywhere)
 

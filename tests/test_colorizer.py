@@ -288,8 +288,8 @@ def test_at_any_size_of_photograph_colours_are_the_same(paint, astronaut, side):
 
 def test_extreme_shapes_are_padded_not_squashed(paint, monkeypatch):
     seen = []
-    ask = paint._predict
-    monkeypatch.setattr(paint, "_predict", lambda luma: seen.append(luma) or ask(luma))
+    ask = paint.engine.predict
+    monkeypatch.setattr(paint, "engine", paint.engine._replace(predict=lambda luma: seen.append(luma) or ask(luma)))
     rng = np.random.default_rng(0)
     strip = np.asarray(Image.fromarray(rng.integers(0, 256, (8, 200), dtype=np.uint8)).resize((5000, 200)))
     ab = paint.predict_ab(strip)

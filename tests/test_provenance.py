@@ -722,7 +722,8 @@ def test_a_sidecar_says_what_a_copy_was_made_of(coloured, release, source):
     assert said["weights"] == {"name": "weights", "sha256": checkpoint.load(release).digest}
     settings = {"size": 32, "flip": False, "strength": 1.0, "quality": 95, "burn_in": None}
     assert said["settings"] == settings | {"format": photos.file_format(SOURCES[source])}
-    assert said["device"] == {"platform": "cpu", "kind": jax.devices()[0].device_kind, "jax": jax.__version__}
+    here = {"platform": "cpu", "kind": jax.devices()[0].device_kind, "jax": jax.__version__}
+    assert said["device"] == here | colorjax.Colorizer.from_checkpoint(release).engine.about
     assert said["digital_source_type"] == COMPOSITE
     assert said["not_carried"] == []
     assert len(said["pages"]) == (3 if source == "pages.tif" else 1)

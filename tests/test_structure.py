@@ -17,10 +17,10 @@ LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
     {"bins", "upsampling", "provenance", "marks", "remote"},
     {"metrics", "data", "models", "pretrained"},
-    {"perceptual", "state"},
+    {"perceptual", "state", "graph"},
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},
-    {"evaluators", "telemetry", "settings"},
+    {"evaluators", "telemetry", "settings", "engines"},
     {"figures", "colorizer", "workdirs"},
     {"comparison", "sidecar"},
     {"runs", "report", "jobs", "sheet"},
@@ -33,7 +33,14 @@ LEVELS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 INSIDE = {"pretrained": {"models"}}  # of one level, but known to each other in this direction
-ONLY_IN = {"tensorflow": "data", "tensorflow_datasets": "data", "orbax": "checkpoint", "ray": "cluster", "fsspec": "remote"}
+ONLY_IN = {
+    "tensorflow": "data",
+    "tensorflow_datasets": "data",
+    "orbax": "checkpoint",
+    "ray": "cluster",
+    "fsspec": "remote",
+    "onnx": "graph",
+}
 
 
 def rooms():

@@ -15,6 +15,7 @@ from colorjax import color
 STEMS = ("full", "strided")
 # Between the channels of ImageNet's statistics: padding with 0 after this is padding with mid grey, nearly as torchvision.
 GREY_MEAN, GREY_STD = 0.449, 0.226
+EPSILON = 1e-5  # of BatchNorm, as PyTorch's
 
 
 def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs, bias: bool = False) -> nnx.Conv:
@@ -35,7 +36,7 @@ def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: n
 
 def batch_norm(features: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.BatchNorm:
     """BatchNorm with PyTorch's momentum and epsilon; statistics are float32 and, under jit, of the whole batch."""
-    return nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
+    return nnx.BatchNorm(features, momentum=0.9, epsilon=EPSILON, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
 
 
 class BasicBlock(nnx.Module):
@@ -111,10 +112,11 @@ def max_pool(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b _ _ c"]:
 def max_windows(x: Float[Array, "b h w c"], size: int, before: int, out: tuple[int, int]) -> Float[Array, "b _ _ c"]:
     """Maximum over windows of `size` x `size` at stride 2, the first one `before` pixels outside: -> (B, *out, C).
 
+    out: at most half of the height and width, rounded up.
     Written as the maximum of shifted slices: the gradient of XLA's own pooling takes eight times as long on a CPU.
     """
-    rows, columns = (max(0, 2 * n + size - 2 - before - have) for n, have in zip(out, x.shape[1:3], strict=True))
-    x = jnp.pad(x, ((0, 0), (before, rows), (before, columns), (0, 0)), constant_values=-jnp.inf)
+    around = (before, size - 1 - before)  # enough for ceil(H / 2) windows, whether H is even or odd
+    x = jnp.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-jnp.inf)
     ends = 2 * out[0] - 1, 2 * out[1] - 1
     windows = [x[:, i : i + ends[0] : 2, j : j + ends[1] : 2] for i in range(size) for j in range(size)]
     return functools.reduce(jnp.maximum, windows)

@@ -1,0 +1,166 @@
+"""A trained network as an ONNX graph, for programs and processors on which XLA is not at hand, or not the fastest.
+
+luma (batch, 1, height, width) float32 in -1..1 -> chroma (batch, 2, height, width) in -1..1, of any size. Pictures lie as
+ONNX wants them, channel after channel; BatchNorm is folded into the convolution before it. Written with the `onnx` package,
+and not by jax2onnx: that pins an older Orbax, and powers of arrays of unknown size are beyond it (0.13 to 0.17).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from colorjax.models import resnet
+
+OPSET, IR_VERSION = 17, 8  # of 2022: every runtime of today reads them
+INPUT, OUTPUT = "luma", "chroma"
+Tree = dict[str, Any]
+
+
+class Graph:
+    """Nodes and numbers of a graph, as they come. Every method takes names of values and returns that of a new one."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.numbers: list[Any] = []
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """An operator of ONNX with one output."""
+        from onnx import helper
+
+        name = f"{kind.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+    def number(self, value: Any, dtype: type = np.float32) -> str:
+        """A constant."""
+        from onnx import numpy_helper
+
+        name = f"constant{len(self.numbers)}"
+        self.numbers.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype), name))
+        return name
+
+    def conv(self, x: str, kernel: np.ndarray, bias: np.ndarray, stride: int = 1) -> str:
+        """A convolution by a kernel (h, w, in, out), padded by half of its size."""
+        pads, strides = [side // 2 for side in kernel.shape[:2]] * 2, [stride, stride]
+        return self.node("Conv", x, self.number(kernel.transpose(3, 2, 0, 1)), self.number(bias), pads=pads, strides=strides)
+
+    def relu(self, x: str) -> str:
+        """The larger of x and 0."""
+        return self.node("Relu", x)
+
+    def double(self, x: str, params: Tree) -> str:
+        """What `models.unet.Double` does: a 2x2 transposed convolution of stride 2."""
+        kernel = np.asarray(params["kernel"])[::-1, ::-1].transpose(2, 3, 0, 1)
+        bias = self.number(params["bias"])
+        return self.node("ConvTranspose", x, self.number(kernel), bias, kernel_shape=[2, 2], strides=[2, 2])
+
+    def like(self, x: str, other: str) -> str:
+        """The upper left part of x that has the height and width of another."""
+        ends, start = self.node("Shape", other, start=2), self.number([0, 0], np.int64)
+        return self.node("Slice", x, start, ends, self.number([2, 3], np.int64))
+
+
+def _folded(conv: Tree, norm: Tree, stats: Tree) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias of a convolution and the BatchNorm after it, in one."""
+    scale = np.asarray(norm["scale"], np.float64) / np.sqrt(np.asarray(stats["var"], np.float64) + resnet.EPSILON)
+    bias = np.asarray(conv.get("bias", 0), np.float64)
+    return np.asarray(conv["kernel"]) * scale, (bias - stats["mean"]) * scale + norm["bias"]
+
+
+def _grey(graph: Graph, luma: str) -> str:
+    """`color.lightness_to_grey` of luma: the sRGB level of a lightness."""
+    t = graph.node("Div", graph.node("Add", graph.node("Mul", luma, graph.number(50)), graph.number(66)), graph.number(116))
+    low = graph.node("Mul", graph.node("Sub", t, graph.number(4 / 29)), graph.number(3 * (6 / 29) ** 2))
+    cube = graph.node("Mul", t, graph.node("Mul", t, t))
+    linear = graph.node("Where", graph.node("Greater", t, graph.number(6 / 29)), cube, low)
+    linear = graph.node("Clip", linear, graph.number(0), graph.number(1))
+    knee = graph.number(0.0031308)
+    power = graph.node("Pow", graph.node("Max", linear, knee), graph.number(1 / 2.4))
+    curve = graph.node("Sub", graph.node("Mul", power, graph.number(1.055)), graph.number(0.055))
+    straight = graph.node("Mul", linear, graph.number(12.92))
+    return graph.node("Where", graph.node("Greater", linear, knee), curve, straight)
+
+
+def _block(graph: Graph, x: str, params: Tree, stats: Tree, stride: int) -> str:
+    y = graph.relu(graph.conv(x, *_folded(params["conv1"], params["bn1"], stats["bn1"]), stride))
+    y = graph.conv(y, *_folded(params["conv2"], params["bn2"], stats["bn2"]))
+    if "shortcut" in params:
+        x = graph.conv(x, *_folded(params["shortcut"], params["shortcut_bn"], stats["shortcut_bn"]), stride)
+    return graph.relu(graph.node("Add", x, y))
+
+
+def _encoder(graph: Graph, luma: str, params: Tree, stats: Tree, strided: bool) -> list[str]:
+    """The maps of `models.resnet.ResNetEncoder`: stem, layer1, ..., layer4."""
+    grey = graph.node("Sub", _grey(graph, luma), graph.number(resnet.GREY_MEAN))
+    x = graph.node("Div", grey, graph.number(resnet.GREY_STD))
+    stem = graph.relu(graph.conv(x, *_folded(params["conv1"], params["bn1"], stats["bn1"]), 2 if strided else 1))
+    maps, x = [stem], stem
+    if strided:
+        x = graph.node("MaxPool", stem, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    for number in range(1, 5):
+        layer, numbers = params[f"layer{number}"], stats[f"layer{number}"]
+        x = _block(graph, x, layer["block0"], numbers["block0"], 1 if number == 1 else 2)
+        x = _block(graph, x, layer["block1"], numbers["block1"], 1)
+        maps.append(x)
+    return maps
+
+
+def _up(graph: Graph, x: str, skip: str, params: Tree, stats: Tree) -> str:
+    x = graph.node("Concat", graph.like(graph.double(x, params["up"]), skip), skip, axis=1)
+    x = graph.relu(graph.conv(x, *_folded(params["conv1"], params["bn1"], stats["bn1"])))
+    return graph.relu(graph.conv(x, *_folded(params["conv2"], params["bn2"], stats["bn2"])))
+
+
+def _resnet_unet(graph: Graph, luma: str, params: Tree, stats: Tree) -> str:
+    strided = "up_luma" in params
+    stem, layer1, layer2, layer3, x = _encoder(graph, luma, params["encoder"], stats["encoder"], strided)
+    skips = {"up3": layer3, "up2": layer2, "up1": layer1} | ({"up_stem": stem, "up_luma": luma} if strided else {})
+    for name, skip in skips.items():
+        x = _up(graph, x, skip, params[name], stats[name])
+    return graph.conv(x, params["head"]["kernel"], params["head"]["bias"])
+
+
+def _shallow(graph: Graph, luma: str, params: Tree, stats: Tree) -> str:
+    def pool(x: str) -> str:
+        return graph.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+
+    def conv(x: str, name: str) -> str:
+        return graph.conv(x, params[name]["kernel"], params[name]["bias"])
+
+    x = graph.relu(conv(luma, "down1"))
+    x = graph.relu(conv(pool(x), "down2"))
+    x = graph.relu(conv(pool(x), "bottleneck"))
+    x = graph.relu(graph.double(x, params["up1"]))
+    x = graph.like(graph.relu(graph.double(x, params["up2"])), luma)
+    return conv(x, "head")
+
+
+_NETWORKS: dict[str, Callable[[Graph, str, Tree, Tree], str]] = {"resnet_unet": _resnet_unet, "shallow": _shallow}
+
+
+def build(name: str, params: Tree, stats: Tree, about: dict[str, str]) -> bytes:
+    """The serialised ONNX model of network `name` (of models.MODELS) with these numbers, float32.
+
+    about: what the file says of itself. Raises ImportError where the `onnx` package is missing.
+    """
+    from onnx import TensorProto, checker, helper
+
+    params, stats = _numpy(params), _numpy(stats)
+    graph = Graph()
+    graph.nodes.append(helper.make_node("Tanh", [_NETWORKS[name](graph, INPUT, params, stats)], [OUTPUT]))
+    values = [
+        helper.make_tensor_value_info(value, TensorProto.FLOAT, ["batch", channels, "height", "width"])
+        for value, channels in ((INPUT, 1), (OUTPUT, 2))
+    ]
+    whole = helper.make_graph(graph.nodes, name, values[:1], values[1:], graph.numbers)
+    model = helper.make_model(
+        whole, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="colorjax", ir_version=IR_VERSION
+    )
+    helper.set_model_props(model, about)
+    checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _numpy(tree: Tree) -> Tree:
+    return {key: _numpy(value) if isinstance(value, dict) else np.asarray(value, np.float32) for key, value in tree.items()}
