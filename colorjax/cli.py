@@ -62,9 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     _limit(sheet)
     sheet.set_defaults(run=_sheet)
 
-    export = commands.add_parser("export", help="write the weights alone", description=_export.__doc__)
+    export = commands.add_parser("export", help="the network alone, or as ONNX or StableHLO", description=_export.__doc__)
     export.add_argument("--ckpt", required=True, help="workdir or checkpoints/STEP")
-    export.add_argument("--out", required=True, type=Path, help="a new folder")
+    export.add_argument("--out", required=True, type=Path, help="a new folder; of onnx and stablehlo a new file")
+    formats = ("weights", "onnx", "stablehlo")
+    export.add_argument("--format", choices=formats, default="weights", help="weights (default), onnx or stablehlo")
     export.set_defaults(run=_export)
     return parser
 
@@ -151,12 +153,17 @@ def _sheet(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    """Write the network alone, in bfloat16 and with a checksum, for colouring and evaluation."""
-    from colorjax import checkpoint
+    """Write the network alone: in bfloat16 and with checksums, for colouring and evaluation; or for other programs, in
+    float32 and for pictures of any size, as ONNX or StableHLO, after comparing its answers with JAX's."""
+    from colorjax import checkpoint, exports
 
     network = checkpoint.load(args.ckpt)
-    size = checkpoint.export(network, args.out)
-    print(f"{network.source} -> {args.out}: {size / 1e6:.1f} MB")
+    if args.format == "weights":
+        size, compared = checkpoint.export(network, args.out), ""
+    else:
+        size, difference = exports.write(network, args.out, args.format)
+        compared = f"; its chroma is JAX's within {difference:.1g}"
+    print(f"{network.source} -> {args.out}: {size / 1e6:.1f} MB{compared}")
     return 0
 
 

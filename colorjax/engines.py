@@ -1,8 +1,9 @@
 """What computes a network's answer: XLA, or ONNX Runtime, which is faster on processors."""
 
+import contextlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -49,13 +50,20 @@ def _jax(network: Network) -> Engine:
 
 
 def _onnx(network: Network) -> Engine:
-    try:
+    with needs_packages("onnx"):
         import onnxruntime
 
         model = graph.build(network.config.model.name, network.params, network.stats, {})
-    except ImportError as error:
-        raise ValueError(f"engine='onnx' needs the package {error.name}: pip install 'colorjax[onnx]'") from error
     return Engine("onnx", {"engine": "onnx", "onnxruntime": onnxruntime.__version__}, run_onnx(model))
+
+
+@contextlib.contextmanager
+def needs_packages(extra: str) -> Iterator[None]:
+    """Raises ValueError, naming the extra of colorjax, where a package is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise ValueError(f"the package {error.name} is missing: pip install 'colorjax[{extra}]'") from error
 
 
 def run_onnx(model: bytes | str) -> Predict:

@@ -21,7 +21,7 @@ LEVELS = [
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},
     {"evaluators", "telemetry", "settings", "engines"},
-    {"figures", "colorizer", "workdirs"},
+    {"figures", "colorizer", "workdirs", "exports"},
     {"comparison", "sidecar"},
     {"runs", "report", "jobs", "sheet"},
     {"copies"},
