@@ -1,4 +1,4 @@
-"""How many training examples a second one CPU core makes, chroma included: four ways in one run.
+"""How many training examples a second one CPU core makes: five ways in one run.
 
     python benchmarks/input_pipeline.py                      # JPEGs made from scikit-image's photographs
     python benchmarks/input_pipeline.py --photos=DIR --size=256 --seconds=5
@@ -6,6 +6,7 @@
 (a) is how small colourisation projects feed a network: Pillow, then scikit-image, one picture after the other.
 (b) is the least that tf.data can do with JPEG files: decode and resize, no Lab.
 (c) and (d) are what train.py uses, colorjax.data.load(config).train(), without and with its cache: crops, mirroring and Lab.
+(e) is (d) with data.lab=device: the pixels as uint8, of which the training step makes Lab.
 The process is bound to one core and TensorFlow to one thread, so that the figures are per core. Pictures per second of
 processor time are printed too: on an idle machine they are the same, on a busy one they are the ones to compare.
 """
@@ -82,15 +83,15 @@ def decode_only(files: list[Path], size: int) -> Iterator[tuple[int, object]]:
         yield len(batch), batch
 
 
-def with_colorjax(files: list[Path], size: int, cache_dir: str) -> Iterator[tuple[int, object]]:
-    """(c), and (d) where `cache_dir` names a folder: the batches that train.py trains on."""
+def with_colorjax(files: list[Path], size: int, cache_dir: str, lab: str = "host") -> Iterator[tuple[int, object]]:
+    """(c), and (d) and (e) where `cache_dir` names a folder: the batches that train.py trains on."""
     from colorjax import data
     from configs import base
 
     config = base.get_config()
     config.batch_size, config.image_size = BATCH, size
     config.data.update(source="folder", dir=str(files[0].parent), val_fraction=0.0, min_chroma=0.0)
-    config.data.update(cache=bool(cache_dir), cache_dir=cache_dir)
+    config.data.update(cache=bool(cache_dir), cache_dir=cache_dir, lab=lab)
     for batch in data.load(config, progress=False).train():  # load reads each photograph once, and so warms the cache
         yield int(batch["mask"].sum()), batch
 
@@ -144,6 +145,7 @@ def main() -> None:
             "(d) colorjax.data.load(...).train(), cached": lambda: with_colorjax(
                 files, args.size, str(Path(temporary, "cache"))
             ),
+            "(e) the same, data.lab=device": lambda: with_colorjax(files, args.size, str(Path(temporary, "cache")), "device"),
         }
         print(f"{'':<46}{'img/s':>7}{'lowest':>8}{'highest':>9}{'of (a)':>8}{'img/CPU-s':>12}{'of (a)':>8}")
         reference = None

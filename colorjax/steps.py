@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -22,6 +23,7 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
 def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray) -> TrainStep:
     """(state, batch) -> (state, metrics): the training step that `config` describes, alone or against a discriminator.
 
+    A batch has `luma`, `chroma` and `mask`, or `image_u8` in the place of the first two (`data.lab=device`).
     ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,), for `loss.rarity`.
     The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (what is minimised), `l1` (of
     ab/128, as validation reports it), `perceptual` where it is asked for, `grad_norm` before clipping, and `lost`, the share
@@ -36,13 +38,21 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     places = jax.tree.map(lambda leaf: leaf.sharding, states.abstract(config, optimizers, mesh))
 
     def whole_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
-        now, scalars = step(state, batch, frozen)
+        now, scalars = step(state, in_lab(batch), frozen)
         now.average = states.averaged(state.average, now.params, now.stats, state.step, config.ema)
         return now, scalars
 
     jitted = jax.jit(whole_step, donate_argnums=0, out_shardings=(places, everywhere))
     frozen = jax.device_put(loss.frozen, everywhere)
     return lambda state, batch: jitted(state, batch, frozen)
+
+
+def in_lab(batch: Batch) -> Batch:
+    """A batch with `luma` and `chroma`, made of `image_u8` (B, H, W, 3) where it is there."""
+    if "image_u8" not in batch:
+        return batch
+    lab = color.rgb_to_lab(batch["image_u8"].astype(jnp.float32) / 255)
+    return {"luma": (lab[..., :1] - 50) / 50, "chroma": lab[..., 1:] / 110, "mask": batch["mask"]}
 
 
 def _forward(graphdef: nnx.GraphDef, params: Any, stats: Any, *inputs: jax.Array) -> tuple[jax.Array, Any]:

@@ -62,6 +62,7 @@ def get_config() -> ConfigDict:
     config.data.flip = True  # mirror half of the crops
     config.data.balance = "none"  # of each batch: none | temperature (half warm, half cool) | histogram (flat, as may be)
     config.data.warm_above = 0.0  # temperature: a photograph is warm if its mean b* is above this
+    config.data.lab = "host"  # where training computes Lab: host (tf.data) | device (pixels travel as uint8: a quarter)
     config.data.cache = True  # keep resized photographs on disk, about 0.35 MB each at 256
     config.data.cache_dir = ""  # where ("" = photos/ below $COLORJAX_CACHE or ~/.cache/colorjax)
 

@@ -7,6 +7,7 @@ import os
 import struct
 from collections import Counter
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from colorjax import color, data, photos
+from colorjax import color, data, photos, steps
 from colorjax.data import balance, pipeline, prepare, sources
 from configs import base
 
@@ -93,6 +94,19 @@ def visited(batches):
 
 def cache_files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_lab_made_on_the_device_is_that_of_the_host(folder, loaded):
+    """The same crops; only the rounding of resized ones to 256 levels lies between."""
+    on_device = load(folder, data__lab="device", data__cache_dir=loaded.config.data.cache_dir)
+    for batch, pixels in zip(take(loaded.train(), 3), take(on_device.train(), 3), strict=True):
+        assert pixels.keys() == {"image_u8", "mask"} and pixels["image_u8"].dtype == np.uint8
+        lab = steps.in_lab({key: jnp.asarray(value) for key, value in pixels.items()})
+        assert lab.keys() == batch.keys()
+        for key, most in {"luma": 0.02, "chroma": 0.06, "mask": 0}.items():
+            assert np.abs(lab[key] - batch[key]).max() <= most
+            assert np.abs(lab[key] - batch[key]).mean() <= most / 10
+    assert_equal(take(loaded.validation(), 2), take(on_device.validation(), 2))
 
 
 # What a folder holds

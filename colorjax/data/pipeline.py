@@ -89,7 +89,10 @@ class Data:
         raise photos.PhotoError("no photograph can be read any more", "missing")
 
     def train(self, start_step: int = 0) -> Iterator[Batch]:
-        """Training batches from global step `start_step` on, without end: `luma`, `chroma` and `mask`."""
+        """Training batches from global step `start_step` on, without end: `luma`, `chroma` and `mask`.
+
+        With `data.lab=device` `image_u8` (B, H, W, 3) is in the place of luma and chroma; `steps.make` takes both.
+        """
         import tensorflow as tf
 
         from colorjax.data import ops
@@ -113,7 +116,8 @@ class Data:
             image, mask = self._load(index)
             seed = tf.stack([tf.constant(config.seed, tf.int64), position])
             rgb = ops.random_crop(image, config.image_size, seed, config.data.flip)
-            return ops.lab_example(rgb) | {"mask": mask}
+            seen = ops.lab_example(rgb) if config.data.lab == "host" else {"image_u8": ops.to_uint8(rgb)}
+            return seen | {"mask": mask}
 
         first, skipped = divmod(start_step, steps)
         epochs = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
