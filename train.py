@@ -44,7 +44,7 @@ def _train(config, workdir, stop):
     steps_per_epoch, total = photographs.steps_per_epoch, config.epochs * photographs.steps_per_epoch
 
     optimizers = optim.make(config, steps_per_epoch)
-    rate = optim.schedule(config, steps_per_epoch)
+    rate = jax.jit(optim.schedule(config, steps_per_epoch))
     train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
     evaluate_step = steps.evaluate(config.model, mesh, perceptual.given(config.lpips_weights))
     shown = evaluators.spread(photographs.validation_indices, config.panels)

@@ -35,7 +35,7 @@ def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: C
     if checkpoints.latest_step is not None:
         print(f"going on from step {checkpoints.latest_step}")
         return checkpoints.restore(abstract)
-    now = jax.jit(lambda: state.init(config, optimizers))()
+    now = state.new(config, optimizers)
     if config.init_from:
         _take_over(config, now)
     elif config.pretrained:

@@ -1,6 +1,7 @@
 """All that training changes, as one tree of arrays, and its abstract form (shapes only)."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
+from ml_collections import FrozenConfigDict
 
 from colorjax import models, sharding
 
@@ -44,6 +46,11 @@ class TrainState:
 
 def graphdef(model_config: Any) -> nnx.GraphDef:
     """The network's structure without its numbers: `nnx.merge(graphdef, params, stats)` makes the network."""
+    return _graphdef(FrozenConfigDict(model_config))
+
+
+@functools.lru_cache(maxsize=8)  # a training asks three times
+def _graphdef(model_config: FrozenConfigDict) -> nnx.GraphDef:
     return _structure(lambda: models.make(model_config, nnx.Rngs(0)))
 
 
@@ -102,9 +109,19 @@ def init(config: Any, optimizers: Optimizers) -> TrainState:
     return TrainState(jnp.int32(0), params, stats, opt_state, jax.random.key_data(key), average, discriminator)
 
 
+def new(config: Any, optimizers: Optimizers) -> TrainState:
+    """`init`, as one compiled program."""
+    return _program(FrozenConfigDict(config), optimizers)()
+
+
+@functools.lru_cache(maxsize=4)  # so that it is traced once, for its shapes and for its numbers
+def _program(config: FrozenConfigDict, optimizers: Optimizers) -> Any:
+    return jax.jit(lambda: init(config, optimizers))
+
+
 def abstract(config: Any, optimizers: Optimizers, mesh: Mesh) -> TrainState:
     """Shape, type and place (`sharding.layout`) of each array of the state."""
-    shapes = jax.eval_shape(lambda: init(config, optimizers))
+    shapes = _program(FrozenConfigDict(config), optimizers).eval_shape()
     places = sharding.layout(mesh, shapes, config.fsdp)
     return jax.tree.map(lambda leaf, at: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=at), shapes, places)
 

@@ -44,7 +44,7 @@ def to_uint8(rgb: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(rgb * 255), tf.uint8)
 
 
-@tf.function(jit_compile=True)  # fused by XLA, Lab takes a quarter of the time
+@tf.function(jit_compile=True, autograph=False)  # fused by XLA, Lab takes a quarter of the time
 def lab_example(rgb: tf.Tensor) -> dict[str, tf.Tensor]:
     """sRGB (H, W, 3) float32 in 0..1 -> `luma` (H, W, 1), (L*-50)/50, and `chroma` (H, W, 2), ab/110; float32."""
     lab = color.rgb_to_lab(rgb)

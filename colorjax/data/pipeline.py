@@ -108,10 +108,12 @@ class Data:
             mine = self._share(np.stack([rows, positions], axis=-1), config.batch_size)
             return mine[:, 0], mine[:, 1]
 
+        @tf.autograph.experimental.do_not_convert  # no Python of these functions depends on a tensor
         def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
             rows, positions = tf.numpy_function(epoch_rows, [epoch], (tf.int64, tf.int64))
             return tf.data.Dataset.from_tensor_slices((tf.ensure_shape(rows, [None]), tf.ensure_shape(positions, [None])))
 
+        @tf.autograph.experimental.do_not_convert
         def example(index: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
             image, mask = self._load(index)
             seed = tf.stack([tf.constant(config.seed, tf.int64), position])
@@ -141,6 +143,7 @@ class Data:
         groups = np.array([group_of[self.store.source.groups[i]] if i >= 0 else 0 for i in padded], np.int32)
         rows = tf.data.Dataset.from_tensor_slices((self._share(padded, batch), self._share(groups, batch)))
 
+        @tf.autograph.experimental.do_not_convert
         def example(index: tf.Tensor, group: tf.Tensor) -> dict[str, tf.Tensor]:
             image, mask = self._load(index)
             rgb = ops.centre_crop(image, self.config.image_size)
