@@ -1,6 +1,7 @@
 """The console command: colorjax colorize | verify | sheet | export."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -39,6 +40,8 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> 
             named = [a for a in argv if a.startswith("--config.") and f"'{a.split('=')[0].split('.')[-1]}'" in unknown]
             sys.exit(f"{Path(argv[0]).name}: there is no such key: {' '.join(named)} {unknown}; see configs/base.py")
 
+    # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start.
+    gc.set_threshold(50_000, 10, 10)
     app.run(main, flags_parser=parse)
 
 

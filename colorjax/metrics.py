@@ -3,7 +3,6 @@
 Reduction over pictures happens in `evaluators`, nowhere else.
 """
 
-import dm_pix
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -49,6 +48,8 @@ def compare(
     colourfulness: Hasler-Süsstrunk, also with absolute channels (`_abs`); delta_cf_each: its absolute error. `_target`: the
     same of the truth.
     """
+    import dm_pix  # here: no training step needs it, and it brings a testing library
+
     lab, lab_target = to_lab(luma, pred), to_lab(luma, target)
     rgb, rgb_target = color.lab_to_rgb(lab), color.lab_to_rgb(lab_target)
     ab, ab_target = lab[..., 1:], lab_target[..., 1:]

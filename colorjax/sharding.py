@@ -110,11 +110,11 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def prefetch(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int = 2) -> Iterator[dict[str, Any]]:
-    """Batches on the devices, `ahead` of them on their way while one is being worked on."""
+    """Batches on the devices, `ahead` of them on their way while one is being worked on; the first waits for no other."""
     waiting: deque = deque()
-    for batch in batches:
+    for number, batch in enumerate(batches):
         waiting.append(put(batch, mesh))
-        if len(waiting) > ahead:
+        if number == 0 or len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
 

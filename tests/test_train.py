@@ -71,6 +71,16 @@ def test_stopped_and_started_again_is_the_same_run_bit_for_bit(run, tmp_path, mo
     ]
 
 
+def test_a_second_start_finds_its_programs_in_the_cache(run, tmp_path, monkeypatch):
+    def stored():
+        return sorted(path.name for path in Path(jax.config.jax_compilation_cache_dir).glob("jit_whole_step-*"))
+
+    before = stored()
+    interrupt_after(monkeypatch, 1)
+    train.train(tiny(), tmp_path)
+    assert before and stored() == before
+
+
 def checkpoint_steps(workdir):
     return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
 
