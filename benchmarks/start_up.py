@@ -1,6 +1,6 @@
 """How long train.py takes from its start to the end of its first step, cold and warm, and what imports take.
 
-    python benchmarks/start_up.py [--config=configs/unet_fast.py] [--photos=DIR] [--size=96] [--repeat=3] [-- --config.KEY=VALUE]
+    python benchmarks/start_up.py [--config=FILE] [--photos=DIR] [--size=96] [--repeat=3] [-- --config.KEY=VALUE ...]
 
 Each line is the median of several processes, in seconds. Cold is with an empty compilation cache in a new workdir; warm is a
 restart of that workdir from its first checkpoint; new is a new workdir with a full cache. A point ends when the first row
