@@ -20,6 +20,7 @@ from train_sides import SIDES, Colorjax
 
 WARM_UP = 5  # steps after the first, before anything is timed
 TRACED = 5  # steps in a profile
+CHECKED = {"learning_rate": 3e-3, "weight_decay": 5.0, "clip_norm": 1e-4, "epochs": 3}  # so that each shows in 5 steps
 
 
 def check(job: dict) -> dict:
@@ -27,7 +28,7 @@ def check(job: dict) -> dict:
     told = {}
     for stem in job["stems"]:
         small = job | {"gpu": False, "stem": stem, "width": 16, "size": 64, "batch": 4, "dtype": "float32", "compile": "none"}
-        small |= {"steps_per_epoch": 2, "epochs": 3}  # the learning rate falls after the second
+        small |= {"steps_per_epoch": 2, "changes": CHECKED}
         seen = []
         for make in SIDES.values():
             side = make(small)
@@ -35,7 +36,7 @@ def check(job: dict) -> dict:
                 side.step(side.batches[number % 2])
             seen.append(np.array([[float(value) for value in row] for row in side.losses]))
         worst = np.abs(seen[1] / seen[0] - 1).max(axis=0)
-        if not (worst < (1e-3, 1e-2)).all():
+        if not (worst < (1e-3, 2e-2)).all():
             raise AssertionError(
                 f"stem={stem}: loss and gradient norm are not the same: {seen[0].tolist()}, {seen[1].tolist()}"
             )

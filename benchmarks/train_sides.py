@@ -20,7 +20,8 @@ def configured(job: dict) -> Any:
     from configs import unet
 
     config = unet.get_config()
-    config.batch_size, config.image_size, config.epochs = job["batch"], job["size"], job.get("epochs", config.epochs)
+    config.batch_size, config.image_size = job["batch"], job["size"]
+    config.update(job.get("changes", {}))
     config.model.update(stem=job["stem"], width=job["width"], dtype=job["dtype"])
     config.data.update(source="folder", dir=job.get("photos", ""))
     return config
