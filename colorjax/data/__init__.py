@@ -7,7 +7,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # not used by anything here, and announced in four lines at every start
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # nothing here uses Keras: TensorFlow need not import the one that is there
 
 from colorjax.data.pipeline import Data, load
 
