@@ -42,7 +42,7 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> 
 
     # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start.
     gc.set_threshold(50_000, 10, 10)
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # nothing here uses Keras: TensorFlow need not import the one that is there
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # nothing here uses Keras: the one that is there need not be imported
     app.run(main, flags_parser=parse)
 
 
