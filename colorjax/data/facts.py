@@ -102,8 +102,12 @@ class Index:
         places = np.searchsorted(first, keys[:, 0])
         known = places < len(first)
         found = self._entries[places[known]]
-        known[known] = (found["first"] == keys[known, 0]) & (found["second"] == keys[known, 1])
-        return known, self._entries[places[known]][list(ROW.names)].astype(ROW)
+        same = (found["first"] == keys[known, 0]) & (found["second"] == keys[known, 1])
+        known[known] = same
+        rows = np.empty(int(same.sum()), ROW)
+        for name in ROW.names:
+            rows[name] = found[name][same]
+        return known, rows
 
     def add(self, keys: np.ndarray, rows: np.ndarray) -> None:
         """Know more: rows (n,) ROW by keys (n, 2). A file that cannot be written is done without."""

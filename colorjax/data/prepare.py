@@ -7,7 +7,6 @@ in one small file each. Reading such a file is a memory copy, which is what lets
 import hashlib
 import os
 import struct
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +34,13 @@ _BLOCK = 10_000  # photographs that wait for a thread, or whose keys are made, a
 class Store:
     """Resized photographs of a source, cached under `directory` (None: nothing is cached, each is decoded every time).
 
-    short_sides: the short side in pixels that each photograph of the source is resized to.
+    short_sides: the short side in pixels, (n,) int64, that each photograph of the source is resized to.
     stretch: make squares of that side instead, which show the whole photograph out of proportion.
     index: name of the file in `directory` that keeps the facts of all of them; "" for none.
     """
 
     source: Source
-    short_sides: Sequence[int]
+    short_sides: np.ndarray
     directory: Path | None = None
     stretch: bool = False
     index: str = ""
@@ -81,17 +80,17 @@ class Store:
 
     def keys(self, indices: np.ndarray) -> np.ndarray:
         """What tells photographs, their versions and sizes from any other, (n, 2) uint64; the names of their cache files."""
-        blocks = (indices[start : start + _BLOCK].tolist() for start in range(0, len(indices), _BLOCK))
-        digests = [b"".join(map(self._digest, block)) for block in blocks]
+        blocks = (indices[start : start + _BLOCK] for start in range(0, len(indices), _BLOCK))
+        digests = [b"".join(map(self._digest, block.tolist(), self.short_sides[block].tolist())) for block in blocks]
         return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
 
-    def _digest(self, index: int) -> bytes:
-        identity = f"{self.source.versions[index]}|{self.source.names[index]}|{self.short_sides[index]}"
+    def _digest(self, index: int, short_side: int) -> bytes:
+        identity = f"{self.source.versions[index]}|{self.source.names[index]}|{short_side}"
         identity += "|stretch" if self.stretch else ""
         return hashlib.blake2b(identity.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
     def _path(self, index: int) -> Path:
-        digest = self._digest(index).hex()
+        digest = self._digest(index, int(self.short_sides[index])).hex()
         return self.directory / digest[:2] / f"{digest[2:]}.crop"
 
     def _write(self, path: Path, facts: Facts, pixels: np.ndarray) -> None:

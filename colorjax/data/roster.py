@@ -7,6 +7,7 @@ In the workdir it is JSON, a line for each photograph (of before: all in one lin
 import json
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ _SIDES = ("train", "validation")
 _FIRST, _BETWEEN, _LAST = '{"train": {\n', '}, "validation": {\n', "}}\n"
 _SAME = 0.05  # chroma and b* of one photograph may differ by so much between two releases of a decoder
 _MOST_GONE = 0.5  # where a larger share is gone, it is the folder that is wrong
-_BLOCK = 10_000  # rows that are read or written at a time
+_BLOCK = 10_000  # rows that are written at a time
+_PIECE = 1 << 16  # characters that are read at a time: so few rows do not wake the garbage collector
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,32 @@ class Roster:
 
 
 class _Texts(Sequence[str]):
-    """Texts that take no more memory than their UTF-8."""
+    """Texts in little memory: those of a block are one, with NUL between them, which no name of a file has."""
 
     def __init__(self) -> None:
-        self._bytes, self._ends = bytearray(), array("q", [0])
+        self._blocks: list[str] = []
+        self._starts = [0]
+        self._open: tuple[int, list[str]] = (-1, [])  # the block that was asked for last
 
-    def extend(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            self._bytes += text.encode("utf-8", "surrogatepass")
-            self._ends.append(len(self._bytes))
+    def extend(self, texts: Sequence[str]) -> None:
+        """Add one block, which is not empty."""
+        self._blocks.append("\0".join(texts))
+        self._starts.append(self._starts[-1] + len(texts))
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return self._starts[-1]
+
+    def __iter__(self) -> Iterator[str]:
+        for block in self._blocks:
+            yield from block.split("\0")
 
     def __getitem__(self, index: int) -> str:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._bytes[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
+        number = bisect_right(self._starts, index) - 1
+        block, texts = self._open
+        if block != number:
+            texts = self._blocks[number].split("\0")
+            self._open = number, texts
+        return texts[index - self._starts[number]]
 
 
 @dataclass(frozen=True)
@@ -64,20 +75,21 @@ class _Chosen(Sequence[str]):
     """Some texts of others."""
 
     texts: Sequence[str]
-    indices: np.ndarray
+    indices: array
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, place: int) -> str:
-        return self.texts[int(self.indices[place])]
+        return self.texts[self.indices[place]]
 
 
 def make(source: Source, table: Table, train: np.ndarray, validation: np.ndarray) -> Roster:
     """The roster of a new run."""
     chosen = np.concatenate([train, validation])
     names, groups = ([texts[index] for index in chosen.tolist()] for texts in (source.names, source.groups))
-    return Roster(names, _Chosen(source.versions, chosen), groups, table.rows[chosen], len(train))
+    versions = _Chosen(source.versions, array("q", chosen.tobytes()))
+    return Roster(names, versions, groups, table.rows[chosen], len(train))
 
 
 def read(path: Path) -> Roster:
@@ -90,32 +102,39 @@ def read(path: Path) -> Roster:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, list]]]:
-    """The rows of each side, block by block."""
+    """The rows of each side, block by block. Raises ValueError where they are not as `write` writes them."""
+    sides = zip(_SIDES, (_BETWEEN, _LAST), strict=True)
+    side, end = next(sides)
     with open(path, encoding="utf-8") as stream:
         if stream.readline(len(_FIRST)) != _FIRST:
             raise ValueError("is not written in lines")
-        for side, end in zip(_SIDES, (_BETWEEN, _LAST), strict=True):
-            rows: list[str] = []
-            while (line := stream.readline()) != end:
-                rows.append(line)
-                if len(rows) == _BLOCK:
-                    yield side, json.loads("{" + "".join(rows).rstrip("\n,") + "}")
-                    rows.clear()
-                if not line:
-                    raise ValueError("ends before its end")
-            yield side, json.loads("{" + "".join(rows).rstrip("\n,") + "}")
+        while lines := stream.readlines(_PIECE):
+            while end in lines:
+                last = lines.index(end)
+                yield side, _block(lines[:last])
+                lines = lines[last + 1 :]
+                side, end = next(sides, ("", ""))
+            yield side, _block(lines)
+    if side:
+        raise ValueError("ends before its end")
+
+
+def _block(lines: list[str]) -> dict[str, list]:
+    return json.loads("{" + "".join(lines).rstrip(",\n") + "}")
 
 
 def _collected(blocks: Iterable[tuple[str, dict[str, list]]], written: bool) -> Roster:
-    names, versions, groups = _Texts(), _Texts(), []
-    rows: list[np.ndarray] = [np.empty(0, ROW)]
-    training = 0
+    names, versions, groups, training = _Texts(), _Texts(), [], 0
+    rows = [np.empty(0, ROW)]
     for side, block in blocks:
-        names.extend(block)
-        versions.extend(row[0] for row in block.values())
-        groups += [sys.intern(row[1]) for row in block.values()]
-        rows.append(np.array([(*row[2:], 0) for row in block.values()], ROW))
-        training += len(block) if side == "train" else 0
+        if block:
+            version, group, *numbers = zip(*block.values(), strict=True)
+            names.extend(list(block))
+            versions.extend(version)
+            groups.extend(map(sys.intern, group))
+            rows.append(np.zeros(len(block), ROW))
+            rows[-1]["short_side"], rows[-1]["chroma"], rows[-1]["mean_b"] = numbers
+            training += len(block) if side == _SIDES[0] else 0
     return Roster(names, versions, groups, np.concatenate(rows), training, written)
 
 
@@ -159,22 +178,18 @@ def source(now: Source, roster: Roster) -> Source:
 
     A photograph that is gone keeps its version, so that the cache may still have it.
     """
-    places = _places(now, roster)
-    names = [now.names[place] if place >= 0 else roster.names[index] for index, place in enumerate(places.tolist())]
+    place = dict(zip(now.names, range(len(now)), strict=True))
+    places = array("q", (place.get(name, -1) for name in roster.names))
+    names = [now.names[place] if place >= 0 else roster.names[index] for index, place in enumerate(places)]
 
     def read(index: int, at_least: int | None) -> Any:
         if places[index] < 0:
             raise photos.PhotoError("the file is not there any more", "missing")
-        return now.read(int(places[index]), at_least)
+        return now.read(places[index], at_least)
 
     held_out = np.arange(len(names)) >= roster.training
-    return Source(names, roster.groups, _Versions(now, roster, places), read, held_out, now.passed_over, places < 0)
-
-
-def _places(now: Source, roster: Roster) -> np.ndarray:
-    """Where each photograph of a roster is in a source, (n,) int64; -1 for those that are gone."""
-    place = dict(zip(now.names, range(len(now)), strict=True))
-    return np.fromiter((place.get(name, -1) for name in roster.names), np.int64, len(roster.names))
+    gone = np.frombuffer(places, np.int64) < 0
+    return Source(names, roster.groups, _Versions(now, roster, places), read, held_out, now.passed_over, gone)
 
 
 @dataclass(frozen=True)
@@ -183,13 +198,13 @@ class _Versions(Sequence[str]):
 
     now: Source
     roster: Roster
-    places: np.ndarray
+    places: array
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> str:
-        place = int(self.places[index])
+        place = self.places[index]
         return self.now.versions[place] if place >= 0 else self.roster.versions[index]
 
 

@@ -47,9 +47,6 @@ def make(config: Any) -> Source:
     if data.source not in SOURCES:
         raise ValueError(f"data.source={data.source!r} is unknown; legal are {', '.join(SOURCES)}")
     source = SOURCES[data.source](data)
-    if len(set(source.names)) < len(source):
-        repeated = [name for name, count in Counter(source.names).items() if count > 1]
-        raise ValueError(f"data.names: {len(repeated)} pictures are asked for twice, as {repeated[0]}; splits must not overlap")
     if not len(source):
         raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r})")
     return source
@@ -119,6 +116,10 @@ def tfds(data: Any) -> Source:
     """
     parts = [_open_tfds(entry, data.dir) for entry in _entries(data.names)]
     rows = [(part, position) for part in parts for position in range(len(part.elements))]
+    names = [part.names[position] for part, position in rows]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"data.names: {len(repeated)} pictures are asked for twice, as {repeated[0]}; splits must not overlap")
 
     def read(index: int, at_least: int | None) -> tuple[np.ndarray, int, tuple[str, ...]]:
         del at_least
@@ -133,7 +134,7 @@ def tfds(data: Any) -> Source:
         return image, min(image.shape[:2]), ()
 
     return Source(
-        names=[part.names[position] for part, position in rows],
+        names=names,
         groups=[part.group for part, _ in rows],
         versions=[part.version for part, _ in rows],
         read=read,
