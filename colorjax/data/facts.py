@@ -98,15 +98,16 @@ class Index:
 
     def look_up(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which keys are known, (n,) bool, and the rows of those, (k,) ROW."""
-        first = np.ascontiguousarray(self._entries["first"])  # sorted
-        places = np.searchsorted(first, keys[:, 0])
-        known = places < len(first)
-        found = self._entries[places[known]]
-        same = (found["first"] == keys[known, 0]) & (found["second"] == keys[known, 1])
-        known[known] = same
-        rows = np.empty(int(same.sum()), ROW)
+        if not len(self._entries):
+            return np.zeros(len(keys), bool), np.empty(0, ROW)
+        places = np.searchsorted(np.ascontiguousarray(self._entries["first"]), keys[:, 0])  # they are sorted
+        places[places == len(self._entries)] = 0
+        known = self._entries["first"][places] == keys[:, 0]
+        known &= self._entries["second"][places] == keys[:, 1]
+        places = places[known]
+        rows = np.empty(len(places), ROW)
         for name in ROW.names:
-            rows[name] = found[name][same]
+            rows[name] = self._entries[name][places]
         return known, rows
 
     def add(self, keys: np.ndarray, rows: np.ndarray) -> None:

@@ -80,9 +80,12 @@ class Store:
 
     def keys(self, indices: np.ndarray) -> np.ndarray:
         """What tells photographs, their versions and sizes from any other, (n, 2) uint64; the names of their cache files."""
-        blocks = (indices[start : start + _BLOCK] for start in range(0, len(indices), _BLOCK))
-        digests = [b"".join(map(self._digest, block.tolist(), self.short_sides[block].tolist())) for block in blocks]
-        return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+        keys = np.empty((len(indices), 2), "<u8")
+        for start in range(0, len(indices), _BLOCK):
+            block = indices[start : start + _BLOCK]
+            digests = b"".join(map(self._digest, block.tolist(), self.short_sides[block].tolist()))
+            keys[start : start + _BLOCK] = np.frombuffer(digests, "<u8").reshape(-1, 2)
+        return keys
 
     def _digest(self, index: int, short_side: int) -> bytes:
         identity = f"{self.source.versions[index]}|{self.source.names[index]}|{short_side}"
