@@ -83,8 +83,8 @@ class Some(Sequence[Facts]):
 class Index:
     """The facts of cached photographs in one file, so that their own files need not be opened; without colours.
 
-    Photographs are told by keys of 16 bytes, (n, 2) uint64. The file is written whole or not at all and ends all doubts by a
-    checksum: one that is missing, damaged or overwritten by another process costs time alone.
+    Photographs are told by keys of 16 bytes, (n, 2) uint64. The file is written whole or not at all and holds a checksum:
+    where it is missing, damaged or overwritten by another process, that costs time alone.
     """
 
     def __init__(self, path: Path):
