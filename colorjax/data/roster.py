@@ -5,11 +5,13 @@ In the workdir it is JSON, a line for each photograph (of before: all in one lin
 """
 
 import json
+import operator
 import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +171,7 @@ def equal(one: Roster, other: Roster) -> bool:
     return (
         np.array_equal(one.rows["short_side"], other.rows["short_side"])
         and all(np.array_equal(_rounded(one.rows[key]), _rounded(other.rows[key])) for key in ("chroma", "mean_b"))
-        and all(version == now for version, now in zip(one.versions, other.versions, strict=True))
+        and all(map(operator.eq, one.versions, other.versions))
     )
 
 
@@ -179,7 +181,7 @@ def source(now: Source, roster: Roster) -> Source:
     A photograph that is gone keeps its version, so that the cache may still have it.
     """
     place = dict(zip(now.names, range(len(now)), strict=True))
-    places = array("q", (place.get(name, -1) for name in roster.names))
+    places = array("q", map(place.get, roster.names, repeat(-1)))
     names = [now.names[place] if place >= 0 else roster.names[index] for index, place in enumerate(places)]
 
     def read(index: int, at_least: int | None) -> Any:
