@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from colorjax import checkpoint, photos, settings, sharding
+from colorjax.data import roster
 
 # Keys that may change between one start of a run and the next: how fast it learns, what is told of it, and where files are.
 _FREE_KEYS = (
@@ -25,7 +26,7 @@ _FREE_KEYS = (
 _CONFIG, _REPORT, _PHOTOGRAPHS = "config.json", "data_report.json", "photographs.json"
 
 
-def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[dict, dict] | None:
+def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.Roster, dict] | None:
     """The photographs and the data report that the run in `workdir` began with; None where none has begun.
 
     base: the default of every key; a run of before a key was trained as its default says.
@@ -42,13 +43,17 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[dict, di
         raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
     if not (workdir / _PHOTOGRAPHS).exists():
         return None
-    return _read(workdir / _PHOTOGRAPHS), _read(workdir / _REPORT)
+    return _read(workdir / _PHOTOGRAPHS, roster.read), _read(workdir / _REPORT)
 
 
-def _read(path: Path) -> dict:
-    """What a JSON file of a begun run says. Raises ValueError, naming it, where it is missing or damaged."""
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _read(path: Path, reader: Callable[[Path], Any] = _json) -> Any:
+    """What a file of a begun run says. Raises ValueError, naming it, where it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return reader(path)
     except FileNotFoundError:
         raise ValueError(f"{path} is missing, without which the run there cannot go on; name another --workdir") from None
     except ValueError as error:
@@ -69,10 +74,12 @@ def claim(workdir: Path, config: ConfigDict, photographs: Any) -> None:
         raise ValueError(f"the {len(digests)} processes see different photographs: they must read the same files")
 
     def write() -> None:
-        parts = {_CONFIG: settings.plain(config), _REPORT: photographs.report, _PHOTOGRAPHS: photographs.roster}
-        for name, values in parts.items():
+        for name, values in ((_CONFIG, settings.plain(config)), (_REPORT, photographs.report)):
             with photos.atomic(workdir / name) as stream:
-                stream.write(json.dumps(values, indent=None if name == _PHOTOGRAPHS else 2).encode())
+                stream.write(json.dumps(values, indent=2).encode())
+        if not (photographs.roster.written and (workdir / _PHOTOGRAPHS).exists()):
+            with photos.atomic(workdir / _PHOTOGRAPHS) as stream:
+                roster.write(stream, photographs.roster)
 
     sharding.on_first(write)
 

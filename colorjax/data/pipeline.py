@@ -7,8 +7,9 @@ came there in one go or was stopped and started ten times, and however many host
 import contextlib
 import hashlib
 import math
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,12 @@ from typing import Any
 import numpy as np
 
 from colorjax import bins, caching, photos
-from colorjax.data import balance, prepare, roster, sources
+from colorjax.data import balance, choice, facts, prepare, roster, sources
 
 Batch = dict[str, np.ndarray]
 GEOMETRIES = ("crop", "stretch")
-_NO_COLOURS = np.zeros(bins.COUNT, np.uint16)
-_SPLIT_SALT, _SUBSET_SALT = "", "subset"
-
-
-def _under(names: Sequence[str], fraction: float) -> np.ndarray:
-    """Which names have a hash under `fraction`, (n,) bool."""
-    return np.array([sources.unit_hash(name, _SPLIT_SALT) for name in names]) < fraction
+_SPLIT_SALT = ""
+_BLOCK = 10_000  # names that are put together at a time
 
 
 def split(names: Sequence[str], fraction: float) -> np.ndarray:
@@ -35,9 +31,13 @@ def split(names: Sequence[str], fraction: float) -> np.ndarray:
     Depends on each name alone, so that adding pictures never moves others to the other side (only where no hash falls
     under `fraction` is the smallest one taken, so that tiny sets have something to validate on).
     """
-    chosen = _under(names, fraction)
-    if fraction > 0 and len(names) > 1 and not chosen.any():
-        chosen[np.argmin([sources.unit_hash(name, _SPLIT_SALT) for name in names])] = True
+    return _split(sources.unit_hashes(names, _SPLIT_SALT), fraction)
+
+
+def _split(hashes: np.ndarray, fraction: float) -> np.ndarray:
+    chosen = hashes < fraction
+    if fraction > 0 and len(hashes) > 1 and not chosen.any():
+        chosen[np.argmin(hashes)] = True
     return chosen
 
 
@@ -208,94 +208,66 @@ def load(
         raise ValueError(f"batch_size={config.batch_size} is not a multiple of the {process[1]} processes")
     there = sources.make(config)
     source = roster.source(there, began[0]) if began else there
-    jittered = round(config.image_size * (1 + data.scale_jitter))
-
-    def short_sides(for_validation: np.ndarray) -> list[int]:
-        return np.where(for_validation, config.image_size, jittered).tolist()
-
     by_name = source.held_out is None and not everything
     if by_name:
-        for_validation = _under(source.names, data.val_fraction)
+        hashes = sources.unit_hashes(source.names, _SPLIT_SALT)
+        for_validation = hashes < data.val_fraction
     else:
         for_validation = np.ones(len(source), bool) if everything else np.array(source.held_out)
-    directory = (
-        (Path(data.cache_dir).expanduser() if data.cache_dir else caching.cache_dir() / "photos") if data.cache else None
-    )
-    store = prepare.Store(source, short_sides(for_validation), directory, geometry == "stretch")
-    facts: dict[int, prepare.Facts] = {}
+    store = _store(config, source, for_validation, geometry)
+    table = facts.Table(len(source), colours=data.balance == "histogram" or config.loss.rarity > 0)
+    kept, report = choice.choose(store, data, table, progress and process[0] == 0)
     lost: dict[str, tuple[str, str]] = {}
-    wanted = balance.wanted(config)
-
-    def keep(index: int, one: prepare.Facts) -> None:
-        facts[index] = one if wanted else replace(one, colours=_NO_COLOURS)
-
-    kept, report = _choose(store, data, keep, progress and process[0] == 0)
     if began:
         lost = {row["name"]: (row["reason"], row["detail"]) for row in report["files_left_out"]}
-        readable = {source.names[index]: one for index, one in facts.items()}
-        roster.compare(began[0], readable, there, began[1], may_lose=data.source == "folder")
-        facts = roster.remembered(source, began[0], facts, data.balance == "histogram" or config.loss.rarity > 0)
-        kept, report = list(range(len(source))), began[1]
+        roster.compare(began[0], source, table, kept, there, began[1], may_lose=data.source == "folder")
+        roster.remember(began[0], source, table, kept)
+        kept, report = np.arange(len(source)), began[1]
     if by_name:  # of the good ones alone: what is left out decides nothing of the others
-        for_validation[kept] = split([source.names[i] for i in kept], data.val_fraction)
-        store = replace(store, short_sides=short_sides(for_validation))
+        for_validation[kept] = _split(hashes[kept], data.val_fraction)
+        store = replace(store, short_sides=_short_sides(config, for_validation))
     kept_mask = np.zeros(len(source), bool)
     kept_mask[kept] = True
-    groups = tuple(sorted({source.groups[i] for i in kept}))
+    groups = tuple(sorted({source.groups[i] for i in kept.tolist()}))
     train, validation = np.flatnonzero(kept_mask & ~for_validation), np.flatnonzero(kept_mask & for_validation)
     report = report | {"train": _by_group(source, train), "validation": _by_group(source, validation)}
     report["digest"] = _digest(source, train, validation)
-    seen = [facts[i] for i in train.tolist()] if wanted else []
+    seen = facts.Some(table, train) if balance.wanted(config) else ()
     order, report["balance"] = balance.make(config, seen, len(train)) if len(train) else (None, {})
-    counts = sum((one.colours.astype(np.int64) for one in seen), np.zeros(bins.COUNT, np.int64))
-    known = roster.make(source, facts, train, validation)
+    counts = np.zeros(bins.COUNT, np.int64)
+    if table.colours is not None:
+        counts = sum((table.colours[i].astype(np.int64) for i in train.tolist()), counts)
+    known = roster.make(source, table, train, validation)
+    if began and roster.equal(began[0], known):
+        known = began[0]
     return Data(config, store, groups, train, validation, order, counts, report, known, process, devices, lost)
+
+
+def _short_sides(config: Any, for_validation: np.ndarray) -> np.ndarray:
+    """What side each photograph is cached with, (n,) int64."""
+    return np.where(for_validation, config.image_size, round(config.image_size * (1 + config.data.scale_jitter)))
+
+
+def _store(config: Any, source: sources.Source, for_validation: np.ndarray, geometry: str) -> prepare.Store:
+    data = config.data
+    directory = None
+    if data.cache:
+        directory = Path(data.cache_dir).expanduser() if data.cache_dir else caching.cache_dir() / "photos"
+    of_colours = data.balance == "histogram" or config.loss.rarity > 0
+    name = f"{data.source}|{os.path.realpath(os.path.expanduser(data.dir))}|{data.names}"
+    index = "" if of_colours else hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest() + ".facts"
+    return prepare.Store(source, _short_sides(config, for_validation), directory, geometry == "stretch", index)
 
 
 def _digest(source: sources.Source, train: np.ndarray, validation: np.ndarray) -> str:
     """Tells one choice of photographs, and their order, from another."""
-    names = "\n".join([*(source.names[i] for i in train), "", *(source.names[i] for i in validation)])
-    return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-
-
-def _choose(
-    store: prepare.Store, data: Any, keep: Callable[[int, prepare.Facts], None], progress: bool
-) -> tuple[list[int], dict]:
-    """The usable pictures with the smallest hashes: `limit_per_group` of each group and `limit` in all (0 = no limit).
-
-    Only as many are looked at as it takes. The report is that of `prepare.scan`, with `found`, `passed_over` (other files),
-    `looked_at`, and `kept_kinds`, what was unusual about those that are kept.
-    """
-    names, groups = store.source.names, store.source.groups
-    remaining = sorted(range(len(names)), key=lambda i: sources.unit_hash(names[i], _SUBSET_SALT))
-    kept: list[int] = []
-    left_out: list[dict] = []
-    looked_at = 0
-    unusual: Counter = Counter()
-
-    def keep_and_count(index: int, facts: prepare.Facts) -> None:
-        unusual.update(facts.unusual)
-        keep(index, facts)
-
-    while True:
-        counts = Counter(groups[i] for i in kept)
-        wanted: list[int] = []
-        for i in remaining:
-            room_in_group = not data.limit_per_group or counts[groups[i]] < data.limit_per_group
-            if room_in_group and (not data.limit or len(kept) + len(wanted) < data.limit):
-                counts[groups[i]] += 1
-                wanted.append(i)
-        if not wanted:
-            break
-        good, bad = prepare.scan(store, sorted(wanted), data.min_size, data.min_chroma, keep_and_count, progress)
-        kept, left_out, looked_at = kept + good, left_out + bad, looked_at + len(wanted)
-        taken = set(wanted)
-        remaining = [i for i in remaining if i not in taken]
-    reasons = Counter(row["reason"] for row in left_out)
-    report = {"found": len(names), "passed_over": store.source.passed_over, "looked_at": looked_at, "kept": len(kept)}
-    report |= {"kept_kinds": dict(sorted(unusual.items())), "left_out": dict(sorted(reasons.items()))}
-    return sorted(kept), report | {"files_left_out": left_out}
+    digest, before = hashlib.blake2b(digest_size=16), ""
+    names = [*(source.names[i] for i in train.tolist()), "", *(source.names[i] for i in validation.tolist())]
+    for start in range(0, len(names), _BLOCK):
+        digest.update((before + "\n".join(names[start : start + _BLOCK])).encode("utf-8", "surrogateescape"))
+        before = "\n"
+    return digest.hexdigest()
 
 
 def _by_group(source: sources.Source, indices: np.ndarray) -> dict[str, int]:
-    return {"all": len(indices), **dict(sorted(Counter(source.groups[i] for i in indices).items()))}
+    return {"all": len(indices), **dict(sorted(Counter(source.groups[i] for i in indices.tolist()).items()))}

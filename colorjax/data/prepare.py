@@ -7,7 +7,6 @@ in one small file each. Reading such a file is a memory copy, which is what lets
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from colorjax import bins, color, photos
+from colorjax.data.facts import UNUSUAL, Facts, Index, Table, bits, unusual
 from colorjax.data.sources import Source
 
 # Magic, height and width of the stored pixels, which of UNUSUAL, original short side, mean chroma, mean b*; then the pixels
@@ -26,36 +26,24 @@ _COLOURS = np.dtype((np.uint16, bins.COUNT))
 _MAGIC = b"CJX3"
 _MAX_ASPECT = 2  # no crop of the short side ever needs more of a panorama
 _THUMBNAIL = 64
-UNUSUAL = (*photos.UNUSUAL, "longer than 2:1")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What `scan` learnt of one photograph.
-
-    short_side: of the original, in pixels. chroma, mean_b: means of Lab chroma and of b* over the photograph.
-    colours: `bins.histogram` of 4,096 of its pixels, (bins.COUNT,) uint16. unusual: which of UNUSUAL it is.
-    """
-
-    short_side: int
-    chroma: float
-    mean_b: float
-    colours: np.ndarray
-    unusual: tuple[str, ...] = ()
+_WORTH = 1000  # photographs, from which on an index is read and written: opening their own files takes longer
+_BLOCK = 10_000  # photographs that wait for a thread, or whose keys are made, at a time
 
 
 @dataclass(frozen=True)
 class Store:
     """Resized photographs of a source, cached under `directory` (None: nothing is cached, each is decoded every time).
 
-    short_sides: the short side in pixels that each photograph of the source is resized to.
+    short_sides: the short side in pixels, (n,) int64, that each photograph of the source is resized to.
     stretch: make squares of that side instead, which show the whole photograph out of proportion.
+    index: name of the file in `directory` that keeps the facts of all of them; "" for none.
     """
 
     source: Source
-    short_sides: Sequence[int]
+    short_sides: np.ndarray
     directory: Path | None = None
     stretch: bool = False
+    index: str = ""
 
     def load(self, index: int) -> np.ndarray:
         """Photograph `index`, resized: (H, W, 3) uint8. Raises photos.PhotoError."""
@@ -75,14 +63,14 @@ class Store:
 
     def prepare(self, index: int) -> tuple[Facts, np.ndarray]:
         """Decode, measure, resize and cache photograph `index`. Raises photos.PhotoError."""
-        short = self.short_sides[index]
-        original, short_side, unusual = self.source.read(index, short)
-        unusual += UNUSUAL[-1:] if max(original.shape[:2]) > _MAX_ASPECT * min(original.shape[:2]) else ()
+        short = int(self.short_sides[index])
+        original, short_side, kinds = self.source.read(index, short)
+        kinds += UNUSUAL[-1:] if max(original.shape[:2]) > _MAX_ASPECT * min(original.shape[:2]) else ()
         picture = Image.fromarray(original)
         ab = _thumbnail_ab(picture, Image.Resampling.BOX)
         colours = bins.histogram(_thumbnail_ab(picture, Image.Resampling.NEAREST)).astype(np.uint16)
         chroma, mean_b = float(np.linalg.norm(ab, axis=-1).mean()), float(ab[..., 1].mean())
-        facts = Facts(short_side, chroma, mean_b, colours, unusual)
+        facts = Facts(short_side, chroma, mean_b, colours, kinds)
         pixels = np.asarray(
             picture.resize((short, short), Image.Resampling.BICUBIC) if self.stretch else resize_short_side(picture, short)
         )
@@ -90,18 +78,31 @@ class Store:
             self._write(self._path(index), facts, pixels)
         return facts, pixels
 
-    def _path(self, index: int) -> Path:
-        identity = f"{self.source.versions[index]}|{self.source.names[index]}|{self.short_sides[index]}"
+    def keys(self, indices: np.ndarray) -> np.ndarray:
+        """What tells photographs, their versions and sizes from any other, (n, 2) uint64; the names of their cache files."""
+        keys = np.empty((len(indices), 2), "<u8")
+        for start in range(0, len(indices), _BLOCK):
+            block = indices[start : start + _BLOCK]
+            digests = b"".join(map(self._digest, block.tolist(), self.short_sides[block].tolist()))
+            keys[start : start + _BLOCK] = np.frombuffer(digests, "<u8").reshape(-1, 2)
+        return keys
+
+    def _digest(self, index: int, short_side: int) -> bytes:
+        identity = f"{self.source.versions[index]}|{self.source.names[index]}|{short_side}"
         identity += "|stretch" if self.stretch else ""
-        digest = hashlib.blake2b(identity.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        return hashlib.blake2b(identity.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+    def _path(self, index: int) -> Path:
+        digest = self._digest(index, int(self.short_sides[index])).hex()
         return self.directory / digest[:2] / f"{digest[2:]}.crop"
 
     def _write(self, path: Path, facts: Facts, pixels: np.ndarray) -> None:
         height, width, _ = pixels.shape
-        unusual = sum(1 << bit for bit, name in enumerate(UNUSUAL) if name in facts.unusual)
         try:
             with photos.atomic(path) as stream:
-                stream.write(_HEADER.pack(_MAGIC, height, width, unusual, facts.short_side, facts.chroma, facts.mean_b))
+                stream.write(
+                    _HEADER.pack(_MAGIC, height, width, bits(facts.unusual), facts.short_side, facts.chroma, facts.mean_b)
+                )
                 stream.write(facts.colours.tobytes())
                 stream.write(pixels.tobytes())
         except OSError as error:
@@ -115,12 +116,11 @@ class Store:
         """The cached photograph, or None where there is none or it is damaged."""
         try:
             with open(path, "rb") as stream:
-                magic, height, width, bits, *numbers = _HEADER.unpack(stream.read(_HEADER.size))
+                magic, height, width, kinds, *numbers = _HEADER.unpack(stream.read(_HEADER.size))
                 size = height * width * 3
                 if magic != _MAGIC or os.fstat(stream.fileno()).st_size != _HEADER.size + _COLOURS.itemsize + size:
                     return None
-                unusual = tuple(name for bit, name in enumerate(UNUSUAL) if bits >> bit & 1)
-                facts = Facts(*numbers, np.frombuffer(stream.read(_COLOURS.itemsize), np.uint16), unusual)
+                facts = Facts(*numbers, np.frombuffer(stream.read(_COLOURS.itemsize), np.uint16), unusual(kinds))
                 if header_only:
                     return facts, None
                 return facts, np.frombuffer(stream.read(size), np.uint8).reshape(height, width, 3)
@@ -146,41 +146,56 @@ def resize_short_side(picture: Image.Image, short: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
+def _look_at(store: Store, indices: np.ndarray, table: Table, progress: bool) -> dict[int, tuple[str, str]]:
+    """Fill a table, photograph by photograph -> kind and detail of what is wrong with those that cannot be read."""
+    problems: dict[int, tuple[str, str]] = {}
+
+    def look(index: int) -> None:
+        try:
+            table[index] = store.facts(index)
+        except photos.PhotoError as error:
+            problems[index] = error.kind, str(error)
+
+    bar = tqdm(total=len(indices), desc="reading photographs", unit="img", disable=None if progress else True, leave=False)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, bar:
+        for start in range(0, len(indices), _BLOCK):
+            for _ in pool.map(look, indices[start : start + _BLOCK].tolist()):
+                bar.update()
+    return problems
+
+
 def scan(
-    store: Store,
-    indices: Sequence[int],
-    min_size: int,
-    min_chroma: float,
-    keep: Callable[[int, Facts], None] = lambda index, facts: None,
-    progress: bool = True,
-) -> tuple[list[int], list[dict]]:
+    store: Store, indices: np.ndarray, min_size: int, min_chroma: float, table: Table, progress: bool = True
+) -> tuple[np.ndarray, list[dict]]:
     """Look at photographs once -> (indices of those worth training on, [{"name", "reason", "detail"}] of the others).
 
-    keep: called with the index and the facts of each that is worth training on.
+    indices: (n,) int64. table: filled with the facts of each that can be read.
 
     Left out are files that cannot be read (the reason is of photos.PROBLEMS), whose short side is under `min_size` pixels
     ("tiny"), or whose mean Lab chroma is under `min_chroma` ("grey").
     """
-
-    def verdict(index: int) -> Facts | tuple[str, str]:
-        try:
-            facts = store.facts(index)
-        except photos.PhotoError as error:
-            return error.kind, str(error)
-        if facts.short_side < min_size:
-            return "tiny", f"short side of {facts.short_side} pixels, under data.min_size={min_size}"
-        if facts.chroma < min_chroma:
-            return "grey", f"mean chroma of {facts.chroma:.2f}, under data.min_chroma={min_chroma}"
-        return facts
-
-    kept, left_out = [], []
-    bar = tqdm(total=len(indices), desc="reading photographs", unit="img", disable=None if progress else True, leave=False)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, bar:
-        for index, found in zip(indices, pool.map(verdict, indices), strict=True):
-            if isinstance(found, Facts):
-                kept.append(index)
-                keep(index, found)
-            else:
-                left_out.append({"name": store.source.names[index], "reason": found[0], "detail": found[1]})
-            bar.update()
-    return kept, left_out
+    indexed = bool(store.directory and store.index) and len(indices) >= _WORTH
+    found = known = np.zeros(len(indices), bool)
+    if indexed:
+        index, keys = Index(store.directory / store.index), store.keys(indices)
+        found, rows = index.look_up(keys)
+        table.rows[indices[found]] = rows
+        # Of those that are gone, their own cache files say whether anything is left.
+        known = found if store.source.gone is None else found & ~store.source.gone[indices]
+    problems = _look_at(store, indices[~known], table, progress)
+    failed = np.isin(indices, list(problems))
+    if indexed and (new := ~(found | failed)).any():
+        index.add(keys[new], table.rows[indices[new]])
+    rows = table.rows[indices]
+    tiny, grey = rows["short_side"] < min_size, rows["chroma"].astype(np.float64) < min_chroma
+    bad = failed | tiny | grey
+    left_out = []
+    for index, row, is_tiny in zip(indices[bad].tolist(), rows[bad], tiny[bad], strict=True):
+        if index in problems:
+            reason, detail = problems[index]
+        elif is_tiny:
+            reason, detail = "tiny", f"short side of {row['short_side']} pixels, under data.min_size={min_size}"
+        else:
+            reason, detail = "grey", f"mean chroma of {row['chroma']:.2f}, under data.min_chroma={min_chroma}"
+        left_out.append({"name": store.source.names[index], "reason": reason, "detail": detail})
+    return indices[~bad], left_out

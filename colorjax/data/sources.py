@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from colorjax import photos
+from colorjax.data import listing
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Source:
         is; the pixels may be reduced to a short side of `at_least` or more. Raises photos.PhotoError.
     held_out: which pictures are for validation, where the source itself says so; otherwise None (split by hash).
     passed_over: how many files lie there that are not looked at.
+    gone: which pictures are known not to be there any more, (n,) bool; None for none.
     """
 
     names: Sequence[str]
@@ -34,6 +35,7 @@ class Source:
     read: Callable[[int, int | None], tuple[np.ndarray, int, tuple[str, ...]]]
     held_out: Sequence[bool] | None = None
     passed_over: int = 0
+    gone: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -45,9 +47,6 @@ def make(config: Any) -> Source:
     if data.source not in SOURCES:
         raise ValueError(f"data.source={data.source!r} is unknown; legal are {', '.join(SOURCES)}")
     source = SOURCES[data.source](data)
-    repeated = [name for name, count in Counter(source.names).items() if count > 1]
-    if repeated:
-        raise ValueError(f"data.names: {len(repeated)} pictures are asked for twice, as {repeated[0]}; splits must not overlap")
     if not len(source):
         raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r})")
     return source
@@ -59,6 +58,11 @@ def unit_hash(name: str, salt: str = "") -> float:
     return int.from_bytes(digest.digest(), "big") / 2**64
 
 
+def unit_hashes(names: Sequence[str], salt: str = "") -> np.ndarray:
+    """`unit_hash` of each name, (n,) float64."""
+    return np.fromiter((unit_hash(name, salt) for name in names), np.float64, len(names))
+
+
 def folder(data: Any) -> Source:
     """Every file with a suffix of photos.SUFFIXES below `data.dir`; the first-level folders are the groups.
 
@@ -67,33 +71,15 @@ def folder(data: Any) -> Source:
     root = Path(data.dir).expanduser()
     if not data.dir or not root.is_dir():
         raise ValueError(f"data.dir={data.dir!r} is not a folder; data.source=folder needs one with photographs in it")
-    found: list[Path] = []
-    visited = set()
-    passed_over = 0
-    for base, folders, files in os.walk(root, onerror=lambda error: found.append(Path(error.filename)), followlinks=True):
-        real = os.path.realpath(base)
-        folders[:] = sorted(folders) if real not in visited else []  # links may form a circle
-        files = files if real not in visited else []
-        visited.add(real)
-        for name in sorted(files):
-            if name.lower().endswith(photos.SUFFIXES) and not name.startswith("."):
-                found.append(Path(base, name))
-            else:
-                passed_over += 1
-    names = [path.relative_to(root).as_posix() for path in found]
-    groups = [name.split("/")[0] if "/" in name else root.resolve().name for name in names]
-    versions = [_file_version(path) for path in found]
+    found = listing.below(root)
+    names = found.names
     return Source(
-        names, groups, versions, lambda index, at_least: photos.read_reduced(found[index], at_least), passed_over=passed_over
+        names,
+        found.groups,
+        found.versions,
+        lambda index, at_least: photos.read_reduced(root / names[index], at_least),
+        passed_over=found.passed_over,
     )
-
-
-def _file_version(path: Path) -> str:
-    try:
-        status = path.stat()
-        return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    except OSError:  # a dangling link; reading it will name the reason
-        return str(path)
 
 
 # scikit-image's own photographs: file, group, held out for validation. Its drawings and medical pictures are left out.
@@ -130,6 +116,10 @@ def tfds(data: Any) -> Source:
     """
     parts = [_open_tfds(entry, data.dir) for entry in _entries(data.names)]
     rows = [(part, position) for part in parts for position in range(len(part.elements))]
+    names = [part.names[position] for part, position in rows]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"data.names: {len(repeated)} pictures are asked for twice, as {repeated[0]}; splits must not overlap")
 
     def read(index: int, at_least: int | None) -> tuple[np.ndarray, int, tuple[str, ...]]:
         del at_least
@@ -144,7 +134,7 @@ def tfds(data: Any) -> Source:
         return image, min(image.shape[:2]), ()
 
     return Source(
-        names=[part.names[position] for part, position in rows],
+        names=names,
         groups=[part.group for part, _ in rows],
         versions=[part.version for part, _ in rows],
         read=read,
