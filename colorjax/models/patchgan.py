@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from colorjax.models.convolution import Conv
 from colorjax.models.resnet import batch_norm
 
 _KERNEL = 4  # of every convolution
@@ -21,8 +22,8 @@ def receptive_field(layers: int) -> int:
     return side
 
 
-def _conv(cin: int, cout: int, stride: int, bias: bool, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.Conv:
-    return nnx.Conv(
+def _conv(cin: int, cout: int, stride: int, bias: bool, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
+    return Conv(
         cin,
         cout,
         (_KERNEL, _KERNEL),

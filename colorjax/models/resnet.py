@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from colorjax import color
+from colorjax.models.convolution import Conv
 
 STEMS = ("full", "strided")
 # Between the channels of ImageNet's statistics: padding with 0 after this is padding with mid grey, nearly as torchvision.
@@ -18,9 +19,9 @@ GREY_MEAN, GREY_STD = 0.449, 0.226
 EPSILON = 1e-5  # of BatchNorm, as PyTorch's
 
 
-def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs, bias: bool = False) -> nnx.Conv:
+def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs, bias: bool = False) -> Conv:
     pad = size // 2
-    return nnx.Conv(
+    return Conv(
         cin,
         cout,
         (size, size),

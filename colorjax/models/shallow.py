@@ -4,8 +4,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from colorjax.models.convolution import Conv, Double
 from colorjax.models.resnet import max_pool
-from colorjax.models.unet import Double, chroma_head
+from colorjax.models.unet import chroma_head
 
 
 class Shallow(nnx.Module):
@@ -14,9 +15,9 @@ class Shallow(nnx.Module):
     def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs):
         del stem  # has none
         options = {"dtype": dtype, "param_dtype": jnp.float32, "rngs": rngs}
-        self.down1 = nnx.Conv(1, width, (3, 3), **options)
-        self.down2 = nnx.Conv(width, 2 * width, (3, 3), **options)
-        self.bottleneck = nnx.Conv(2 * width, 4 * width, (3, 3), **options)
+        self.down1 = Conv(1, width, (3, 3), **options)
+        self.down2 = Conv(width, 2 * width, (3, 3), **options)
+        self.bottleneck = Conv(2 * width, 4 * width, (3, 3), **options)
         self.up1 = Double(4 * width, 2 * width, dtype=dtype, rngs=rngs)
         self.up2 = Double(2 * width, width, dtype=dtype, rngs=rngs)
         self.head = chroma_head(width, dtype, rngs)

@@ -4,32 +4,14 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from colorjax.models.convolution import Conv, Double
 from colorjax.models.resnet import ResNetEncoder, batch_norm
 
 
-def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.Conv:
+def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
     """The last 3x3 convolution. Its kernel starts at 0: an untrained network predicts grey, the best uninformed guess."""
     zeros = nnx.initializers.zeros
-    return nnx.Conv(cin, 2, (3, 3), kernel_init=zeros, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
-
-
-class Double(nnx.Module):
-    """A 2x2 transposed convolution of stride 2: (B, H, W, cin) -> (B, 2H, 2W, cout), parameters as nnx.ConvTranspose's.
-
-    Its windows do not overlap, so it is one matrix product and a rearrangement; as a convolution, XLA takes several times
-    as long for its gradient on a CPU.
-    """
-
-    def __init__(self, cin: int, cout: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), (2, 2, cin, cout), jnp.float32))
-        self.bias = nnx.Param(jnp.zeros(cout))
-        self.dtype = dtype
-
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
-        batch, height, width, _ = x.shape
-        kernel = jnp.flip(self.kernel[...], (0, 1)).astype(self.dtype)
-        y = jnp.einsum("bhwc,ijcd->bhiwjd", x.astype(self.dtype), kernel)
-        return y.reshape(batch, 2 * height, 2 * width, -1) + self.bias[...].astype(self.dtype).reshape(1, 1, 1, -1)
+    return Conv(cin, 2, (3, 3), kernel_init=zeros, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
 
 
 class UpBlock(nnx.Module):
@@ -39,9 +21,9 @@ class UpBlock(nnx.Module):
         options = {"dtype": dtype, "param_dtype": jnp.float32, "rngs": rngs}
         he = nnx.initializers.he_normal()
         self.up = Double(cin, cout, dtype=dtype, rngs=rngs)
-        self.conv1 = nnx.Conv(cout + cskip, cout, (3, 3), use_bias=False, kernel_init=he, **options)
+        self.conv1 = Conv(cout + cskip, cout, (3, 3), use_bias=False, kernel_init=he, **options)
         self.bn1 = batch_norm(cout, dtype, rngs)
-        self.conv2 = nnx.Conv(cout, cout, (3, 3), use_bias=False, kernel_init=he, **options)
+        self.conv2 = Conv(cout, cout, (3, 3), use_bias=False, kernel_init=he, **options)
         self.bn2 = batch_norm(cout, dtype, rngs)
 
     def __call__(self, x: Float[Array, "b _ _ c"], skip: Float[Array, "b h w s"]) -> Float[Array, "b h w d"]:
