@@ -22,6 +22,7 @@ from colorjax.data import balance, choice, facts, prepare, roster, sources
 Batch = dict[str, np.ndarray]
 GEOMETRIES = ("crop", "stretch")
 _SPLIT_SALT = ""
+_THREADS = os.cpu_count() or 1  # that make examples
 _BLOCK = 10_000  # names that are put together at a time
 
 
@@ -124,7 +125,7 @@ class Data:
         first, skipped = divmod(start_step, steps)
         epochs = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
         rows = epochs.flat_map(rows_of).skip(skipped * config.batch_size // self.process[1])
-        return self._batches(rows.map(example, tf.data.AUTOTUNE, deterministic=True), config.batch_size)
+        return self._batches(rows.map(example, _THREADS, deterministic=True), config.batch_size)
 
     def validation(self, indices: np.ndarray | None = None) -> Iterator[Batch]:
         """Each picture of `indices` (default: the validation side) exactly once, the last batch padded with mask = 0.
@@ -149,7 +150,7 @@ class Data:
             rgb = ops.centre_crop(image, self.config.image_size)
             return ops.lab_example(rgb) | {"mask": mask, "group": group, "index": tf.cast(index, tf.int32)}
 
-        return self._batches(rows.map(example, tf.data.AUTOTUNE, deterministic=True), batch)
+        return self._batches(rows.map(example, _THREADS, deterministic=True), batch)
 
     def _share(self, rows: np.ndarray, batch: int) -> np.ndarray:
         """This process's rows: its slice of every batch, in the order of the processes."""
@@ -176,6 +177,7 @@ class Data:
 
         options = tf.data.Options()
         options.deterministic = True
+        options.autotune.enabled = False  # it finds no better, and a program may have to wait many seconds for it at its end
         batches = examples.batch(batch_size // self.process[1], drop_remainder=True).prefetch(2)
         return batches.with_options(options).as_numpy_iterator()
 
