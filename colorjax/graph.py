@@ -50,7 +50,7 @@ class Graph:
         return self.node("Relu", x)
 
     def double(self, x: str, params: Tree) -> str:
-        """What `models.unet.Double` does: a 2x2 transposed convolution of stride 2."""
+        """What `models.convolution.Double` does: a 2x2 transposed convolution of stride 2."""
         kernel = np.asarray(params["kernel"])[::-1, ::-1].transpose(2, 3, 0, 1)
         bias = self.number(params["bias"])
         return self.node("ConvTranspose", x, self.number(kernel), bias, kernel_shape=[2, 2], strides=[2, 2])
