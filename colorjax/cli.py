@@ -40,7 +40,8 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> 
             named = [a for a in argv if a.startswith("--config.") and f"'{a.split('=')[0].split('.')[-1]}'" in unknown]
             sys.exit(f"{Path(argv[0]).name}: there is no such key: {' '.join(named)} {unknown}; see configs/base.py")
 
-    # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start.
+    # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start. It stays so: a
+    # training makes no cycles that hold arrays.
     gc.set_threshold(50_000, 10, 10)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # nothing here uses Keras: the one that is there need not be imported
     app.run(main, flags_parser=parse)
@@ -96,7 +97,8 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--ckpt", help="workdir, checkpoints/STEP or exported folder (default: the shipped weights)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
-    add("--engine", default="auto", help="what computes: jax, onnx, or auto, the faster that is installed (default)")
+    engines = ("auto", "jax", "onnx")
+    add("--engine", choices=engines, default="auto", help="what computes: onnx is faster without a GPU (default: auto)")
     add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
     add("--format", type=_format, help="jpeg, png, tiff, webp, avif or heif (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")

@@ -49,8 +49,9 @@ class Colorizer:
 
         A larger `size` gives finer colour edges but no other colours: a network that sees more pixels than it was trained
         with paints wildly, so what is larger than it knows stays as at the size of its training. flip: average with the
-        answer for the mirrored photograph (twice the work). engine: what computes: "jax", "onnx" (`pip install
-        'colorjax[onnx]'`; equal within 1e-3 of chroma's range, and faster on processors), or "auto", the faster that is there.
+        answer for the mirrored photograph (twice the work). engine: what computes: "jax"; "onnx", ONNX Runtime on
+        the processor (`pip install 'colorjax[onnx]'`; equal within 1e-3 in float32); "auto", the latter where it is installed
+        and there is no accelerator.
         Raises ValueError for a size or an engine that there is not.
         """
         size = network.config.image_size if size is None else size

@@ -1,22 +1,20 @@
 """What computes a network's answer: XLA, or ONNX Runtime, which is faster on processors."""
 
 import contextlib
-import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from colorjax import graph, state
+from colorjax import graph, sharding, state
 from colorjax.checkpoint import Network
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class Engine(NamedTuple):
-    """name: of ENGINES. about: which program in which version, for sidecars.
+    """name: of ENGINES. about: what computes, for sidecars, where that is not JAX on its first device.
 
     predict: luma (B, H, W, 1) float32 in -1..1 -> chroma (B, H, W, 2) float32 in -1..1.
     """
@@ -27,20 +25,19 @@ class Engine(NamedTuple):
 
 
 def make(network: Network, name: str = "auto") -> Engine:
-    """An engine for a network; "auto" is `chosen`. Raises ValueError for an unknown one, and where its package is missing."""
-    name = chosen(network) if name == "auto" else name
+    """An engine for a network. Raises ValueError for an unknown one, and where its packages are missing.
+
+    "auto": ONNX Runtime where there is no accelerator and `colorjax[onnx]` is installed, else JAX. A network that asks for
+    bfloat16 by name is JAX's: the other one computes in float32.
+    """
+    if name == "auto":
+        if jax.default_backend() == "cpu" and network.config.model.dtype != "bfloat16":
+            with contextlib.suppress(ValueError):
+                return _onnx(network)
+        return _jax(network)
     if name not in ENGINES:
         raise ValueError(f"engine={name!r} is unknown; legal are auto, {', '.join(ENGINES)}")
     return ENGINES[name](network)
-
-
-def chosen(network: Network) -> str:
-    """The faster engine that is there: ONNX Runtime where there is no accelerator and `colorjax[onnx]` is installed, else JAX.
-
-    A network that asks for bfloat16 by name is JAX's: the other one computes in float32.
-    """
-    there = all(importlib.util.find_spec(package) for package in ("onnx", "onnxruntime"))
-    return "onnx" if there and jax.default_backend() == "cpu" and network.config.model.dtype != "bfloat16" else "jax"
 
 
 def _jax(network: Network) -> Engine:
@@ -54,7 +51,9 @@ def _onnx(network: Network) -> Engine:
         import onnxruntime
 
         model = graph.build(network.config.model.name, network.params, network.stats, {})
-    return Engine("onnx", {"engine": "onnx", "onnxruntime": onnxruntime.__version__}, run_onnx(model))
+        predict = run_onnx(model)
+    about = {"platform": "cpu", "kind": "cpu", "engine": "onnx", "onnxruntime": onnxruntime.__version__}
+    return Engine("onnx", about, predict)
 
 
 @contextlib.contextmanager
@@ -63,16 +62,17 @@ def needs_packages(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ValueError(f"the package {error.name} is missing: pip install 'colorjax[{extra}]'") from error
+        what = f"the package {error.name} is missing" if error.name else " ".join(str(error).split())
+        raise ValueError(f"{what}: pip install 'colorjax[{extra}]'") from error
 
 
-def run_onnx(model: bytes | str) -> Predict:
-    """`Engine.predict` of an ONNX model, serialised or in a file."""
+def run_onnx(model: bytes) -> Predict:
+    """`Engine.predict` of a serialised ONNX model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = sharding.processors()  # by itself it would take those that it may not
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def predict(luma: np.ndarray) -> np.ndarray:
@@ -82,11 +82,6 @@ def run_onnx(model: bytes | str) -> Predict:
         return np.moveaxis(chroma, 1, -1)
 
     return predict
-
-
-def _threads() -> int:
-    """The processors that this process may use; ONNX Runtime by itself would take those that it may not, and say so."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 ENGINES: dict[str, Callable[[Network], Engine]] = {"jax": _jax, "onnx": _onnx}

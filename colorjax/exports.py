@@ -17,7 +17,7 @@ _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 _SHAPES = ((1, 64, 96), (2, 45, 33))  # of the pictures on which a file is compared with JAX
 
 
-def write(network: Network, path: Path, kind: str) -> tuple[int, float]:
+def write(network: Network, path: str | Path, kind: str) -> tuple[int, float]:
     """Write a network into a new file of `kind` (of KINDS) -> (bytes, largest difference of its chroma from JAX's).
 
     Both kinds take any batch, height and width, and compute in float32. onnx: luma (B, 1, H, W) -> chroma (B, 2, H, W).
@@ -27,6 +27,7 @@ def write(network: Network, path: Path, kind: str) -> tuple[int, float]:
     """
     if kind not in KINDS:
         raise ValueError(f"format {kind!r} is unknown; legal are {', '.join(KINDS)}")
+    path = Path(path).expanduser()
     if path.exists():
         raise CheckpointError(f"{path} is there already; export writes a new file")
     network = _in_float32(network)

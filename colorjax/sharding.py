@@ -15,6 +15,11 @@ DATA = "data"  # the mesh axis that batches are split over, and with fsdp parame
 _SMALLEST_SPLIT = 2**12  # numbers; smaller arrays are cheaper to keep whole than to gather
 
 
+def processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def connect(settings: Any) -> None:
     """Join the run's other processes, as `config.distributed` or the environment says; a process alone joins none.
 

@@ -44,7 +44,7 @@ def digest_of(path: Path) -> str:
 
 
 def device() -> dict[str, str]:
-    """What computes, beside `Engine.about`: the same on the same machine."""
+    """JAX's first device: the same on the same machine."""
     first = jax.devices()[0]
     return {"platform": first.platform, "kind": first.device_kind, "jax": jax.__version__}
 

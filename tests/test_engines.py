@@ -1,7 +1,8 @@
 """ONNX Runtime and exported files answer as JAX does."""
 
 import functools
-import importlib.util
+import json
+import sys
 from pathlib import Path
 
 import jax
@@ -11,8 +12,10 @@ import onnxruntime
 import pytest
 import skimage.data
 from jax import export
+from PIL import Image
 
-from colorjax import Colorizer, checkpoint, cli, engines, exports, graph, state
+from colorjax import Colorizer, checkpoint, cli, cluster, engines, exports, graph, state
+from colorjax.jobs import Options
 from configs import base
 
 SHAPES = [(3, 33, 47), (1, 1, 40)]
@@ -60,7 +63,7 @@ def test_onnx_answers_as_jax(which):
 
 
 @pytest.mark.parametrize("kind", exports.KINDS)
-@pytest.mark.parametrize("which", ["strided", "shallow"])
+@pytest.mark.parametrize("which", ["full", "shallow"])
 def test_exported_files_answer_as_jax_at_any_size(which, kind, tmp_path):
     one = network(*NETWORKS[which])
     size, difference = exports.write(one, tmp_path / "net", kind)
@@ -112,20 +115,22 @@ def test_what_is_there_is_not_overwritten(tmp_path):
 
 
 def test_auto_takes_the_faster_engine_that_is_there(monkeypatch):
-    assert engines.make(network()).name == "onnx"
-    assert engines.make(network()).about == {"engine": "onnx", "onnxruntime": onnxruntime.__version__}
+    on_onnx = {"platform": "cpu", "kind": "cpu", "engine": "onnx", "onnxruntime": onnxruntime.__version__}
+    assert engines.make(network()).about == on_onnx
     assert engines.make(network(dtype="bfloat16")).about == {"engine": "jax"}
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert engines.make(network()).name == "jax"
     monkeypatch.undo()
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert engines.make(network()).name == "jax"
+    for package in ("onnx", "onnxruntime"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, package, None)
+            assert engines.make(network()).name == "jax"
 
 
 def test_an_engine_that_is_not_there_is_named(monkeypatch):
     with pytest.raises(ValueError, match="engine='tpu' is unknown; legal are auto, jax, onnx"):
         engines.make(network(), "tpu")
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ValueError, match=r"onnxruntime is missing: pip install 'colorjax\[onnx\]'"):
         engines.make(network(), "onnx")
 
@@ -135,6 +140,17 @@ def test_colours_do_not_depend_on_the_engine(release):
     by_jax, by_onnx = (Colorizer.from_checkpoint(release, engine=name)(grey) for name in ("jax", "onnx"))
     assert np.abs(by_jax.astype(int) - by_onnx).max() <= 2
     assert np.ptp(by_jax, axis=-1).mean() > 2
+
+
+@pytest.mark.parametrize("engine", ["auto", "jax", "onnx"])
+def test_the_engine_asked_for_is_the_one_that_colours(release, tmp_path, engine):
+    Image.fromarray(skimage.data.camera()[:200, :150]).save(tmp_path / "old.png")
+    common = ["--ckpt", str(release), "--out", str(tmp_path / "out"), "--engine", engine, "--flip", "--uncertainty"]
+    assert cli.main(["colorize", str(tmp_path / "old.png"), *common]) == 0
+    said = json.loads((tmp_path / "out" / "old.colorized.png.json").read_text())["device"]
+    assert said["engine"] == engine.replace("auto", "onnx")
+    worker = cluster.Worker(cluster.Setup(str(release), None, False, Options(), engine))
+    assert worker._colorizer.engine.name == said["engine"]
 
 
 def test_export_from_the_command_line(release, tmp_path, capsys):

@@ -75,14 +75,14 @@ def test_stopped_and_gone_on_is_the_same_run_for_both_players(run, tmp_path, mon
 
 
 def test_everything_at_once(tmp_path):
-    """Balance, rarity, a perceptual term and a discriminator: each is there, and each is told."""
+    """Balance, rarity, a perceptual term, a discriminator, Lab on the device: each is there, and each is told."""
     import safetensors.numpy
     from golden import make_resnet18 as golden
 
     weights = tmp_path / "resnet18.safetensors"
     safetensors.numpy.save_file(golden.random_weights(), weights)
     config = gan(
-        **{"data__balance": "temperature", "loss__rarity": 0.5, "loss__perceptual": 0.1, "epochs": 1},
+        **{"data__balance": "temperature", "loss__rarity": 0.5, "loss__perceptual": 0.1, "epochs": 1, "data__lab": "device"},
         loss__perceptual_weights=str(weights),
     )
     train.train(config, tmp_path / "run")

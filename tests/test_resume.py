@@ -293,6 +293,16 @@ def ten_steps(devices, **changes):
     return rows, stats, now
 
 
+def test_the_first_batch_waits_for_no_other():
+    made = []
+    batches = ({"mask": np.ones(4, np.float32)} for number in range(9) if not made.append(number))
+    ahead = sharding.prefetch(batches, sharding.make_mesh())
+    next(ahead)
+    assert len(made) == 1
+    next(ahead)
+    assert len(made) == 4 and len(list(ahead)) == 7
+
+
 @pytest.mark.parametrize(
     "changes", [{}, {"model__name": "shallow", "loss__adversarial": 1.0, "discriminator__layers": 2, "discriminator__width": 8}]
 )

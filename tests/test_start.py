@@ -132,19 +132,19 @@ def test_an_index_is_whole_whoever_writes_it(tmp_path):
     rng = np.random.default_rng(0)
     keys = [rng.integers(0, 2**63, (200, 2)).astype(np.uint64) for _ in range(4)]
     rows = [rng.integers(0, 99, 200 * facts.ROW.itemsize, np.uint8).view(facts.ROW) for _ in range(4)]
-    starts = [facts.Index(path) for _ in range(4)]
+    starts = [facts.Index(path, 10_000) for _ in range(4)]
 
     def write(number):
         for _ in range(10):
             starts[number].add(keys[number], rows[number])
-            starts[number] = facts.Index(path)
+            starts[number] = facts.Index(path, 10_000)
 
     threads = [threading.Thread(target=write, args=[number]) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    last = facts.Index(path)
+    last = facts.Index(path, 10_000)
     for number in range(4):
         known, found = last.look_up(keys[number])
         assert known.all() or not known.any()
@@ -152,6 +152,41 @@ def test_an_index_is_whole_whoever_writes_it(tmp_path):
     assert any(last.look_up(k)[0].all() for k in keys) and os.listdir(tmp_path) == ["index"]
     other = keys[0] ^ np.uint64(1)
     assert not last.look_up(other)[0].any() and len(last.look_up(keys[0][:0])[0]) == 0
+
+
+def test_an_index_does_not_grow_without_end(tmp_path):
+    for start in range(0, 100, 10):
+        keys = np.stack([np.arange(start, start + 10)] * 2, axis=-1).astype("<u8")
+        facts.Index(tmp_path / "few.facts", 30).add(keys, np.zeros(10, facts.ROW))
+    known, _ = facts.Index(tmp_path / "few.facts", 30).look_up(keys)
+    assert known.all() and (tmp_path / "few.facts").stat().st_size < 40 * 29
+
+
+def test_another_form_of_the_cache_has_another_index(album, monkeypatch):
+    load(album)
+    monkeypatch.setattr(prepare, "MAGIC", b"CJX0")
+    looked_at = []
+    read = photos.read_reduced
+    monkeypatch.setattr(photos, "read_reduced", lambda path, at_least: looked_at.append(path) or read(path, at_least))
+    load(album)
+    assert len(looked_at) >= 11
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"train": {"a": 5}, "validation": {}}', "+ rows"])
+def test_a_damaged_roster_is_said_to_be_damaged(album, tmp_path, text):
+    photographs = load(album)
+    workdirs.claim(tmp_path / "run", photographs.config, photographs)
+    path = tmp_path / "run" / "photographs.json"
+    path.write_text(path.read_text() + '"c": ["", "a", 5, 1.0, 1.0]\n' if text == "+ rows" else text)
+    with pytest.raises(ValueError):
+        roster.read(path)
+
+
+def test_a_photograph_of_any_date_can_be_listed(album):
+    far = 2**34 - 200
+    os.utime(album / "a" / "000.png", (far, far))
+    versions = list(listing.below(album).versions)
+    assert len(versions) == len(set(versions)) == 11
 
 
 def test_colours_are_not_in_the_index_and_are_still_known(album):

@@ -84,11 +84,14 @@ class Index:
     """The facts of cached photographs in one file, so that their own files need not be opened; without colours.
 
     Photographs are told by keys of 16 bytes, (n, 2) uint64. The file is written whole or not at all and holds a checksum:
-    where it is missing, damaged or overwritten by another process, that costs time alone.
+    where it is missing, damaged or overwritten by another process, that costs time alone. A photograph that is
+    known here, and of which neither cached pixels nor file can be read any more, is noticed when its turn comes.
+
+    most: entries, above which those of before are forgotten.
     """
 
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, path: Path, most: int):
+        self._path, self._most = path, most
         self._entries = np.empty(0, _ENTRY)
         with contextlib.suppress(OSError):
             whole = path.read_bytes()
@@ -112,6 +115,8 @@ class Index:
 
     def add(self, keys: np.ndarray, rows: np.ndarray) -> None:
         """Know more: rows (n,) ROW by keys (n, 2). A file that cannot be written is done without."""
+        if len(self._entries) + len(keys) > self._most:
+            self._entries = self._entries[:0]
         entries = np.empty(len(self._entries) + len(keys), _ENTRY)
         entries[: len(self._entries)] = self._entries
         new = entries[len(self._entries) :]

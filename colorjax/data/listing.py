@@ -53,7 +53,7 @@ class Versions(Sequence[str]):
                 status = os.stat(path)
             except OSError:  # a dangling link; reading it will name the reason
                 return self._odd.setdefault(index, str(Path(path)))
-            if index in self._links:
+            if index in self._links or abs(status.st_mtime_ns) >= 2**63:  # a link, or a date that has no room
                 version = f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
                 return self._odd.setdefault(index, version)
             self._times[index] = status.st_mtime_ns

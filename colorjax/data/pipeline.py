@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from colorjax import bins, caching, photos
+from colorjax import bins, caching, photos, sharding
 from colorjax.data import balance, choice, facts, prepare, roster, sources
 
 Batch = dict[str, np.ndarray]
 GEOMETRIES = ("crop", "stretch")
 _SPLIT_SALT = ""
-_THREADS = os.cpu_count() or 1  # that make examples
+_THREADS = sharding.processors()  # that make examples
 _BLOCK = 10_000  # names that are put together at a time
 
 
@@ -256,7 +256,7 @@ def _store(config: Any, source: sources.Source, for_validation: np.ndarray, geom
     if data.cache:
         directory = Path(data.cache_dir).expanduser() if data.cache_dir else caching.cache_dir() / "photos"
     of_colours = data.balance == "histogram" or config.loss.rarity > 0
-    name = f"{data.source}|{os.path.realpath(os.path.expanduser(data.dir))}|{data.names}"
+    name = f"{prepare.MAGIC}|{data.source}|{os.path.realpath(os.path.expanduser(data.dir))}|{data.names}"
     index = "" if of_colours else hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest() + ".facts"
     return prepare.Store(source, _short_sides(config, for_validation), directory, geometry == "stretch", index)
 

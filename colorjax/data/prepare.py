@@ -23,10 +23,11 @@ from colorjax.data.sources import Source
 # by colour bin.
 _HEADER = struct.Struct("<4sHHBIff")
 _COLOURS = np.dtype((np.uint16, bins.COUNT))
-_MAGIC = b"CJX3"
+MAGIC = b"CJX3"  # changes with what is cached
 _MAX_ASPECT = 2  # no crop of the short side ever needs more of a panorama
 _THUMBNAIL = 64
 _WORTH = 1000  # photographs, from which on an index is read and written: opening their own files takes longer
+_MOST_FACTS = 8  # of each photograph, in other versions and sizes; then their file begins anew
 _BLOCK = 10_000  # photographs that wait for a thread, or whose keys are made, at a time
 
 
@@ -101,7 +102,7 @@ class Store:
         try:
             with photos.atomic(path) as stream:
                 stream.write(
-                    _HEADER.pack(_MAGIC, height, width, bits(facts.unusual), facts.short_side, facts.chroma, facts.mean_b)
+                    _HEADER.pack(MAGIC, height, width, bits(facts.unusual), facts.short_side, facts.chroma, facts.mean_b)
                 )
                 stream.write(facts.colours.tobytes())
                 stream.write(pixels.tobytes())
@@ -118,7 +119,7 @@ class Store:
             with open(path, "rb") as stream:
                 magic, height, width, kinds, *numbers = _HEADER.unpack(stream.read(_HEADER.size))
                 size = height * width * 3
-                if magic != _MAGIC or os.fstat(stream.fileno()).st_size != _HEADER.size + _COLOURS.itemsize + size:
+                if magic != MAGIC or os.fstat(stream.fileno()).st_size != _HEADER.size + _COLOURS.itemsize + size:
                     return None
                 facts = Facts(*numbers, np.frombuffer(stream.read(_COLOURS.itemsize), np.uint16), unusual(kinds))
                 if header_only:
@@ -177,15 +178,15 @@ def scan(
     indexed = bool(store.directory and store.index) and len(indices) >= _WORTH
     found = known = np.zeros(len(indices), bool)
     if indexed:
-        index, keys = Index(store.directory / store.index), store.keys(indices)
-        found, rows = index.look_up(keys)
+        known_facts, keys = Index(store.directory / store.index, _MOST_FACTS * len(store.source)), store.keys(indices)
+        found, rows = known_facts.look_up(keys)
         table.rows[indices[found]] = rows
         # Of those that are gone, their own cache files say whether anything is left.
         known = found if store.source.gone is None else found & ~store.source.gone[indices]
     problems = _look_at(store, indices[~known], table, progress)
     failed = np.isin(indices, list(problems))
     if indexed and (new := ~(found | failed)).any():
-        index.add(keys[new], table.rows[indices[new]])
+        known_facts.add(keys[new], table.rows[indices[new]])
     rows = table.rows[indices]
     tiny, grey = rows["short_side"] < min_size, rows["chroma"].astype(np.float64) < min_chroma
     bad = failed | tiny | grey

@@ -100,7 +100,10 @@ def read(path: Path) -> Roster:
         return _collected(_lines(path), written=True)
     except ValueError:
         whole = json.loads(path.read_text())
+    try:
         return _collected(((side, whole[side]) for side in _SIDES), written=False)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"is not a list of photographs: {type(error).__name__}, {error}") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, list]]]:
@@ -116,6 +119,8 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, list]]]:
                 yield side, _block(lines[:last])
                 lines = lines[last + 1 :]
                 side, end = next(sides, ("", ""))
+            if not side and lines:
+                raise ValueError("goes on after its end")
             yield side, _block(lines)
     if side:
         raise ValueError("ends before its end")

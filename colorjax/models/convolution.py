@@ -7,17 +7,33 @@ from jaxtyping import Array, Float
 
 
 class Conv(nnx.Conv):
-    """nnx.Conv, (B, H, W, cin) -> (B, h, w, cout), with two differences in how it computes.
+    """nnx.Conv, (B, H, W, cin) -> (B, h, w, cout), as far as the networks here need it, computed otherwise in two cases.
 
-    The bias is added in float32: its gradient is a sum over every pixel, which bfloat16 gets wrong by half. Maps of fewer than
-    3 pixels are gathered into a matrix product, as XLA's convolution takes a hundred times as long for them on a CPU.
+    The bias is added in float32: its gradient is a sum over every pixel, which bfloat16 gets wrong by three quarters. Where
+    fewer than 3 pixels in a row come out, windows are gathered into a matrix product: XLA's convolution takes a hundred times
+    as long for those on a CPU.
     """
+
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        kernel_size: tuple[int, int],
+        *,
+        strides: tuple[int, int] = (1, 1),
+        padding: str | tuple[tuple[int, int], tuple[int, int]] = "SAME",
+        use_bias: bool = True,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),  # noqa: B008, as Flax's
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        options = {"strides": strides, "padding": padding, "use_bias": use_bias, "kernel_init": kernel_init}
+        super().__init__(cin, cout, kernel_size, **options, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ d"]:
         x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
-        strides = (self.strides, self.strides) if isinstance(self.strides, int) else self.strides
-        small = all(isinstance(side, int) for side in x.shape) and min(x.shape[1:3]) < 3 * max(strides)
-        y = (_gathered if small else _convolved)(x, kernel, strides, self.padding)
+        small = all(isinstance(side, int) for side in x.shape) and min(x.shape[1:3]) < 3 * max(self.strides)
+        y = (_gathered if small else _convolved)(x, kernel, self.strides, self.padding)
         return y if self.bias is None else _biased(y, self.bias[...])
 
 

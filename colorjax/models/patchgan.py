@@ -31,7 +31,6 @@ def _conv(cin: int, cout: int, stride: int, bias: bool, dtype: jnp.dtype, rngs: 
         use_bias=bias,
         kernel_init=nnx.initializers.normal(0.02),
         dtype=dtype,
-        param_dtype=jnp.float32,
         rngs=rngs,
     )
 

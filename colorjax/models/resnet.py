@@ -30,7 +30,6 @@ def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: n
         use_bias=bias,
         kernel_init=nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
         dtype=dtype,
-        param_dtype=jnp.float32,
         rngs=rngs,
     )
 

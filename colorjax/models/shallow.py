@@ -14,7 +14,7 @@ class Shallow(nnx.Module):
 
     def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs):
         del stem  # has none
-        options = {"dtype": dtype, "param_dtype": jnp.float32, "rngs": rngs}
+        options = {"dtype": dtype, "rngs": rngs}
         self.down1 = Conv(1, width, (3, 3), **options)
         self.down2 = Conv(width, 2 * width, (3, 3), **options)
         self.bottleneck = Conv(2 * width, 4 * width, (3, 3), **options)

@@ -11,14 +11,14 @@ from colorjax.models.resnet import ResNetEncoder, batch_norm
 def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
     """The last 3x3 convolution. Its kernel starts at 0: an untrained network predicts grey, the best uninformed guess."""
     zeros = nnx.initializers.zeros
-    return Conv(cin, 2, (3, 3), kernel_init=zeros, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
+    return Conv(cin, 2, (3, 3), kernel_init=zeros, dtype=dtype, rngs=rngs)
 
 
 class UpBlock(nnx.Module):
     """Double the size with a 2x2 transposed convolution, join the skip, two 3x3 convolutions with BatchNorm and ReLU."""
 
     def __init__(self, cin: int, cskip: int, cout: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
-        options = {"dtype": dtype, "param_dtype": jnp.float32, "rngs": rngs}
+        options = {"dtype": dtype, "rngs": rngs}
         he = nnx.initializers.he_normal()
         self.up = Double(cin, cout, dtype=dtype, rngs=rngs)
         self.conv1 = Conv(cout + cskip, cout, (3, 3), use_bias=False, kernel_init=he, **options)
