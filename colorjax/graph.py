@@ -18,26 +18,25 @@ Tree = dict[str, Any]
 
 
 class Graph:
-    """Nodes and numbers of a graph, as they come. Every method takes names of values and returns that of a new one."""
+    """A graph of an ONNX model, filled node by node: every method takes names of values and returns that of a new one."""
 
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.numbers: list[Any] = []
+    def __init__(self, proto: Any):
+        self.proto = proto
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """An operator of ONNX with one output."""
         from onnx import helper
 
-        name = f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        name = f"{kind.lower()}{len(self.proto.node)}"
+        self.proto.node.append(helper.make_node(kind, inputs, [name], **attributes))
         return name
 
     def number(self, value: Any, dtype: type = np.float32) -> str:
         """A constant."""
         from onnx import numpy_helper
 
-        name = f"constant{len(self.numbers)}"
-        self.numbers.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype), name))
+        name = f"constant{len(self.proto.initializer)}"
+        self.proto.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype), name))
         return name
 
     def conv(self, x: str, kernel: np.ndarray, bias: np.ndarray, stride: int = 1) -> str:
@@ -144,21 +143,20 @@ def build(name: str, params: Tree, stats: Tree, about: dict[str, str]) -> bytes:
 
     about: what the file says of itself. Raises ImportError where the `onnx` package is missing.
     """
-    from onnx import TensorProto, checker, helper
+    from onnx import TensorProto, helper
 
-    params, stats = _numpy(params), _numpy(stats)
-    graph = Graph()
-    graph.nodes.append(helper.make_node("Tanh", [_NETWORKS[name](graph, INPUT, params, stats)], [OUTPUT]))
-    values = [
-        helper.make_tensor_value_info(value, TensorProto.FLOAT, ["batch", channels, "height", "width"])
-        for value, channels in ((INPUT, 1), (OUTPUT, 2))
-    ]
-    whole = helper.make_graph(graph.nodes, name, values[:1], values[1:], graph.numbers)
     model = helper.make_model(
-        whole, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="colorjax", ir_version=IR_VERSION
+        helper.make_graph([], name, [], []),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="colorjax",
+        ir_version=IR_VERSION,
     )
+    graph = Graph(model.graph)  # in place: copies of all numbers would take memory
+    graph.proto.node.append(helper.make_node("Tanh", [_NETWORKS[name](graph, INPUT, _numpy(params), _numpy(stats))], [OUTPUT]))
+    for value, channels, where in ((INPUT, 1, graph.proto.input), (OUTPUT, 2, graph.proto.output)):
+        shape = ["batch", channels, "height", "width"]
+        where.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, shape))
     helper.set_model_props(model, about)
-    checker.check_model(model)
     return model.SerializeToString()
 
 
