@@ -146,10 +146,10 @@ def fill_cache(folder: str, cache: str) -> dict:
 
 
 def imports_alone() -> dict:
-    import jax
-    import tensorflow
+    import jax  # noqa: F401
+    import tensorflow  # noqa: F401
 
-    return {"megabytes": peak_memory(), "versions": [jax.__version__, tensorflow.__version__]}
+    return {"megabytes": peak_memory()}
 
 
 def start_up(folder: str, workdir: str, cache: str, limit: int) -> dict:
@@ -284,9 +284,7 @@ def main() -> None:
     parser.add_argument("--counts", type=lambda text: [int(part) for part in text.split(",")], help="the points of the curve")
     parser.add_argument("--stem", choices=("full", "strided"), default="strided")
     parser.add_argument("--size", type=int, default=64, help="batch, devices: side of the pictures (default: 64)")
-    parser.add_argument(
-        "--work", type=Path, help="names: folder that keeps what is made, for the next time (default: a temporary one)"
-    )
+    parser.add_argument("--work", type=Path, help="names: folder that keeps what is made (default: a temporary one)")
     parser.add_argument("--point", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
