@@ -40,8 +40,8 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> 
             named = [a for a in argv if a.startswith("--config.") and f"'{a.split('=')[0].split('.')[-1]}'" in unknown]
             sys.exit(f"{Path(argv[0]).name}: there is no such key: {' '.join(named)} {unknown}; see configs/base.py")
 
-    # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start. It stays so: a
-    # training makes no cycles that hold arrays.
+    # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start. It stays so for
+    # the whole run.
     gc.set_threshold(50_000, 10, 10)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # nothing here uses Keras: the one that is there need not be imported
     app.run(main, flags_parser=parse)

@@ -15,6 +15,10 @@ Predict = Callable[[np.ndarray], np.ndarray]
 _LARGE = 2**20  # pixels, above which ONNX Runtime gives memory back between layers: half of it, for a quarter more time
 
 
+class MissingPackageError(ValueError):
+    """A package that an engine or an export needs is not there, or broken."""
+
+
 class Engine(NamedTuple):
     """name: of ENGINES. about: what computes, for sidecars, where that is not JAX on its first device.
 
@@ -27,14 +31,14 @@ class Engine(NamedTuple):
 
 
 def make(network: Network, name: str = "auto") -> Engine:
-    """An engine for a network. Raises ValueError for an unknown one, and where its packages are missing.
+    """An engine for a network. Raises ValueError for an unknown one, MissingPackageError where its packages are missing.
 
     "auto": ONNX Runtime where there is no accelerator and `colorjax[onnx]` is installed, else JAX. A network that asks for
     bfloat16 by name is JAX's: the other one computes in float32.
     """
     if name == "auto":
         if jax.default_backend() == "cpu" and network.config.model.dtype != "bfloat16":
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(MissingPackageError):
                 return _onnx(network)
         return _jax(network)
     if name not in ENGINES:
@@ -60,12 +64,12 @@ def _onnx(network: Network) -> Engine:
 
 @contextlib.contextmanager
 def needs_packages(extra: str) -> Iterator[None]:
-    """Raises ValueError, naming the extra of colorjax, where a package is missing."""
+    """Raises MissingPackageError, naming the extra of colorjax, where a package cannot be imported."""
     try:
         yield
     except ImportError as error:
         what = f"the package {error.name} is missing" if error.name else " ".join(str(error).split())
-        raise ValueError(f"{what}: pip install 'colorjax[{extra}]'") from error
+        raise MissingPackageError(f"{what}: pip install 'colorjax[{extra}]'") from error
 
 
 def run_onnx(model: bytes) -> Predict:

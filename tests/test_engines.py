@@ -125,13 +125,16 @@ def test_auto_takes_the_faster_engine_that_is_there(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
             assert engines.make(network()).name == "jax"
+    monkeypatch.setattr(graph, "build", lambda *_: int("no number"))
+    with pytest.raises(ValueError, match="invalid literal"):  # a mistake is not passed over as if a package were missing
+        engines.make(network())
 
 
 def test_an_engine_that_is_not_there_is_named(monkeypatch):
     with pytest.raises(ValueError, match="engine='tpu' is unknown; legal are auto, jax, onnx"):
         engines.make(network(), "tpu")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ValueError, match=r"onnxruntime is missing: pip install 'colorjax\[onnx\]'"):
+    with pytest.raises(engines.MissingPackageError, match=r"onnxruntime is missing: pip install 'colorjax\[onnx\]'"):
         engines.make(network(), "onnx")
 
 
