@@ -1,6 +1,6 @@
 """How long a person waits for `colorjax colorize`, what it spends the time on, and how much memory it takes.
 
-    python benchmarks/colorize.py [--ckpt=DIR] [--large]
+    python benchmarks/colorize.py [--ckpt=DIR] [--engine=jax] [--large]
 
 Each line is one run of the console command in a process of its own: wall-clock seconds from its start to its end, the largest
 resident memory, and the share of time of its stages (they overlap, so they may add up to more than 1). Cold is with an empty
@@ -91,13 +91,14 @@ def main() -> None:
     parser.add_argument("--ckpt")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--count", type=int, default=200, help="photographs of one megapixel")
+    parser.add_argument("--engine", default="auto", choices=["auto", "jax", "onnx"])
     parser.add_argument("--large", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if not args.ckpt:
             random_weights(work / "weights")
-        common = ["--ckpt", args.ckpt or work / "weights", "--size", str(args.size)]
+        common = ["--ckpt", args.ckpt or work / "weights", "--size", str(args.size), "--engine", args.engine]
         Image.fromarray(np.uint8(255 * scan(4000, 3000))).save(work / "large.jpg", quality=92)
         (work / "many").mkdir()
         for i in range(args.count):
