@@ -15,7 +15,7 @@ from configs import base
 PACKAGE = Path(__file__).parent.parent / "colorjax"
 LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
-    {"bins", "upsampling", "provenance", "marks", "remote"},
+    {"bins", "upsampling", "provenance", "marks", "remote", "hints"},
     {"metrics", "data", "models", "pretrained"},
     {"perceptual", "state", "graph"},
     {"losses", "optim"},
