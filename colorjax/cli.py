@@ -1,4 +1,4 @@
-"""The console command: colorjax colorize | verify | sheet | export."""
+"""The console command: colorjax colorize | verify | sheet | export | serve."""
 
 import argparse
 import gc
@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     formats = ("weights", "onnx", "stablehlo")
     export.add_argument("--format", choices=formats, default="weights", help="weights (default), onnx or stablehlo")
     export.set_defaults(run=_export)
+
+    _serve_parser(commands.add_parser("serve", help="colour photographs on a page, with hints", description=_serve.__doc__))
     return parser
 
 
@@ -90,15 +92,20 @@ def _limit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-megapixels", type=float, default=134, help="refuse larger pictures undecoded (default: 134)")
 
 
-def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
-    add = colorize.add_argument
-    add("paths", nargs="+", metavar="PATH", help="photographs, and folders of them; paths or URLs (s3://, gs://, ...)")
-    add("--out", required=True, help="folder for the coloured copies, or its URL; folders are mirrored")
+def _network(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("--ckpt", help="workdir, checkpoints/STEP or exported folder (default: the shipped weights)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     engines = ("auto", "jax", "onnx")
     add("--engine", choices=engines, default="auto", help="what computes: onnx is faster without a GPU (default: auto)")
+
+
+def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
+    add = colorize.add_argument
+    add("paths", nargs="+", metavar="PATH", help="photographs, and folders of them; paths or URLs (s3://, gs://, ...)")
+    add("--out", required=True, help="folder for the coloured copies, or its URL; folders are mirrored")
+    _network(colorize)
     add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
     add("--format", type=_format, help="jpeg, png, tiff, webp, avif or heif (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
@@ -114,6 +121,20 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="of the cluster, at most (default: as many as there is room for)")
     _limit(colorize)
     colorize.set_defaults(run=_colorize)
+
+
+def _serve_parser(serve: argparse.ArgumentParser) -> None:
+    add = serve.add_argument
+    _network(serve)
+    add(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone); others need --token"
+    )
+    add("--port", type=int, default=8000, help="port to listen on, 0 for one that is free (default: 8000)")
+    add("--token", nargs="?", const="", metavar="WORDS", help="only who opens the link with it may enter (default: made up)")
+    add("--max-upload-mb", type=float, default=200, help="refuse larger files (default: 200)")
+    add("--timeout", type=float, default=120, help="seconds that a view or a copy may take (default: 120)")
+    _limit(serve)
+    serve.set_defaults(run=_serve)
 
 
 def _colorize(args: argparse.Namespace) -> int:
@@ -171,6 +192,13 @@ def _export(args: argparse.Namespace) -> int:
         compared = f"; its chroma is JAX's within {difference:.1g}"
     print(f"{network.source} -> {args.out}: {size / 1e6:.1f} MB{compared}")
     return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    """Colour photographs on a page in the browser: see before and after, set hints, download copies at full size."""
+    from colorjax.web import server
+
+    return server.run(args)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ LEVELS = [
     {"batch"},
     {"cluster"},
     {"coloring"},
+    {"web"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -40,6 +41,8 @@ ONLY_IN = {
     "ray": "cluster",
     "fsspec": "remote",
     "onnx": "graph",
+    "starlette": "web",
+    "uvicorn": "web",
 }
 
 

@@ -1,0 +1,304 @@
+"""The routes of the page: what a browser asks for, and the words that it is answered where that cannot be."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+import colorjax
+from colorjax import hints, photos
+from colorjax.colorizer import Colorizer
+from colorjax.hints import Hint
+from colorjax.web import archive
+from colorjax.web.lanes import Superseded, Task, TooLong
+from colorjax.web.security import Guard, cookie_name, set_cookie
+from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
+from colorjax.web.work import Studio, checked_strength
+
+_STATIC = Path(__file__).parent / "static"
+_FILES = {"/": ("index.html", "text/html"), "/style.css": ("style.css", "text/css"), "/icon.svg": ("icon.svg", "image/svg+xml")}
+_FILES |= {f"/{name}": (name, "text/javascript") for name in ("app.js", "stage.js", "server.js")}
+_LARGEST_JSON = 200_000  # bytes: 1,000 hints
+_SILENCE = 30.0  # seconds that an upload may pause
+_SWEEP = 30.0  # seconds between looks for visitors who have gone
+
+Endpoint = Callable[["Page", Request], Awaitable[Response]]
+
+
+def make(colorizer: Colorizer, sessions: Sessions, token: str | None = None, hosts: list[str] | None = None) -> Starlette:
+    """The application; see `security.Guard` for `token` and `hosts`."""
+    return Page(colorizer, sessions).app([Middleware(Guard, hosts=hosts, token=token)])
+
+
+def _polite(endpoint: Endpoint) -> Endpoint:
+    """Whatever goes wrong is said in a few words, which name nothing of the server."""
+
+    @functools.wraps(endpoint)
+    async def answered(page: "Page", request: Request) -> Response:
+        try:
+            return await endpoint(page, request)
+        except Refused as error:
+            status, words = error.status, str(error)
+        except Superseded:
+            status, words = 409, "a later request took its place"
+        except (TooLong, TimeoutError):
+            status, words = 503, "it took too long, and was given up; please try again later, or with a smaller photograph"
+        except MemoryError:
+            status, words = 507, "there is not enough memory for it just now"
+        except photos.PhotoError as error:
+            status, words = 415, str(error)
+        except ValueError as error:  # HintError, NoColorError
+            status, words = 422, str(error)
+        except ClientDisconnect:
+            status, words = 400, "the connection ended"
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            status, words = 500, "something went wrong; the server's log says what"
+        return JSONResponse({"error": photos.legible(words)}, status)
+
+    return answered
+
+
+class Page:
+    """What the routes share."""
+
+    def __init__(self, colorizer: Colorizer, sessions: Sessions):
+        self.sessions, self.studio = sessions, Studio(colorizer, sessions)
+        self._files = {path: ((_STATIC / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
+
+    def app(self, middleware: list[Middleware]) -> Starlette:
+        """All routes, and nothing of a file system behind them but what a photograph's id stands for."""
+        one = "/api/photographs/{id}"
+        api = [
+            ("GET", "/api/about", self.about),
+            ("GET", "/api/photographs", self.list),
+            ("POST", "/api/photographs", self.upload),
+            ("DELETE", one, self.delete),
+            ("GET", f"{one}/before", self.before),
+            ("POST", f"{one}/view", self.view),
+            ("POST", f"{one}/suggest", self.suggest),
+            ("POST", f"{one}/copy", self.copy),
+            ("GET", f"{one}/copy", self.download),
+            ("GET", f"{one}/sidecar", self.sidecar),
+            ("GET", "/api/progress", self.progress),
+            ("GET", "/api/copies.zip", self.copies),
+        ]
+        routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in api]
+        return Starlette(
+            routes=[Route(path, self.file) for path in self._files] + routes, middleware=middleware, lifespan=self._life
+        )
+
+    @contextlib.asynccontextmanager
+    async def _life(self, app: Starlette) -> AsyncIterator[None]:
+        async def sweep() -> None:
+            while True:
+                await asyncio.sleep(_SWEEP)
+                await asyncio.to_thread(self.sweep)
+
+        task = asyncio.create_task(sweep())
+        yield
+        task.cancel()
+        self.studio.close()
+
+    def sweep(self) -> None:
+        """Delete what is of visitors who have gone."""
+        for photograph in self.sessions.expired(lambda one: one.copy is not None and one.copy.state == "waiting"):
+            self.studio.forget(photograph)
+
+    async def file(self, request: Request) -> Response:
+        data, kind = self._files[request.url.path]
+        response = Response(data, media_type=kind, headers={"Cache-Control": "no-cache"})
+        if request.url.path == "/" and self._visitor(request) is None:
+            with contextlib.suppress(Refused):
+                self._welcome(request, response)
+        return response
+
+    @_polite
+    async def about(self, request: Request) -> Response:
+        limits = self.sessions.limits
+        return JSONResponse(
+            {
+                "version": colorjax.__version__,
+                "guided": self.studio.guided,
+                "suffixes": photos.SUFFIXES,
+                "upload": limits.upload,
+                "megapixels": round(limits.pixels / 1e6, 1),
+                "photographs": limits.photographs,
+                "idle_minutes": round(limits.idle / 60),
+            }
+        )
+
+    @_polite
+    async def list(self, request: Request) -> Response:
+        visitor = self._visitor(request)
+        there = [photograph.as_dict() for photograph in visitor.photographs.values() if photograph.width] if visitor else []
+        return JSONResponse({"photographs": there})
+
+    @_polite
+    async def upload(self, request: Request) -> Response:
+        """The body is the file, as it is; ?name= what it is called."""
+        visitor = self._visitor(request)
+        known, visitor = visitor is not None, visitor or self.sessions.welcome()
+        self._check_length(request, self.sessions.limits.upload)
+        photograph = self.sessions.begin(visitor, request.query_params.get("name", ""))
+        try:
+            await self._receive(request, photograph)
+            await _result(self.studio.open(photograph))
+        except BaseException:
+            await asyncio.to_thread(self.studio.forget, photograph)
+            raise
+        response = JSONResponse(photograph.as_dict(), 201)
+        if not known:
+            set_cookie(response, cookie_name(request, "visitor"), visitor.id)
+        return response
+
+    @_polite
+    async def delete(self, request: Request) -> Response:
+        await asyncio.to_thread(self.studio.forget, self._photograph(request))
+        return Response(status_code=204)
+
+    @_polite
+    async def before(self, request: Request) -> Response:
+        return Response(await _result(self.studio.before(self._photograph(request))), media_type="image/jpeg")
+
+    @_polite
+    async def view(self, request: Request) -> Response:
+        photograph, asked = self._photograph(request), await self._json(request)
+        task = self.studio.view(photograph, self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0)))
+        return Response(await _result(task), media_type="image/jpeg")
+
+    @_polite
+    async def suggest(self, request: Request) -> Response:
+        photograph, asked = self._photograph(request), await self._json(request)
+        chosen = self._hints(asked, photograph)
+        (point,) = hints.checked([{"x": asked.get("x"), "y": asked.get("y"), "color": "#000000"}], _shape(photograph))
+        if not self.studio.guided:
+            raise Refused(422, "this network does not follow hints")
+        return JSONResponse({"suggestions": await _result(self.studio.suggest(photograph, point.x, point.y, chosen))})
+
+    @_polite
+    async def copy(self, request: Request) -> Response:
+        photograph, asked = self._photograph(request), await self._json(request)
+        chosen, strength = self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0))
+        self.studio.copy(photograph, chosen, strength)
+        return JSONResponse(self._progress(photograph), 202)
+
+    @_polite
+    async def progress(self, request: Request) -> Response:
+        visitor = self._visitor(request)
+        copies = [photograph for photograph in visitor.photographs.values() if photograph.copy] if visitor else []
+        return JSONResponse({"copies": {photograph.id: self._progress(photograph) for photograph in copies}})
+
+    @_polite
+    async def download(self, request: Request) -> Response:
+        return _file(self._ready(request).target)
+
+    @_polite
+    async def sidecar(self, request: Request) -> Response:
+        return _file(self._ready(request).sidecar)
+
+    @_polite
+    async def copies(self, request: Request) -> Response:
+        visitor = self._visitor(request)
+        ready = [one.copy for one in visitor.photographs.values() if one.copy and one.copy.state == "ready"] if visitor else []
+        if not ready:
+            raise Refused(404, "there are no coloured copies yet")
+        headers = {"Content-Disposition": 'attachment; filename="colorized.zip"'}
+        pairs = [(copy.target, copy.sidecar) for copy in ready]
+        return StreamingResponse(archive.chunks(pairs), media_type="application/zip", headers=headers)
+
+    def _visitor(self, request: Request) -> Visitor | None:
+        return self.sessions.find(request.cookies.get(cookie_name(request, "visitor")))
+
+    def _welcome(self, request: Request, response: Response) -> None:
+        set_cookie(response, cookie_name(request, "visitor"), self.sessions.welcome().id)
+
+    def _photograph(self, request: Request) -> Photograph:
+        return self.sessions.photograph(self._visitor(request), request.path_params["id"])
+
+    def _ready(self, request: Request) -> Any:
+        copy = self._photograph(request).copy
+        if copy is None or copy.state != "ready":
+            raise Refused(404, "this copy is not there (yet)")
+        return copy
+
+    def _hints(self, asked: dict[str, Any], photograph: Photograph) -> tuple[Hint, ...]:
+        chosen = hints.checked(asked.get("hints") or (), _shape(photograph))
+        if chosen and not self.studio.guided:
+            raise Refused(422, "this network does not follow hints")
+        return chosen
+
+    def _progress(self, photograph: Photograph) -> dict[str, Any]:
+        copy = photograph.copy
+        about = {"state": copy.state, "reason": copy.reason, "not_carried": copy.notes}
+        if copy.state == "waiting" and copy.task is not None:
+            about["ahead"] = self.studio.slow.ahead(copy.task)
+        return about
+
+    async def _receive(self, request: Request, photograph: Photograph) -> None:
+        """The body into the file of the photograph. Raises Refused once it is larger than it may be."""
+        size, limit = 0, self.sessions.limits.upload
+        with open(photograph.source, "wb") as file:
+            async for chunk in _patient(request.stream()):
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                self.sessions.grow(photograph, len(chunk))
+                file.write(chunk)
+
+    async def _json(self, request: Request) -> dict[str, Any]:
+        """Raises Refused where it is none, or larger than any that is meant."""
+        data = bytearray()
+        self._check_length(request, _LARGEST_JSON)
+        async for chunk in _patient(request.stream()):
+            data += chunk
+            if len(data) > _LARGEST_JSON:
+                raise _too_large(_LARGEST_JSON)
+        try:
+            asked = json.loads(data)
+        except (ValueError, RecursionError):
+            asked = None
+        if not isinstance(asked, dict) or not isinstance(asked.get("hints", []), list):
+            raise Refused(400, "this is no JSON that the page would send")
+        return asked
+
+    def _check_length(self, request: Request, limit: int) -> None:
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared[:20]) > limit:
+            raise _too_large(limit)
+
+
+async def _result(task: Task) -> Any:
+    return await asyncio.wrap_future(task.future)
+
+
+async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks. Raises TimeoutError where one lets wait too long."""
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(stream), _SILENCE)
+        except StopAsyncIteration:
+            return
+
+
+def _shape(photograph: Photograph) -> tuple[int, int]:
+    return photograph.height, photograph.width
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"larger than {limit / 1e6:.4g} MB, the most that is taken here")
+
+
+def _file(path: Path) -> Response:
+    return FileResponse(path, filename=path.name)

@@ -1,0 +1,135 @@
+"""Work that waits its turn: a lane is one thread, which serves visitors in turn and gives each piece of work a time limit."""
+
+import contextlib
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Superseded(Exception):
+    """A later piece of work has taken the place of this one."""
+
+
+class TooLong(Exception):
+    """A piece of work took longer than it may."""
+
+
+@dataclass(eq=False)
+class Task:
+    """A piece of work. urgency: the smaller, the sooner. key: of tasks with one key, the latest alone is done."""
+
+    work: Callable[["Task"], Any]
+    visitor: Hashable
+    key: Hashable
+    urgency: int
+    future: Future = field(default_factory=Future)
+    deadline: float = float("inf")
+    begun: bool = False
+
+    def check(self) -> None:
+        """For work of several steps. Raises TooLong where its time is over, and Superseded where nobody wants it any more."""
+        if time.monotonic() > self.deadline:
+            raise TooLong
+        if self.future.done():
+            raise Superseded
+
+
+class Lane:
+    """One thread that does tasks: the urgent ones first, then each visitor's first, each visitor's second, and so on.
+
+    A task that takes more than `seconds` fails with TooLong there and then. A thread cannot be stopped, so what it does goes
+    on until it looks at `Task.check`, and the others wait for that.
+    """
+
+    def __init__(self, name: str, seconds: float):
+        self._seconds, self._changed, self._open = seconds, threading.Condition(), True
+        self._waiting: list[Task] = []
+        self._current: Task | None = None
+        self._turns = itertools.count(1)
+        self._served: dict[Hashable, int] = {}  # of visitors who wait: when it was last their turn
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(self, work: Callable[[Task], Any], visitor: Hashable, key: Hashable, urgency: int = 0) -> Task:
+        """Let the work be done; of waiting tasks with this key, older ones fail with Superseded."""
+        task = Task(work, visitor, key, urgency)
+        with self._changed:
+            older = [other for other in self._waiting if other.key == key]
+            self._waiting = [other for other in self._waiting if other.key != key]
+            self._waiting.append(task)
+            self._changed.notify()
+        for other in older:
+            _fail(other, Superseded())
+        return task
+
+    def ahead(self, task: Task) -> int | None:
+        """How many tasks will be done before this one, the one that is being done among them; None once it has begun."""
+        with self._changed:
+            order = self._in_order()
+            if task not in order:
+                return None
+            return order.index(task) + (self._current is not None)
+
+    def forget(self, belongs: Callable[[Hashable], bool]) -> None:
+        """Drop the tasks whose key belongs to what is gone."""
+        with self._changed:
+            gone = [task for task in self._waiting if belongs(task.key)]
+            self._waiting = [task for task in self._waiting if task not in gone]
+            gone += [self._current] if self._current and belongs(self._current.key) else []
+        for task in gone:
+            _fail(task, Superseded())
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        with self._changed:
+            self._open = False
+            self._changed.notify()
+
+    def _in_order(self) -> list[Task]:
+        before: Counter = Counter()
+        ranked = []
+        for number, task in enumerate(self._waiting):
+            of = (task.urgency, task.visitor)
+            ranked.append((task.urgency, before[of], self._served.get(task.visitor, 0), number))
+            before[of] += 1
+        return [self._waiting[rank[-1]] for rank in sorted(ranked)]
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._current = None
+                self._changed.wait_for(lambda: self._waiting or not self._open)
+                if not self._open:
+                    return
+                task = self._current = self._in_order()[0]
+                self._waiting.remove(task)
+                here = {other.visitor for other in self._waiting} | {task.visitor}
+                self._served = {visitor: turn for visitor, turn in self._served.items() if visitor in here}
+                self._served[task.visitor] = next(self._turns)
+            self._do(task)
+            del task  # nothing of it outlives it here
+
+    def _do(self, task: Task) -> None:
+        task.begun, task.deadline = True, time.monotonic() + self._seconds
+        clock = threading.Timer(self._seconds, lambda: _fail(task, TooLong()))
+        clock.daemon = True
+        clock.start()
+        try:
+            task.check()
+            result = task.work(task)
+        except BaseException as error:
+            _fail(task, error)
+        else:
+            with contextlib.suppress(InvalidStateError):  # the first word counts
+                task.future.set_result(result)
+        finally:
+            clock.cancel()
+
+
+def _fail(task: Task, error: BaseException) -> None:
+    with contextlib.suppress(InvalidStateError):  # it has been told how it ended
+        task.future.set_exception(error)

@@ -1,0 +1,139 @@
+"""`colorjax serve`: from its arguments to a running server, and to the moment when nothing of it is left."""
+
+import argparse
+import contextlib
+import ipaddress
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from colorjax import batch, caching, engines, photos
+from colorjax.web.sessions import Limits, Sessions
+
+_PREFIX = "colorjax-serve-"
+_CLIENTS = 256  # connections at once
+_SHORTEST_TOKEN = 8
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM. Returns 0; raises ValueError for wrong usage, OSError where the port is taken."""
+    with engines.needs_packages("web"):
+        import uvicorn
+
+        from colorjax.web import app
+    limits, token = _limits(args), _token(args)
+    local = _is_loopback(args.host)
+    if not local and token is None:
+        raise ValueError(f"--host {args.host} lets others in; --token (or --token WORDS) makes a link that they need")
+    photos.allow_large(limits.pixels)
+    warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
+    caching.keep_compiled()
+    with _listening(args.host, args.port) as listening, _private_folder() as folder:
+        colorizer = batch.load(args.ckpt, args.size, args.flip, args.engine)
+        hosts = ["127.0.0.1", "localhost", "::1", args.host] if token is None else None
+        page = app.make(colorizer, Sessions(folder, limits), token, hosts)
+        print(f"{_address(args.host, listening)}/{f'?token={token}' if token else ''}\nCtrl-C ends it.", flush=True)
+        config = uvicorn.Config(
+            page,
+            log_level="warning",
+            access_log=False,  # it would hold names of photographs, and the token
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_CLIENTS,
+            timeout_graceful_shutdown=3,
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    for name in ("max_megapixels", "max_upload_mb", "timeout"):
+        if not 0 < getattr(args, name) < float("inf"):
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)} must be positive")
+    upload = round(args.max_upload_mb * 1e6)
+    room = max(5 * upload, Limits.held)
+    return Limits(upload, round(args.max_megapixels * 1e6), args.timeout, held=room, total=4 * room)
+
+
+def _token(args: argparse.Namespace) -> str | None:
+    if args.token == "":
+        return secrets.token_urlsafe(24)
+    if args.token is not None and (
+        len(args.token) < _SHORTEST_TOKEN or not args.token.isascii() or not args.token.isprintable()
+    ):
+        raise ValueError(f"--token must have at least {_SHORTEST_TOKEN} letters of ASCII; without one it is made up")
+    return args.token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens. Raises ValueError where it cannot."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(address[:2], family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"--host {host} --port {port}: {reason}; --port 0 takes one that is free") from None
+    with listening:
+        yield listening
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder that nobody else may enter, deleted at the end; SIGTERM is an end as Ctrl-C is.
+
+    What servers that were killed have left is deleted first: each holds a lock on its folder for as long as it lives.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if left.stat().st_uid == os.getuid() and not left.is_symlink() and (lock := _locked(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    lock = _locked(folder)
+    try:
+        yield folder
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+        if folder.exists():
+            print(f"colorjax: {folder} could not be deleted", file=sys.stderr)
+
+
+def _locked(folder: Path) -> int | None:
+    """A lock on a folder, as an open file; None where somebody else has it."""
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle
+    except OSError:
+        os.close(handle)
+        return None

@@ -1,0 +1,224 @@
+"""Visitors of the page and their photographs: whose they are, how much there may be, and when they are deleted."""
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from colorjax import photos
+
+_VISITORS = 2000  # who may be known at once; beyond, those without photographs are forgotten first
+_LONGEST_NAME = 120  # bytes of UTF-8
+_NOT_IN_NAMES = '<>:"/\\|?*%#'
+
+
+class Refused(Exception):
+    """What a visitor asks for is not done. status: of HTTP. The words are for people."""
+
+    def __init__(self, status: int, words: str):
+        super().__init__(words)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Limits:
+    """upload: bytes of a file. pixels: of its first page. seconds: that one piece of work may take.
+
+    photographs, held: how many photographs, and bytes with their copies, a visitor may have. total: bytes of all visitors.
+    idle: seconds without a word of a visitor after which what is theirs is deleted.
+    """
+
+    upload: int = 200 * 10**6
+    pixels: int = photos.MAX_PIXELS
+    seconds: float = 120.0
+    photographs: int = 50
+    held: int = 10**9
+    total: int = 4 * 10**9
+    idle: float = 3600.0
+
+
+@dataclass
+class Copy:
+    """The coloured copy of a photograph: what was asked for, and what became of it.
+
+    state: "waiting", "ready" or "failed"; task: the work. notes: what the copy does not carry.
+    """
+
+    asked: Any
+    task: Any = None
+    state: str = "waiting"
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    target: Path | None = None
+    sidecar: Path | None = None
+
+
+@dataclass(eq=False)
+class Photograph:
+    """A photograph of one visitor, in a folder of its own. name: for people, and of its file.
+
+    width, height: upright; 0 until it has been opened. held: bytes on the disk, copied: those of its copy.
+    """
+
+    id: str
+    name: str
+    folder: Path
+    visitor: "Visitor"
+    width: int = 0
+    height: int = 0
+    bits: int = 8
+    pages: int = 1
+    held: int = 0
+    copied: int = 0
+    copy: Copy | None = None
+
+    @property
+    def source(self) -> Path:
+        """The file as it came."""
+        return self.folder / "source" / self.name
+
+    @property
+    def out(self) -> Path:
+        """The folder of its copy."""
+        return self.folder / "copy"
+
+    @property
+    def view(self) -> Path:
+        """What of it is worked with: (h, w, 3) uint8, in NumPy's format."""
+        return self.folder / "view.npy"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the page."""
+        about = {"id": self.id, "name": self.name, "width": self.width, "height": self.height}
+        return about | {"bits": self.bits, "pages": self.pages}
+
+
+@dataclass(eq=False)
+class Visitor:
+    """Who has the cookie `id`."""
+
+    id: str
+    folder: Path
+    photographs: dict[str, Photograph] = field(default_factory=dict)
+    seen: float = field(default_factory=time.monotonic)
+
+    @property
+    def held(self) -> int:
+        """Bytes."""
+        return sum(photograph.held for photograph in list(self.photographs.values()))
+
+
+class Sessions:
+    """All visitors; what they bring lies below one private folder. Its methods may be called from several threads."""
+
+    def __init__(self, folder: Path, limits: Limits):
+        self.limits = limits
+        self._folder, self._lock = folder, threading.RLock()
+        self._visitors: dict[str, Visitor] = {}
+
+    def find(self, id: str | None) -> Visitor | None:
+        """Who has this cookie, and has just been here."""
+        with self._lock:
+            visitor = self._visitors.get(id or "")
+            if visitor is not None:
+                visitor.seen = time.monotonic()
+            return visitor
+
+    def welcome(self) -> Visitor:
+        """A new visitor. Raises Refused where there are too many who have photographs here."""
+        with self._lock:
+            if len(self._visitors) >= _VISITORS:
+                empty = [visitor for visitor in self._visitors.values() if not visitor.photographs]
+                if not empty:
+                    raise Refused(503, "too many people are here just now; please try again later")
+                self._visitors.pop(min(empty, key=lambda visitor: visitor.seen).id)
+            id = secrets.token_urlsafe(32)
+            visitor = self._visitors[id] = Visitor(id, self._folder / secrets.token_hex(16))
+            return visitor
+
+    def photograph(self, visitor: Visitor | None, id: str) -> Photograph:
+        """A photograph of this visitor. Raises Refused where there is none, or it is somebody else's."""
+        found = visitor.photographs.get(id) if visitor is not None else None
+        if found is None or not found.width:
+            raise Refused(404, "this photograph is not here (any more)")
+        return found
+
+    def begin(self, visitor: Visitor, name: str) -> Photograph:
+        """A place for a photograph that is about to come. Raises Refused where the visitor has too many."""
+        with self._lock:
+            if len(visitor.photographs) >= self.limits.photographs:
+                words = f"you have {self.limits.photographs} photographs here, as many as may be; remove some first"
+                raise Refused(409, words)
+            id = secrets.token_urlsafe(16)
+            photograph = Photograph(id, display_name(name), visitor.folder / secrets.token_hex(16), visitor)
+            for folder in (photograph.source.parent, photograph.out):
+                folder.mkdir(mode=0o700, parents=True)
+            visitor.photographs[id] = photograph
+            return photograph
+
+    def grow(self, photograph: Photograph, size: int) -> None:
+        """So many bytes more are on the disk for it. Raises Refused where that is too much for the visitor, or for all."""
+        with self._lock:
+            if photograph.visitor.held + size > self.limits.held:
+                raise Refused(413, f"your photographs take more than {_mega(self.limits.held)} MB here; remove some first")
+            if self.held + size > self.limits.total:
+                raise Refused(507, "the photographs of all visitors take all the room there is; please try again later")
+            photograph.held += size
+
+    def keep_copy(self, photograph: Photograph) -> None:
+        """What is in the folder of its copy counts from now on. Raises Refused, and deletes it, where that is too much."""
+        size = sum(file.stat().st_size for file in photograph.out.iterdir())
+        try:
+            self.grow(photograph, size)
+        except Refused:
+            self.drop_copy(photograph)
+            raise
+        photograph.copied = size
+
+    def drop_copy(self, photograph: Photograph) -> None:
+        """Delete what is in the folder of its copy."""
+        for file in photograph.out.iterdir():
+            file.unlink()
+        with self._lock:
+            photograph.held, photograph.copied = photograph.held - photograph.copied, 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of all visitors."""
+        with self._lock:
+            return sum(visitor.held for visitor in self._visitors.values())
+
+    def remove(self, photograph: Photograph) -> None:
+        """Delete a photograph and all that was made of it."""
+        with self._lock:
+            photograph.visitor.photographs.pop(photograph.id, None)
+        shutil.rmtree(photograph.folder, ignore_errors=True)
+
+    def expired(self, busy: Any) -> Iterator[Photograph]:
+        """Photographs of visitors who have not been here for long, unless `busy(photograph)`; forgets these visitors."""
+        with self._lock:
+            late = time.monotonic() - self.limits.idle
+            for visitor in [visitor for visitor in self._visitors.values() if visitor.seen < late]:
+                photographs = list(visitor.photographs.values())
+                if not any(map(busy, photographs)):
+                    del self._visitors[visitor.id]
+                    yield from photographs
+
+
+def display_name(name: str) -> str:
+    """A plain file name of what a browser calls a file: no folders, nothing that a file system or a terminal minds."""
+    name = PurePosixPath(photos.legible(name).replace("\\", "/")).name
+    name = "".join("_" if letter in _NOT_IN_NAMES or letter == "\ufffd" else letter for letter in name).strip(". ")
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or len(suffix) > 10:
+        stem, suffix = name, ""
+    stem = stem.encode()[:_LONGEST_NAME].decode(errors="ignore").rstrip(". ") or "photograph"
+    return f"{stem}.{suffix}" if suffix else stem
+
+
+def _mega(size: int) -> int:
+    return round(size / 1e6)

@@ -1,0 +1,223 @@
+"""What is done with a visitor's photograph: opened, shown with the hints given, asked for likely colours, copied at full size."""
+
+import io
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from colorjax import batch, jobs, photos
+from colorjax.colorizer import MAX_STRENGTH, Colorizer, Prediction
+from colorjax.copies import Copier
+from colorjax.hints import Hint
+from colorjax.jobs import Job, Options, Outcome
+from colorjax.web.lanes import Lane, Superseded, Task, TooLong
+from colorjax.web.sessions import Copy, Limits, Photograph, Refused, Sessions
+
+VIEW_SIDE = 1024  # pixels of the longer side of what is worked with
+_QUALITY = 92  # of the JPEGs that the page shows
+_KEPT = 64  # views, and as many predictions, in memory
+_OPENING, _COPYING = 0, 1
+
+
+class Studio:
+    """The one network and its two lanes.
+
+    What somebody is looking at (views, suggestions) goes through the quick lane; photographs are opened and copied at full
+    size, one at a time, in the slow one, so that nobody's click waits for somebody's scan of 100 megapixels.
+    """
+
+    def __init__(self, colorizer: Colorizer, sessions: Sessions):
+        limits: Limits = sessions.limits
+        self.colorizer, self.guided = colorizer, bool(getattr(colorizer, "guided", False))
+        self._sessions, self._options = sessions, Options(max_pixels=limits.pixels)
+        self._views, self._predictions = _Recent(_KEPT), _Recent(_KEPT)
+        self.quick, self.slow = Lane("views", limits.seconds), Lane("copies", limits.seconds)
+
+    def open(self, photograph: Photograph) -> Task:
+        """Decode a photograph once and keep a view of it. The work raises PhotoError where it cannot be coloured."""
+        return self.slow.submit(
+            lambda task: self._open(photograph, task), photograph.visitor.id, (photograph.id, "open"), _OPENING
+        )
+
+    def before(self, photograph: Photograph) -> Task:
+        """The work gives a JPEG of the photograph as it is."""
+        return self._quickly(photograph, "before", lambda task: _jpeg(self._view(photograph)))
+
+    def view(self, photograph: Photograph, hints: Sequence[Hint], strength: float) -> Task:
+        """The work gives a JPEG of the photograph in colour; hints in pixels of the photograph."""
+        return self._quickly(photograph, "view", lambda task: _jpeg(self._coloured(photograph, hints, strength)))
+
+    def suggest(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> Task:
+        """The work gives the likely colours of a point: {"color": "#rrggbb", "share": 0 to 1}, the likeliest first."""
+        return self._quickly(photograph, "suggest", lambda task: self._suggestions(photograph, x, y, hints))
+
+    def copy(self, photograph: Photograph, hints: tuple[Hint, ...], strength: float) -> Copy:
+        """Have the copy made; a copy that was asked for with the same hints and strength is the one that there is."""
+        if photograph.copy is not None and photograph.copy.asked == (hints, strength) and photograph.copy.state != "failed":
+            return photograph.copy
+        copy = photograph.copy = Copy((hints, strength))
+        copy.task = self.slow.submit(
+            lambda task: self._copy(photograph, copy, task), photograph.visitor.id, (photograph.id, "copy"), _COPYING
+        )
+        copy.task.future.add_done_callback(lambda future: _settle(copy, future.exception()))
+        return copy
+
+    def forget(self, photograph: Photograph) -> None:
+        """Delete a photograph; what is waiting or being done for it comes to nothing."""
+        for lane in (self.quick, self.slow):
+            lane.forget(lambda key: key[0] == photograph.id)
+        for recent in (self._views, self._predictions):
+            recent.forget(lambda key: key[0] == photograph.id)
+        self._sessions.remove(photograph)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self.quick.close()
+        self.slow.close()
+
+    def _quickly(self, photograph: Photograph, what: str, work: Callable[[Task], Any]) -> Task:
+        return self.quick.submit(work, photograph.visitor.id, (photograph.id, what))
+
+    def _open(self, photograph: Photograph, task: Task) -> None:
+        photo = photos.read(photograph.source, self._sessions.limits.pixels)
+        task.check()
+        view = _reduced(photo.image)
+        self._sessions.grow(photograph, view.nbytes)
+        np.save(photograph.view, view)
+        photograph.bits, photograph.pages = 8 * photo.image.dtype.itemsize, photo.pages
+        photograph.height, photograph.width = photo.image.shape[:2]  # last: from now on it is there
+
+    def _view(self, photograph: Photograph) -> np.ndarray:
+        return self._views.get((photograph.id,), lambda: np.load(photograph.view, allow_pickle=False))
+
+    def _prediction(self, photograph: Photograph, hints: Sequence[Hint]) -> Prediction:
+        """For the view, whichever the strength."""
+        view = self._view(photograph)
+        placed = placed_in_view(hints, (photograph.height, photograph.width), view.shape[:2])
+
+        def predict() -> Prediction:
+            return self.colorizer.predict(view, placed) if placed else self.colorizer.predict(view)
+
+        return self._predictions.get((photograph.id, placed), predict)
+
+    def _coloured(self, photograph: Photograph, hints: Sequence[Hint], strength: float) -> np.ndarray:
+        prediction = self._prediction(photograph, hints)
+        return self.colorizer.paint(self._view(photograph), prediction, strength=strength)
+
+    def _suggestions(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> list[dict[str, Any]]:
+        view, shape = self._view(photograph), (photograph.height, photograph.width)
+        (point,) = placed_in_view([Hint(x, y, (0, 0, 0))], shape, view.shape[:2])
+        found = self.colorizer.suggest(view, point.x, point.y, placed_in_view(hints, shape, view.shape[:2]))
+        return [{"color": Hint(x, y, tuple(one.rgb)).color, "share": round(float(one.share), 3)} for one in found]
+
+    def _copy(self, photograph: Photograph, copy: Copy, task: Task) -> None:
+        """By the code of `colorjax colorize`, whose promises are those of the copy."""
+        self._sessions.drop_copy(photograph)  # that of before
+        hints, strength = copy.asked
+        options = replace(self._options, strength=strength)
+        (job,) = batch.plan([(photograph.source.parent, photograph.source)], photograph.out, options)
+        job = replace(job, origin=photograph.name, **({"hints": hints} if hints else {}))
+        outcome = self._outcome(job, options, task)
+        copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
+        if outcome.status != "coloured":
+            raise Refused(422, copy.reason)
+        self._sessions.keep_copy(photograph)
+        copy.target, copy.sidecar = job.target, job.sidecar
+
+    def _outcome(self, job: Job, options: Options, task: Task) -> Outcome:
+        """As `batch.run` makes it, but given up where there is no more time."""
+        copier = Copier(self.colorizer, options)
+        outcome = jobs.foresee(job, options, copier.made_with)
+        if outcome.status != "to colour":
+            return outcome
+        try:
+            reading = copier.read(outcome)
+            return copier.write(reading, _while_there_is_time(copier.colour(reading), task))
+        except (FloatingPointError, TooLong, Superseded):
+            raise
+        except Exception as error:  # whatever a photograph does to the libraries under it
+            return outcome.failed(error)
+
+
+def placed_in_view(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[int, int]) -> tuple[Hint, ...]:
+    """Hints of a photograph (H, W) as hints of its view (h, w)."""
+
+    def at(place: int, large: int, small: int) -> int:
+        return min(small - 1, int((place + 0.5) * small / large))
+
+    (height, width), (h, w) = shape, onto
+    return tuple(Hint(at(hint.x, width, w), at(hint.y, height, h), hint.rgb) for hint in hints)
+
+
+def checked_strength(value: Any) -> float:
+    """A factor of the colour. Raises Refused."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_STRENGTH:
+        raise Refused(422, f"the strength must be in 0..{MAX_STRENGTH}")
+    return float(value)
+
+
+def _while_there_is_time(pages: Iterator[Any], task: Task) -> Iterator[Any]:
+    for page in pages:
+        task.check()
+        yield page
+
+
+def _settle(copy: Copy, error: BaseException | None) -> None:
+    copy.state = "ready" if error is None else "failed"
+    if isinstance(error, TooLong):
+        copy.reason = "it took too long, and was given up"
+    elif isinstance(error, Refused):
+        copy.reason = str(error)
+    elif isinstance(error, Superseded):
+        copy.reason = "another copy of it was asked for"
+    elif error is not None:
+        traceback.print_exception(error, file=sys.stderr)
+        copy.reason = "something went wrong with it; the server's log says what"
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8 or uint16 -> (h, w, 3) uint8, its longer side at most VIEW_SIDE."""
+    picture = Image.fromarray(photos.to_u8(image)).convert("RGB")
+    scale = min(1.0, VIEW_SIDE / max(picture.size))
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(picture)
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=_QUALITY, subsampling=0)
+    return stream.getvalue()
+
+
+class _Recent:
+    """The values that were asked for last, by key."""
+
+    def __init__(self, count: int):
+        self._count, self._lock = count, threading.Lock()
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._count:
+                self._values.popitem(last=False)
+        return value
+
+    def forget(self, belongs: Callable[[Any], bool]) -> None:
+        with self._lock:
+            for key in [key for key in self._values if belongs(key)]:
+                del self._values[key]
