@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import json
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,17 +19,14 @@ import colorjax
 from colorjax import hints, photos
 from colorjax.colorizer import Colorizer
 from colorjax.hints import Hint
-from colorjax.web import archive
+from colorjax.web import archive, bodies
 from colorjax.web.lanes import Superseded, Task, TooLong
 from colorjax.web.security import Guard, cookie_name, set_cookie
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
 from colorjax.web.work import Studio, checked_strength
 
 _STATIC = Path(__file__).parent / "static"
-_FILES = {"/": ("index.html", "text/html"), "/style.css": ("style.css", "text/css"), "/icon.svg": ("icon.svg", "image/svg+xml")}
-_FILES |= {f"/{name}": (name, "text/javascript") for name in ("app.js", "stage.js", "server.js")}
-_LARGEST_JSON = 200_000  # bytes: 1,000 hints
-_SILENCE = 30.0  # seconds that an upload may pause
+_KINDS = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".js": "text/javascript"}
 _SWEEP = 30.0  # seconds between looks for visitors who have gone
 
 Endpoint = Callable[["Page", Request], Awaitable[Response]]
@@ -75,7 +71,9 @@ class Page:
 
     def __init__(self, colorizer: Colorizer, sessions: Sessions):
         self.sessions, self.studio = sessions, Studio(colorizer, sessions)
-        self._files = {path: ((_STATIC / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
+        files = [path for path in _STATIC.iterdir() if path.suffix in _KINDS]
+        self._files = {f"/{path.name}": (path.read_bytes(), _KINDS[path.suffix]) for path in files}
+        self._files["/"] = self._files.pop("/index.html")
 
     def app(self, middleware: list[Middleware]) -> Starlette:
         """All routes, and nothing of a file system behind them but what a photograph's id stands for."""
@@ -150,10 +148,10 @@ class Page:
         """The body is the file, as it is; ?name= what it is called."""
         visitor = self._visitor(request)
         known, visitor = visitor is not None, visitor or self.sessions.welcome()
-        self._check_length(request, self.sessions.limits.upload)
+        bodies.check_length(request, self.sessions.limits.upload)
         photograph = self.sessions.begin(visitor, request.query_params.get("name", ""))
         try:
-            await self._receive(request, photograph)
+            await bodies.receive(request, photograph, self.sessions)
             await _result(self.studio.open(photograph))
         except BaseException:
             await asyncio.to_thread(self.studio.forget, photograph)
@@ -174,13 +172,13 @@ class Page:
 
     @_polite
     async def view(self, request: Request) -> Response:
-        photograph, asked = self._photograph(request), await self._json(request)
+        photograph, asked = self._photograph(request), await bodies.json_of(request)
         task = self.studio.view(photograph, self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0)))
         return Response(await _result(task), media_type="image/jpeg")
 
     @_polite
     async def suggest(self, request: Request) -> Response:
-        photograph, asked = self._photograph(request), await self._json(request)
+        photograph, asked = self._photograph(request), await bodies.json_of(request)
         chosen = self._hints(asked, photograph)
         (point,) = hints.checked([{"x": asked.get("x"), "y": asked.get("y"), "color": "#000000"}], _shape(photograph))
         if not self.studio.guided:
@@ -189,7 +187,7 @@ class Page:
 
     @_polite
     async def copy(self, request: Request) -> Response:
-        photograph, asked = self._photograph(request), await self._json(request)
+        photograph, asked = self._photograph(request), await bodies.json_of(request)
         chosen, strength = self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0))
         self.studio.copy(photograph, chosen, strength)
         return JSONResponse(self._progress(photograph), 202)
@@ -246,58 +244,13 @@ class Page:
             about["ahead"] = self.studio.slow.ahead(copy.task)
         return about
 
-    async def _receive(self, request: Request, photograph: Photograph) -> None:
-        """The body into the file of the photograph. Raises Refused once it is larger than it may be."""
-        size, limit = 0, self.sessions.limits.upload
-        with open(photograph.source, "wb") as file:
-            async for chunk in _patient(request.stream()):
-                size += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                self.sessions.grow(photograph, len(chunk))
-                file.write(chunk)
-
-    async def _json(self, request: Request) -> dict[str, Any]:
-        """Raises Refused where it is none, or larger than any that is meant."""
-        data = bytearray()
-        self._check_length(request, _LARGEST_JSON)
-        async for chunk in _patient(request.stream()):
-            data += chunk
-            if len(data) > _LARGEST_JSON:
-                raise _too_large(_LARGEST_JSON)
-        try:
-            asked = json.loads(data)
-        except (ValueError, RecursionError):
-            asked = None
-        if not isinstance(asked, dict) or not isinstance(asked.get("hints", []), list):
-            raise Refused(400, "this is no JSON that the page would send")
-        return asked
-
-    def _check_length(self, request: Request, limit: int) -> None:
-        declared = request.headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared[:20]) > limit:
-            raise _too_large(limit)
-
 
 async def _result(task: Task) -> Any:
     return await asyncio.wrap_future(task.future)
 
 
-async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks. Raises TimeoutError where one lets wait too long."""
-    while True:
-        try:
-            yield await asyncio.wait_for(anext(stream), _SILENCE)
-        except StopAsyncIteration:
-            return
-
-
 def _shape(photograph: Photograph) -> tuple[int, int]:
     return photograph.height, photograph.width
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(413, f"larger than {limit / 1e6:.4g} MB, the most that is taken here")
 
 
 def _file(path: Path) -> Response:

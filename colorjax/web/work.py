@@ -1,4 +1,4 @@
-"""What is done with a visitor's photograph: opened, shown with the hints given, asked for likely colours, copied at full size."""
+"""What is done with a photograph: opened, shown with the hints given, asked for likely colours, copied at full size."""
 
 import io
 import sys

@@ -1,0 +1,62 @@
+"""What requests bring, read while it comes and no further than it may go."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+
+from colorjax.web.sessions import Photograph, Refused, Sessions
+
+_LARGEST_JSON = 200_000  # bytes: 1,000 hints
+_SILENCE = 30.0  # seconds that may pass without a byte
+
+
+def check_length(request: Request, limit: int) -> None:
+    """Raises Refused where the request declares a body that is larger than `limit` bytes."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared[:20]) > limit:
+        raise _too_large(limit)
+
+
+async def receive(request: Request, photograph: Photograph, sessions: Sessions) -> None:
+    """The body into the file of the photograph. Raises Refused once it is larger than it may be, TimeoutError."""
+    size, limit = 0, sessions.limits.upload
+    with open(photograph.source, "wb") as file:
+        async for chunk in _patient(request.stream()):
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            sessions.grow(photograph, len(chunk))
+            file.write(chunk)
+
+
+async def json_of(request: Request) -> dict[str, Any]:
+    """The JSON object in the body. Raises Refused where it is none, or larger than any that is meant; TimeoutError."""
+    data = bytearray()
+    check_length(request, _LARGEST_JSON)
+    async for chunk in _patient(request.stream()):
+        data += chunk
+        if len(data) > _LARGEST_JSON:
+            raise _too_large(_LARGEST_JSON)
+    try:
+        asked = json.loads(data)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict) or not isinstance(asked.get("hints", []), list):
+        raise Refused(400, "this is no JSON that the page would send")
+    return asked
+
+
+async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks. Raises TimeoutError where one lets wait too long."""
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(stream), _SILENCE)
+        except StopAsyncIteration:
+            return
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"larger than {limit / 1e6:.4g} MB, the most that is taken here")

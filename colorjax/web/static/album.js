@@ -1,0 +1,80 @@
+// The visitor's photographs: their hints and strength with what was before them, kept over a reload of the page.
+
+import * as server from "./server.js";
+
+const START = { hints: [], strength: 1 };
+
+/** A photograph that the server has, as the page knows it. `file`: what it was made of, if it was chosen on this page. */
+export function makePhotograph(about, file) {
+  const kept = sessionStorage.getItem(about.id);
+  const state = kept ? JSON.parse(kept) : START;
+  return { ...about, file, state, settled: state, past: [], future: [], chosen: null, split: 50, urls: {} };
+}
+
+/** Change something of what is asked for. Not settled: on the way to something, as while a hint is dragged. */
+export function change(photograph, what, settled) {
+  photograph.state = { ...photograph.state, ...what };
+  if (!settled || JSON.stringify(photograph.state) === JSON.stringify(photograph.settled)) return;
+  photograph.past.push(photograph.settled);
+  photograph.future = [];
+  settle(photograph);
+}
+
+export const undo = (photograph) => travel(photograph, photograph.past, photograph.future);
+export const redo = (photograph) => travel(photograph, photograph.future, photograph.past);
+
+function travel(photograph, from, to) {
+  if (!from.length) return false;
+  to.push(photograph.settled);
+  photograph.state = from.pop();
+  if (photograph.chosen >= photograph.state.hints.length) photograph.chosen = null;
+  settle(photograph);
+  return true;
+}
+
+function settle(photograph) {
+  photograph.settled = photograph.state;
+  sessionStorage.setItem(photograph.id, JSON.stringify(photograph.state));
+}
+
+/** What `action(id)` gives; a photograph that the server has deleted meanwhile is sent again first. */
+export async function withServer(photograph, action) {
+  try {
+    return await action(photograph.id);
+  } catch (error) {
+    if (error.status !== 404 || !photograph.file) throw error;
+    photograph.renewal ??= server.upload(photograph.file, () => {}).finally(() => (photograph.renewal = null));
+    photograph.id = (await photograph.renewal).id;
+    settle(photograph);
+    return action(photograph.id);
+  }
+}
+
+/** Put a new picture, a blob, in the place of the one of before. */
+export function setPicture(photograph, which, picture) {
+  const old = photograph.urls[which];
+  photograph.urls[which] = URL.createObjectURL(picture);
+  if (old) setTimeout(() => URL.revokeObjectURL(old), 2000); // what shows it may need it for a moment
+}
+
+export function forget(photograph) {
+  sessionStorage.removeItem(photograph.id);
+  Object.values(photograph.urls).forEach((url) => URL.revokeObjectURL(url));
+}
+
+/** The hints of a file for a photograph. Throws an Error that says what is wrong with it. */
+export function readHints(text, { width, height }) {
+  let hints;
+  try {
+    hints = JSON.parse(text).hints.map(({ x, y, color }) => ({ x, y, color: color.toLowerCase() }));
+  } catch {
+    throw new Error("this is no file of hints");
+  }
+  const sound = ({ x, y, color }) => [x, y].every(Number.isInteger) && /^#[0-9a-f]{6}$/.test(color);
+  if (!hints.every(sound)) throw new Error("one of its hints is malformed");
+  const inside = ({ x, y }) => x >= 0 && y >= 0 && x < width && y < height;
+  if (!hints.every(inside)) throw new Error(`one of its hints is outside this photograph of ${width} × ${height} pixels`);
+  return hints;
+}
+
+export const writeHints = (hints) => `${JSON.stringify({ hints }, null, 1)}\n`;

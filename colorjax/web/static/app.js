@@ -1,0 +1,295 @@
+// The page: photographs come in, one of them is worked on, copies go out.
+
+import * as album from "./album.js";
+import * as copies from "./copies.js";
+import * as server from "./server.js";
+import { toCode } from "./color.js";
+import { makePalette } from "./palette.js";
+import { makeStage } from "./stage.js";
+
+const element = (id) => document.getElementById(id);
+const photographs = [];
+let about = { guided: false, upload: Infinity, photographs: Infinity };
+let current = null;
+
+const stage = makeStage({
+  placed: (point) => {
+    const hints = current.state.hints.filter(({ x, y }) => x !== point.x || y !== point.y);
+    current.chosen = hints.length;
+    edit({ hints: [...hints, { ...point, color: toCode(stage.colorAt("after", point)) }] });
+    stage.focusHint(current.chosen);
+    suggest();
+  },
+  moved: (index, point, settled) => {
+    current.chosen = index;
+    edit({ hints: current.state.hints.map((hint, i) => (i === index ? { ...hint, ...point } : hint)) }, settled);
+    if (settled) suggest();
+  },
+  selected: (index) => {
+    if (index === current.chosen && index !== null) return;
+    current.chosen = index;
+    draw();
+    suggest();
+  },
+  removed: removeHint,
+  colours: () => palette.focus(),
+});
+
+const palette = makePalette({
+  colored: (color, settled) => {
+    if (current?.chosen === null) return;
+    edit({ hints: current.state.hints.map((hint, i) => (i === current.chosen ? { ...hint, color } : hint)) }, settled, true);
+  },
+  removed: () => removeHint(current.chosen),
+});
+
+function removeHint(index) {
+  current.chosen = null;
+  edit({ hints: current.state.hints.filter((_, i) => i !== index) });
+}
+
+/** Change what is asked for of the current photograph, and show it. */
+function edit(what, settled = true, drawPins = settled) {
+  album.change(current, what, settled);
+  draw(drawPins);
+  refresh(current);
+}
+
+function travel(move) {
+  if (!current || !move(current)) return;
+  draw();
+  refresh(current);
+  suggest();
+}
+
+/** Everything around the picture, as the current photograph has it. */
+function draw(drawPins = true) {
+  const { hints, strength } = current.state;
+  const hint = hints[current.chosen];
+  if (drawPins) stage.setHints(hints, current.chosen);
+  element("no-hint").hidden = !about.guided || Boolean(hint);
+  element("one-hint").hidden = !hint;
+  if (hint) palette.show(hint, hints.length > 1 ? `Hint ${current.chosen + 1} of ${hints.length}` : "Hint", stage.colorAt("before", hint));
+  element("strength").value = strength;
+  element("strength-value").value = `${Math.round(strength * 100)} %`;
+  element("undo-button").disabled = !current.past.length;
+  element("redo-button").disabled = !current.future.length;
+  element("save-hints").disabled = !hints.length;
+}
+
+/** Show the colours that the latest hints make; while one view is under way, the next one waits, and those between are left out. */
+async function refresh(photograph) {
+  photograph.again = true;
+  if (photograph.busy) return;
+  photograph.busy = true;
+  stage.busy(true);
+  while (photograph.again) {
+    photograph.again = false;
+    try {
+      album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state)));
+      if (photograph === current) await stage.show("after", photograph.urls.after);
+      drawStrip();
+    } catch (error) {
+      if (error.status !== 409) complain(`${photograph.name}: ${error.message}`);
+    }
+  }
+  photograph.busy = false;
+  if (photograph === current) stage.busy(false);
+}
+
+async function suggest() {
+  palette.suggest(null);
+  const { chosen } = current;
+  const hint = current.state.hints[chosen];
+  if (!hint) return;
+  const question = { x: hint.x, y: hint.y, hints: current.state.hints.filter((_, i) => i !== chosen) };
+  try {
+    const found = await album.withServer(current, (id) => server.suggest(id, question));
+    if (current.state.hints[current.chosen]?.x === hint.x) palette.suggest(found);
+  } catch (error) {
+    if (error.status !== 409) complain(error.message);
+  }
+}
+
+async function open(photograph) {
+  if (current) current.split = stage.split();
+  current = photograph;
+  element("welcome").hidden = true;
+  for (const id of ["desk", "bar", "strip"]) element(id).hidden = false;
+  stage.setPhotograph(photograph, about.guided);
+  stage.busy(photograph.busy);
+  element("facts").textContent = facts(photograph);
+  say("");
+  try {
+    if (!photograph.urls.before) album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
+    if (photograph !== current) return;
+    await stage.show("before", photograph.urls.before);
+    await stage.show("after", photograph.urls.after ?? photograph.urls.before);
+  } catch (error) {
+    complain(`${photograph.name}: ${error.message}`);
+  }
+  draw();
+  drawStrip();
+  if (!photograph.urls.after) refresh(photograph);
+}
+
+function facts({ name, width, height, bits, pages }) {
+  const parts = [name, `${width} × ${height} pixels`, `${bits} bits`];
+  return (pages > 1 ? [...parts, `${pages} pages`] : parts).join(" · ");
+}
+
+function drawStrip() {
+  const tiles = photographs.map((photograph) => {
+    const tile = Object.assign(document.createElement("button"), { className: "tile", title: photograph.name });
+    tile.setAttribute("aria-label", photograph.name);
+    tile.setAttribute("aria-current", photograph === current);
+    const { after, before } = photograph.urls;
+    if (after ?? before) tile.append(Object.assign(document.createElement("img"), { src: after ?? before, alt: "" }));
+    tile.addEventListener("click", () => open(photograph));
+    return tile;
+  });
+  const add = Object.assign(document.createElement("button"), { className: "tile add", title: "Add photographs" });
+  add.setAttribute("aria-label", "Add photographs");
+  add.append(element("plus-icon").content.cloneNode(true));
+  add.addEventListener("click", () => element("files").click());
+  const remove = Object.assign(document.createElement("button"), { className: "end", textContent: "Remove" });
+  remove.addEventListener("click", () => removePhotograph(current));
+  const all = Object.assign(document.createElement("button"), { textContent: "Download all" });
+  all.addEventListener("click", downloadAll);
+  element("strip").replaceChildren(...tiles, add, remove, ...(photographs.length > 1 ? [all] : []));
+}
+
+async function removePhotograph(photograph) {
+  const at = photographs.indexOf(photograph);
+  photographs.splice(at, 1);
+  server.remove(photograph.id).catch(() => {}); // it may be gone already
+  album.forget(photograph);
+  if (photographs.length) return open(photographs[Math.min(at, photographs.length - 1)]);
+  current = null;
+  for (const id of ["desk", "bar", "strip"]) element(id).hidden = true;
+  element("welcome").hidden = false;
+  say("");
+}
+
+async function add(files) {
+  let first = null;
+  for (const [number, file] of [...files].entries()) {
+    const of = files.length > 1 ? ` (${number + 1} of ${files.length})` : "";
+    try {
+      if (file.size > about.upload) throw new Error(`larger than ${Math.round(about.upload / 1e6)} MB, the most that is taken here`);
+      const told = (share) => say(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
+      told(0);
+      const photograph = album.makePhotograph(await server.upload(file, told), file);
+      photographs.push(photograph);
+      if (first) drawStrip();
+      else await open((first = photograph));
+    } catch (error) {
+      complain(`${file.name}: ${error.message}`);
+    }
+  }
+  say("");
+}
+
+async function download() {
+  const photograph = current;
+  element("download").disabled = true;
+  try {
+    const [copy] = await copies.make([photograph], say);
+    if (copy.state !== "ready") throw new Error(copy.reason);
+    copies.save(server.copyPath(photograph.id));
+    const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "how it was made (JSON)" });
+    record.download = "";
+    const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
+    say("Saved at full size; ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
+  } catch (error) {
+    say("");
+    complain(`${photograph.name}: ${error.message}`);
+  }
+  element("download").disabled = false;
+}
+
+async function downloadAll() {
+  try {
+    const mine = [...photographs];
+    const made = await copies.make(mine, say);
+    made.forEach((copy, i) => copy.state !== "ready" && complain(`${mine[i].name}: ${copy.reason}`));
+    if (made.some(({ state }) => state === "ready")) copies.save(server.copiesPath);
+    say("");
+  } catch (error) {
+    complain(error.message);
+  }
+}
+
+async function loadHints(file) {
+  try {
+    current.chosen = null;
+    edit({ hints: album.readHints(await file.text(), current) });
+  } catch (error) {
+    complain(`${file.name}: ${error.message}`);
+  }
+}
+
+function saveHints() {
+  const url = URL.createObjectURL(new Blob([album.writeHints(current.settled.hints)], { type: "application/json" }));
+  copies.save(url, `${current.name}.hints.json`);
+  setTimeout(() => URL.revokeObjectURL(url), 2000);
+}
+
+function say(...words) {
+  element("status").replaceChildren(...words);
+}
+
+function complain(words) {
+  const problem = Object.assign(document.createElement("div"), { className: "problem", textContent: words });
+  const close = Object.assign(document.createElement("button"), { className: "icon" });
+  close.setAttribute("aria-label", "Close");
+  close.append(element("cross-icon").content.cloneNode(true));
+  close.addEventListener("click", () => problem.remove());
+  problem.append(close);
+  element("problems").append(problem);
+  while (element("problems").children.length > 4) element("problems").firstChild.remove();
+}
+
+function listen() {
+  const on = (id, event, action) => element(id).addEventListener(event, action);
+  on("choose", "click", () => element("files").click());
+  on("files", "change", async ({ target }) => (await add(target.files), (target.value = "")));
+  on("open-hints", "click", () => element("hints-file").click());
+  on("hints-file", "change", async ({ target }) => (await loadHints(target.files[0]), (target.value = "")));
+  on("save-hints", "click", saveHints);
+  on("undo-button", "click", () => travel(album.undo));
+  on("redo-button", "click", () => travel(album.redo));
+  on("download", "click", download);
+  on("strength", "input", ({ target }) => edit({ strength: target.valueAsNumber }, false));
+  on("strength", "change", ({ target }) => edit({ strength: target.valueAsNumber }));
+  addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || event.target.type === "text") return;
+    event.preventDefault();
+    travel(event.shiftKey ? album.redo : album.undo);
+  });
+  addEventListener("paste", (event) => event.clipboardData?.files.length && add(event.clipboardData.files));
+  const veil = (is) => (element("veil").hidden = !is);
+  addEventListener("dragover", (event) => (event.preventDefault(), veil(event.dataTransfer.types.includes("Files"))));
+  addEventListener("dragleave", (event) => event.relatedTarget === null && veil(false));
+  addEventListener("drop", (event) => (event.preventDefault(), veil(false), add(event.dataTransfer.files)));
+}
+
+async function start() {
+  listen();
+  try {
+    about = await server.about();
+    document.body.classList.toggle("guided-page", about.guided);
+    for (const section of document.querySelectorAll(".guided")) section.hidden ||= !about.guided;
+    element("unguided").hidden = about.guided;
+    element("files").accept = about.suffixes.join(",");
+    element("promise").textContent =
+      `Their lightness stays as it is, pixel by pixel; the colours are made up. They are seen by you alone, and deleted from this ` +
+      `server after ${about.idle_minutes} minutes in which nothing is done. Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels.`;
+    for (const one of await server.list()) photographs.push(album.makePhotograph(one));
+    if (photographs.length) open(photographs[0]);
+  } catch (error) {
+    complain(error.message);
+  }
+}
+
+start();

@@ -1,0 +1,33 @@
+// Copies at full size: asked for, waited for, saved.
+
+import * as server from "./server.js";
+import { withServer } from "./album.js";
+
+const PAUSE = 400; // milliseconds between two looks
+
+/** Have the copies of these photographs made; `told(words)` hears how far it is. Gives what became of each, by id. */
+export async function make(photographs, told) {
+  for (const photograph of photographs) await withServer(photograph, (id) => server.copy(id, photograph.settled));
+  for (;;) {
+    const all = await server.progress();
+    const mine = photographs.map(({ id }) => all[id] ?? { state: "failed", reason: "it has been removed" });
+    const waiting = mine.filter(({ state }) => state === "waiting");
+    if (!waiting.length) return mine;
+    told(words(waiting, photographs.length));
+    await new Promise((done) => setTimeout(done, PAUSE));
+  }
+}
+
+function words(waiting, count) {
+  if (count > 1) return `Colouring at full size: ${count - waiting.length} of ${count} done`;
+  const { ahead } = waiting[0];
+  return ahead ? `Waiting: ${ahead} before this one` : "Colouring at full size…";
+}
+
+/** Let the browser save what is at an address of this server. */
+export function save(path, name = "") {
+  const link = Object.assign(document.createElement("a"), { href: path, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}

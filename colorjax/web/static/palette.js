@@ -1,0 +1,66 @@
+// The colours of the hint that is chosen: the likely ones there, all of its lightness, an exact one, those used before.
+
+import { isCode, toLab } from "./color.js";
+import { makePlane } from "./plane.js";
+
+const element = (id) => document.getElementById(id);
+const KEPT = 10;
+
+/** `heard` has: colored(code, settled), removed(). */
+export function makePalette(heard) {
+  const [suggestions, used, picker, code] = ["suggestions", "used", "picker", "code"].map(element);
+  const plane = makePlane(element("plane"), (color, settled) => tell(color, settled));
+  let lately = [];
+
+  function tell(color, settled) {
+    write(color);
+    if (settled) remember(color);
+    heard.colored(color, settled);
+  }
+
+  function write(color) {
+    picker.value = code.value = color;
+    for (const swatch of document.querySelectorAll("#tools .swatch")) swatch.setAttribute("aria-pressed", swatch.value === color);
+  }
+
+  function remember(color) {
+    lately = [color, ...lately.filter((other) => other !== color)].slice(0, KEPT);
+    used.replaceChildren(...lately.map((one) => makeSwatch(one, one)));
+  }
+
+  function makeSwatch(color, label) {
+    const swatch = document.createElement("button");
+    Object.assign(swatch, { className: "swatch", value: color, title: label });
+    swatch.style.background = color;
+    swatch.setAttribute("aria-label", label);
+    swatch.addEventListener("click", () => tell(color, true));
+    return swatch;
+  }
+
+  picker.addEventListener("input", () => tell(picker.value, false));
+  picker.addEventListener("change", () => tell(picker.value, true));
+  code.addEventListener("change", () => isCode(code.value) && tell(code.value.toLowerCase(), true));
+  element("remove-hint").addEventListener("click", () => heard.removed());
+
+  return {
+    /** The hint that is chosen, and the colour [r, g, b] of the photograph there. */
+    show(hint, title, rgb) {
+      element("hint-title").textContent = title;
+      plane.show(hint.color, toLab(rgb)[0]);
+      write(hint.color);
+    },
+    /** [{color, share}], or null while they are looked for. */
+    suggest(found) {
+      suggestions.replaceChildren(
+        ...(found ?? []).map(({ color, share }) => {
+          const percent = `${Math.round(100 * share)} %`;
+          const cell = Object.assign(document.createElement("span"), { className: "share" });
+          cell.append(makeSwatch(color, `${color}, ${percent}`), percent);
+          return cell;
+        }),
+      );
+      write(code.value);
+    },
+    focus: () => (suggestions.querySelector("button") ?? element("plane")).focus(),
+  };
+}

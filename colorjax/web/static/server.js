@@ -1,0 +1,63 @@
+// What the page asks of its server. Every refusal arrives as an Error with the server's words and its `status`.
+
+async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw refusal(0, "the server does not answer");
+  }
+  if (answer.ok) return answer;
+  throw refusal(answer.status, await words(answer));
+}
+
+async function words(answer) {
+  const text = await answer.text();
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return text || `the server answered ${answer.status}`;
+  }
+}
+
+function refusal(status, message) {
+  return Object.assign(new Error(message), { status });
+}
+
+const post = (path, body) => ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const json = async (answer) => (await answer).json();
+const blob = async (answer) => (await answer).blob();
+const one = (id) => `/api/photographs/${id}`;
+
+export const about = () => json(ask("/api/about"));
+export const list = async () => (await json(ask("/api/photographs"))).photographs;
+export const before = (id) => blob(ask(`${one(id)}/before`));
+export const view = (id, state) => blob(post(`${one(id)}/view`, state));
+export const suggest = async (id, question) => (await json(post(`${one(id)}/suggest`, question))).suggestions;
+export const copy = (id, state) => json(post(`${one(id)}/copy`, state));
+export const progress = async () => (await json(ask("/api/progress"))).copies;
+export const remove = (id) => ask(one(id), { method: "DELETE" });
+export const copyPath = (id) => `${one(id)}/copy`;
+export const sidecarPath = (id) => `${one(id)}/sidecar`;
+export const copiesPath = "/api/copies.zip";
+
+/** The photograph that a file becomes; `told` hears the share that has been sent. */
+export function upload(file, told) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how far it is
+    request.open("POST", `/api/photographs?name=${encodeURIComponent(file.name)}`);
+    request.upload.onprogress = (event) => event.lengthComputable && told(event.loaded / event.total);
+    request.onerror = () => reject(refusal(0, "the server does not answer, or does not take it"));
+    request.onload = () => {
+      let answer = {};
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch {
+        answer = { error: request.responseText };
+      }
+      if (request.status === 201) resolve(answer);
+      else reject(refusal(request.status, answer.error || `the server answered ${request.status}`));
+    };
+    request.send(file);
+  });
+}

@@ -1,0 +1,179 @@
+// The photograph itself: before and after with a divider between, the hints upon it, placed and moved by pointer and by key.
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const TAP = 6; // pixels that a finger may move and still mean one point
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const element = (id) => document.getElementById(id);
+
+/** `heard` has: placed(point), moved(index, point, settled), selected(index), removed(index), colours(). Points are in pixels of
+ *  the upright photograph. */
+export function makeStage(heard) {
+  const [easel, stage, divider, layer, cursor] = ["easel", "stage", "divider", "hints", "cursor"].map(element);
+  const images = { before: element("before"), after: element("after") };
+  let size = { width: 1, height: 1 };
+  let guided = false;
+  let split = 50;
+  let cross = null; // where the keyboard's cross is
+
+  function fit() {
+    const narrow = matchMedia("(max-width: 760px)").matches;
+    const margin = narrow ? 0 : 40;
+    const room = [easel.clientWidth - margin, narrow ? innerHeight * 0.62 : easel.clientHeight - margin];
+    const scale = Math.min(room[0] / size.width, room[1] / size.height, Math.max(1, 1400 / Math.max(size.width, size.height)));
+    stage.style.width = `${Math.max(1, Math.floor(size.width * scale))}px`;
+    stage.style.height = `${Math.max(1, Math.floor(size.height * scale))}px`;
+  }
+  new ResizeObserver(fit).observe(easel);
+
+  function setSplit(percent) {
+    split = clamp(percent, 0, 100);
+    stage.style.setProperty("--split", `${split}%`);
+    divider.setAttribute("aria-valuenow", Math.round(split));
+    divider.setAttribute("aria-valuetext", `${Math.round(split)} % as it was`);
+  }
+
+  /** The pixel of the photograph under a pointer. */
+  function pointOf(event) {
+    const box = stage.getBoundingClientRect();
+    return inside(((event.clientX - box.left) / box.width) * size.width, ((event.clientY - box.top) / box.height) * size.height);
+  }
+  const inside = (x, y) => ({ x: clamp(Math.floor(x), 0, size.width - 1), y: clamp(Math.floor(y), 0, size.height - 1) });
+  const step = () => Math.max(1, Math.round(size.width / stage.clientWidth)); // one pixel of the screen
+
+  function put(node, { x, y }) {
+    node.style.left = `${((x + 0.5) / size.width) * 100}%`;
+    node.style.top = `${((y + 0.5) / size.height) * 100}%`;
+  }
+
+  divider.addEventListener("pointerdown", (event) => {
+    event.stopPropagation();
+    divider.setPointerCapture(event.pointerId);
+  });
+  divider.addEventListener("pointermove", (event) => {
+    const box = stage.getBoundingClientRect();
+    if (divider.hasPointerCapture(event.pointerId)) setSplit(((event.clientX - box.left) / box.width) * 100);
+  });
+  divider.addEventListener("keydown", (event) => {
+    const to = { ArrowLeft: split - 2, ArrowRight: split + 2, Home: 0, End: 100, PageDown: split - 10, PageUp: split + 10 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setSplit(to);
+  });
+
+  let pressed = null;
+  stage.addEventListener("pointerdown", (event) => {
+    pressed = event.button === 0 && event.target.closest(".hint") === null ? [event.clientX, event.clientY] : null;
+  });
+  stage.addEventListener("pointerup", (event) => {
+    const still = pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) < TAP;
+    pressed = null;
+    if (guided && still && !event.target.closest("#divider")) placeAt(pointOf(event));
+  });
+  stage.addEventListener("keydown", (event) => {
+    if (event.target !== stage || !guided || event.ctrlKey || event.metaKey || event.altKey) return;
+    const arrow = ARROWS[event.key];
+    if (arrow) {
+      const far = step() * (event.shiftKey ? 40 : 10);
+      cross = cross ? inside(cross.x + arrow[0] * far, cross.y + arrow[1] * far) : inside(size.width / 2, size.height / 2);
+      cursor.hidden = false;
+      put(cursor, cross);
+    } else if ((event.key === "Enter" || event.key === " ") && cross) {
+      cursor.hidden = true;
+      placeAt(cross);
+    } else return;
+    event.preventDefault();
+  });
+  stage.addEventListener("blur", () => (cursor.hidden = true));
+
+  /** A hint is seen where the colour is: the divider gives way. */
+  function placeAt(point) {
+    if (((point.x + 0.5) / size.width) * 100 < split + 2) setSplit(0);
+    heard.placed(point);
+  }
+
+  function makeHint(hint, index, count, chosen) {
+    const pin = document.createElement("button");
+    pin.className = "hint";
+    pin.style.background = hint.color;
+    pin.setAttribute("aria-pressed", index === chosen);
+    pin.setAttribute("aria-label", `Hint ${index + 1} of ${count}, ${hint.color}, at ${hint.x}, ${hint.y}`);
+    put(pin, hint);
+    let from = null;
+    let to = null;
+    pin.addEventListener("pointerdown", (event) => {
+      from = [event.clientX, event.clientY];
+      to = null;
+      pin.setPointerCapture(event.pointerId);
+    });
+    pin.addEventListener("pointermove", (event) => {
+      if (!from || (!to && Math.hypot(event.clientX - from[0], event.clientY - from[1]) < TAP)) return;
+      to = pointOf(event);
+      put(pin, to);
+      heard.moved(index, to, false);
+    });
+    pin.addEventListener("pointerup", () => {
+      from = null;
+      if (to) heard.moved(index, to, true);
+      else heard.selected(index);
+    });
+    pin.addEventListener("pointercancel", () => {
+      from = null;
+      if (to) heard.moved(index, to, true);
+    });
+    pin.addEventListener("focus", () => pin.getAttribute("aria-pressed") !== "true" && !from && heard.selected(index));
+    pin.addEventListener("keydown", (event) => {
+      const arrow = ARROWS[event.key];
+      const far = step() * (event.shiftKey ? 10 : 1);
+      if (arrow) heard.moved(index, inside(hint.x + arrow[0] * far, hint.y + arrow[1] * far), true);
+      else if (event.key === "Delete" || event.key === "Backspace") heard.removed(index);
+      else if (event.key === "Enter" || event.key === " ") heard.colours();
+      else if (event.key === "Escape") heard.selected(null);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    return pin;
+  }
+
+  return {
+    /** Another photograph of so many pixels. */
+    setPhotograph(photograph, isGuided) {
+      size = { width: photograph.width, height: photograph.height };
+      guided = isGuided;
+      cross = null;
+      cursor.hidden = true;
+      stage.setAttribute("aria-label", `${photograph.name}, before and after`);
+      fit();
+      setSplit(photograph.split ?? 50);
+    },
+    async show(which, url) {
+      const image = images[which];
+      if (!url) return image.removeAttribute("src");
+      const next = new Image();
+      next.src = url;
+      await next.decode();
+      image.src = url;
+    },
+    /** Draw the hints anew; who had the focus keeps it. */
+    setHints(hints, chosen) {
+      const hadFocus = layer.contains(document.activeElement);
+      layer.replaceChildren(...hints.map((hint, index) => makeHint(hint, index, hints.length, chosen)));
+      if (hadFocus) (layer.children[chosen] ?? stage).focus();
+    },
+    focusHint: (index) => layer.children[index]?.focus(),
+    busy: (is) => stage.classList.toggle("busy", is),
+    split: () => split,
+    /** The colour that is seen at a point: [r, g, b]. */
+    colorAt(which, { x, y }) {
+      const image = images[which];
+      if (!image.naturalWidth) return [128, 128, 128];
+      const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+      const paper = canvas.getContext("2d");
+      const at = [((x + 0.5) / size.width) * image.naturalWidth, ((y + 0.5) / size.height) * image.naturalHeight];
+      paper.drawImage(image, Math.floor(at[0]), Math.floor(at[1]), 1, 1, 0, 0, 1, 1);
+      return [...paper.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+    },
+  };
+}
