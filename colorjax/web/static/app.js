@@ -67,7 +67,7 @@ function draw(drawPins = true) {
   const { hints, strength } = current.state;
   const hint = hints[current.chosen];
   if (drawPins) stage.setHints(hints, current.chosen);
-  element("no-hint").hidden = !about.guided || Boolean(hint);
+  element("no-hint").hidden = !isGuided(current) || Boolean(hint);
   element("one-hint").hidden = !hint;
   if (hint) palette.show(hint, hints.length > 1 ? `Hint ${current.chosen + 1} of ${hints.length}` : "Hint", stage.colorAt("before", hint));
   element("strength").value = strength;
@@ -111,17 +111,25 @@ async function suggest() {
   }
 }
 
+async function fetchBefore(photograph) {
+  if (!photograph.urls.before) album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
+}
+
 async function open(photograph) {
   if (current) current.split = stage.split();
   current = photograph;
   element("welcome").hidden = true;
   for (const id of ["desk", "bar", "strip"]) element(id).hidden = false;
-  stage.setPhotograph(photograph, about.guided);
+  stage.setPhotograph(photograph, isGuided(photograph));
+  document.body.classList.toggle("guided-page", isGuided(photograph));
+  for (const section of document.querySelectorAll(".guided")) section.hidden = !isGuided(photograph);
+  element("unguided").hidden = isGuided(photograph);
+  element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
   stage.busy(photograph.busy);
   element("facts").textContent = facts(photograph);
   say("");
   try {
-    if (!photograph.urls.before) album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
+    await fetchBefore(photograph);
     if (photograph !== current) return;
     await stage.show("before", photograph.urls.before);
     await stage.show("after", photograph.urls.after ?? photograph.urls.before);
@@ -132,6 +140,9 @@ async function open(photograph) {
   drawStrip();
   if (!photograph.urls.after) refresh(photograph);
 }
+
+/** Whether hints can be given: which page of several they would be of is not known. */
+const isGuided = ({ pages }) => about.guided && pages === 1;
 
 function facts({ name, width, height, bits, pages }) {
   const parts = [name, `${width} × ${height} pixels`, `${bits} bits`];
@@ -181,6 +192,7 @@ async function add(files) {
       told(0);
       const photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
+      await fetchBefore(photograph);
       if (first) drawStrip();
       else await open((first = photograph));
     } catch (error) {
@@ -197,10 +209,10 @@ async function download() {
     const [copy] = await copies.make([photograph], say);
     if (copy.state !== "ready") throw new Error(copy.reason);
     copies.save(server.copyPath(photograph.id));
-    const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "how it was made (JSON)" });
+    const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "a record of how it was made" });
     record.download = "";
     const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
-    say("Saved at full size; ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
+    say("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
   } catch (error) {
     say("");
     complain(`${photograph.name}: ${error.message}`);
@@ -278,15 +290,15 @@ async function start() {
   listen();
   try {
     about = await server.about();
-    document.body.classList.toggle("guided-page", about.guided);
-    for (const section of document.querySelectorAll(".guided")) section.hidden ||= !about.guided;
-    element("unguided").hidden = about.guided;
     element("files").accept = about.suffixes.join(",");
     element("promise").textContent =
-      `Their lightness stays as it is, pixel by pixel; the colours are made up. They are seen by you alone, and deleted from this ` +
-      `server after ${about.idle_minutes} minutes in which nothing is done. Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels.`;
+      `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
+      `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +
+      `Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels each.`;
     for (const one of await server.list()) photographs.push(album.makePhotograph(one));
-    if (photographs.length) open(photographs[0]);
+    if (photographs.length) await open(photographs[0]);
+    for (const photograph of photographs) await fetchBefore(photograph);
+    if (photographs.length) drawStrip();
   } catch (error) {
     complain(error.message);
   }

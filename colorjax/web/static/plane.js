@@ -1,28 +1,47 @@
-// All colours of one lightness, to choose from: a* to the right, b* upwards. Only chroma is chosen; lightness is the photograph's.
+// All colours that sRGB has at one lightness: a* to the right, b* upwards. Only chroma is chosen; lightness is the photograph's.
 
 import { fromCode, toCode, toLab, toRgb } from "./color.js";
 
-const REACH = 100; // Lab units from the middle to the sides
+const REACH = 120; // Lab units beyond which sRGB has no colour
+const MARGIN = 1.12;
+
+/** The part of the ab plane that has colours of this lightness: its middle, and Lab units for each pixel of a canvas. */
+function part(lightness, { width, height }) {
+  const has = [];
+  for (let a = -REACH; a <= REACH; a += 3) for (let b = -REACH; b <= REACH; b += 3) if (toRgb([lightness, a, b])) has.push([a, b]);
+  const [low, high] = [Math.min, Math.max].map((pick) => [0, 1].map((i) => pick(...has.map((ab) => ab[i]), 0)));
+  const unit = MARGIN * Math.max((high[0] - low[0]) / width, (high[1] - low[1]) / height, 0.02);
+  return { unit, middle: [0, 1].map((i) => (low[i] + high[i]) / 2) };
+}
 
 /** `chosen(code, settled)` hears the colour while it is looked for, and once it is settled. */
 export function makePlane(canvas, chosen) {
   const paper = canvas.getContext("2d");
-  let lightness = 50;
+  let lightness = null;
   let place = [0, 0];
+  let shown = null; // the window
+  let colours = null; // of the canvas, without the ring
 
-  const unit = () => (2 * REACH) / canvas.width;
-  const abAt = (x, y) => [(x - canvas.width / 2) * unit(), (canvas.height / 2 - y) * unit()];
+  const abAt = (x, y) => [
+    shown.middle[0] + (x - canvas.width / 2) * shown.unit,
+    shown.middle[1] + (canvas.height / 2 - y) * shown.unit,
+  ];
 
-  function draw() {
-    const picture = paper.createImageData(canvas.width, canvas.height);
+  function paint() {
+    shown = part(lightness, canvas);
+    colours = paper.createImageData(canvas.width, canvas.height);
     for (let y = 0, at = 0; y < canvas.height; y++) {
       for (let x = 0; x < canvas.width; x++, at += 4) {
         const rgb = toRgb([lightness, ...abAt(x + 0.5, y + 0.5)]);
-        if (rgb) picture.data.set([...rgb, 255], at);
+        if (rgb) colours.data.set([...rgb, 255], at);
       }
     }
-    paper.putImageData(picture, 0, 0);
-    const [x, y] = [canvas.width / 2 + place[0] / unit(), canvas.height / 2 - place[1] / unit()];
+  }
+
+  function draw() {
+    paper.putImageData(colours, 0, 0);
+    const x = canvas.width / 2 + (place[0] - shown.middle[0]) / shown.unit;
+    const y = canvas.height / 2 - (place[1] - shown.middle[1]) / shown.unit;
     for (const [color, radius] of [["#000", 7], ["#fff", 6]]) {
       paper.strokeStyle = color;
       paper.lineWidth = 1.5;
@@ -64,7 +83,11 @@ export function makePlane(canvas, chosen) {
   return {
     /** Show the colours of this lightness, and where `code` is among them. */
     show(code, l) {
-      lightness = Math.min(97, Math.max(8, l));
+      const wanted = Math.round(Math.min(97, Math.max(8, l)));
+      if (wanted !== lightness) {
+        lightness = wanted;
+        paint();
+      }
       place = toLab(fromCode(code)).slice(1);
       draw();
     },
