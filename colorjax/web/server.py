@@ -84,6 +84,8 @@ def _is_loopback(host: str) -> bool:
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens. Raises ValueError where it cannot."""
     try:
+        if not 0 <= port < 2**16:
+            raise OverflowError("there is no such port")
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(address[:2], family=family, backlog=512)
     except (OSError, OverflowError) as error:

@@ -119,7 +119,7 @@ async function open(photograph) {
   if (current) current.split = stage.split();
   current = photograph;
   element("welcome").hidden = true;
-  for (const id of ["desk", "bar", "strip"]) element(id).hidden = false;
+  for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = false;
   stage.setPhotograph(photograph, isGuided(photograph));
   document.body.classList.toggle("guided-page", isGuided(photograph));
   for (const section of document.querySelectorAll(".guided")) section.hidden = !isGuided(photograph);
@@ -163,11 +163,8 @@ function drawStrip() {
   add.setAttribute("aria-label", "Add photographs");
   add.append(element("plus-icon").content.cloneNode(true));
   add.addEventListener("click", () => element("files").click());
-  const remove = Object.assign(document.createElement("button"), { className: "end", textContent: "Remove" });
-  remove.addEventListener("click", () => removePhotograph(current));
-  const all = Object.assign(document.createElement("button"), { textContent: "Download all" });
-  all.addEventListener("click", downloadAll);
-  element("strip").replaceChildren(...tiles, add, remove, ...(photographs.length > 1 ? [all] : []));
+  element("strip").replaceChildren(...tiles, add);
+  element("download-all").hidden = photographs.length < 2;
 }
 
 async function removePhotograph(photograph) {
@@ -177,7 +174,7 @@ async function removePhotograph(photograph) {
   album.forget(photograph);
   if (photographs.length) return open(photographs[Math.min(at, photographs.length - 1)]);
   current = null;
-  for (const id of ["desk", "bar", "strip"]) element(id).hidden = true;
+  for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
   say("");
 }
@@ -272,6 +269,8 @@ function listen() {
   on("undo-button", "click", () => travel(album.undo));
   on("redo-button", "click", () => travel(album.redo));
   on("download", "click", download);
+  on("download-all", "click", downloadAll);
+  on("remove", "click", () => removePhotograph(current));
   on("strength", "input", ({ target }) => edit({ strength: target.valueAsNumber }, false));
   on("strength", "change", ({ target }) => edit({ strength: target.valueAsNumber }));
   addEventListener("keydown", (event) => {

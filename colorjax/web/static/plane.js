@@ -84,8 +84,10 @@ export function makePlane(canvas, chosen) {
     /** Show the colours of this lightness, and where `code` is among them. */
     show(code, l) {
       const wanted = Math.round(Math.min(97, Math.max(8, l)));
-      if (wanted !== lightness) {
+      const [width, height] = [canvas.clientWidth || canvas.width, canvas.clientHeight || canvas.height];
+      if (wanted !== lightness || width !== canvas.width || height !== canvas.height) {
         lightness = wanted;
+        Object.assign(canvas, { width, height });
         paint();
       }
       place = toLab(fromCode(code)).slice(1);

@@ -28,7 +28,7 @@ export function makeStage(heard) {
 
   function setSplit(percent) {
     split = clamp(percent, 0, 100);
-    stage.style.setProperty("--split", `${split}%`);
+    stage.style.setProperty("--at", split);
     divider.setAttribute("aria-valuenow", Math.round(split));
     divider.setAttribute("aria-valuetext", `${Math.round(split)} % as it was`);
   }

@@ -1,0 +1,426 @@
+"""The server of the page: what it answers, whom it lets in, what it keeps and what it deletes."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+import skimage.data
+from painter import Painter
+from PIL import Image
+from starlette.testclient import TestClient
+
+from colorjax import cli, color, photos, sidecar
+from colorjax.jobs import Job
+from colorjax.web import app, lanes
+from colorjax.web.sessions import Limits, Sessions, display_name
+
+HOME = "http://127.0.0.1:8000"
+RED = "#c02020"
+
+
+@pytest.fixture
+def painter():
+    return Painter()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "private"
+
+
+@pytest.fixture
+def page(painter, folder):
+    """A function that makes the application, with what limits are asked for."""
+
+    def make(token=None, hosts=("127.0.0.1", "localhost"), **limits):
+        return app.make(painter, Sessions(folder, Limits(**limits)), token, None if token else list(hosts))
+
+    return make
+
+
+def visitor(application, **options):
+    return TestClient(application, base_url=HOME, **options)
+
+
+def encoded(image, suffix="png", **options):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, photos.file_format(f"a.{suffix}"), **options)
+    return stream.getvalue()
+
+
+def cat(height=90, width=120):
+    return skimage.data.chelsea()[50 : 50 + height, 100 : 100 + width]
+
+
+def upload(client, data, name="cat.png"):
+    answer = client.post("/api/photographs", params={"name": name}, content=data)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def finished(client, id):
+    """What became of a copy."""
+    for _ in range(400):
+        about = client.get("/api/progress").json()["copies"][id]
+        if about["state"] != "waiting":
+            return about
+        time.sleep(0.02)
+    raise AssertionError("the copy is not made")
+
+
+def copied(client, id, **asked):
+    assert client.post(f"/api/photographs/{id}/copy", json=asked).status_code == 202
+    about = finished(client, id)
+    assert about["state"] == "ready", about
+    return client.get(f"/api/photographs/{id}/copy"), client.get(f"/api/photographs/{id}/sidecar")
+
+
+def pixels(answer):
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+
+
+def test_a_photograph_is_shown_and_its_copy_is_that_of_the_colorizer(page, painter, tmp_path):
+    with visitor(page()) as client:
+        about = upload(client, encoded(cat(), dpi=(300, 300)))
+        assert (about["width"], about["height"], about["bits"], about["pages"]) == (120, 90, 8, 1)
+        path = f"/api/photographs/{about['id']}"
+        before, after = client.get(f"{path}/before"), client.post(f"{path}/view", json={"strength": 1.2})
+        assert before.headers["content-type"] == after.headers["content-type"] == "image/jpeg"
+        assert np.abs(pixels(before).astype(int) - cat()).mean() < 6
+        expected = painter(cat(), strength=1.2)
+        assert np.abs(pixels(after).astype(int) - expected).mean() < 6 < np.abs(expected.astype(int) - cat()).mean()
+        copy, record = copied(client, about["id"], strength=1.2)
+        assert 'filename="cat.colorized.png"' in copy.headers["content-disposition"]
+        np.testing.assert_array_equal(pixels(copy), expected)
+        assert Image.open(io.BytesIO(copy.content)).info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        for name, data in (("cat.png", encoded(cat(), dpi=(300, 300))), ("cat.colorized.png", copy.content)):
+            (tmp_path / name).write_bytes(data)
+        (tmp_path / "cat.colorized.png.json").write_bytes(record.content)
+        assert sidecar.verify(tmp_path / "cat.colorized.png.json") == []
+        assert str(tmp_path) not in record.text and record.json()["settings"]["strength"] == 1.2
+
+
+def test_sixteen_bits_stay_and_a_large_photograph_is_seen_small(page, painter):
+    deep = np.uint16(np.linspace(0, 65535, 1500 * 700)).reshape(700, 1500)
+    with visitor(page()) as client:
+        about = upload(client, encoded(deep), "deep.png")
+        assert about["bits"] == 16 and about["width"] == 1500
+        view = pixels(client.post(f"/api/photographs/{about['id']}/view", json={}))
+        assert view.shape == (478, 1024, 3) and painter.seen[-1][0] == (478, 1024, 3)
+        copy, _ = copied(client, about["id"])
+    from_file = photos.read(copy.content)
+    assert from_file.image.shape == (700, 1500, 3) and from_file.image.dtype == np.uint16
+    lab = color.rgb_to_lab(from_file.image / np.float32(65535))
+    assert np.abs(lab[..., 0] - color.grey_to_lightness(deep / np.float32(65535))).max() < 0.02
+
+
+def test_a_hint_colours_its_place(page, painter):
+    image = np.full((600, 2048), 140, np.uint8)
+    with visitor(page()) as client:
+        id = upload(client, encoded(image))["id"]
+        without = pixels(client.post(f"/api/photographs/{id}/view", json={}))
+        hint = {"x": 1537, "y": 301, "color": RED}
+        with_it = pixels(client.post(f"/api/photographs/{id}/view", json={"hints": [hint]}))
+        assert [tuple(seen) for seen in painter.seen[-1][1]] == [(768, 150, (192, 32, 32))]
+        changed = np.abs(with_it.astype(int) - without).max(axis=-1)
+        assert changed[150, 768] > 60 and changed[150, 100] < 5
+        ran = len(painter.seen)
+        client.post(f"/api/photographs/{id}/view", json={"hints": [hint], "strength": 0.5})
+        assert len(painter.seen) == ran  # strength alone asks the network nothing
+        answer = client.post(f"/api/photographs/{id}/suggest", json={"x": 5, "y": 6, "hints": [hint]}).json()["suggestions"]
+        assert answer[0] == {"color": "#c43c30", "share": 0.4} and len(answer) == 6
+
+
+@pytest.mark.skipif("hints" not in {field.name for field in fields(Job)}, reason="jobs have no hints in this version")
+def test_a_copy_follows_its_hints(page, painter):
+    with visitor(page()) as client:
+        id = upload(client, encoded(cat()))["id"]
+        copy, record = copied(client, id, hints=[{"x": 60, "y": 45, "color": RED}])
+        np.testing.assert_array_equal(pixels(copy), painter.paint(cat(), painter.predict(cat(), [(hint(60, 45))])))
+        assert RED in record.text
+
+
+def hint(x, y, rgb=(192, 32, 32)):
+    from colorjax.hints import Hint
+
+    return Hint(x, y, rgb)
+
+
+def test_a_network_that_follows_no_hints_is_not_asked_to(page, painter):
+    painter.guided = False
+    with visitor(page()) as client:
+        assert client.get("/api/about").json()["guided"] is False
+        id = upload(client, encoded(cat()))["id"]
+        hints = [{"x": 1, "y": 1, "color": RED}]
+        for what, asked in (("view", {"hints": hints}), ("copy", {"hints": hints}), ("suggest", {"x": 1, "y": 1})):
+            answer = client.post(f"/api/photographs/{id}/{what}", json=asked)
+            assert answer.status_code == 422 and "does not follow hints" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"", 415, "an empty file"),
+        (b"<svg></svg>", 415, "not a picture"),
+        (encoded(cat())[:3000], 415, "cannot be decoded"),
+        (encoded(np.zeros((300, 400), np.uint8)), 415, "too many"),
+        (bytes(60_001), 413, "larger than 0.06 MB"),
+        (iter([bytes(40_000)] * 2), 413, "larger than 0.06 MB"),  # no length is declared
+    ],
+)
+def test_what_cannot_be_coloured_is_refused_with_words(page, folder, data, status, words):
+    with visitor(page(upload=60_000, pixels=100_000)) as client:
+        answer = client.post("/api/photographs", params={"name": "it.png"}, content=data)
+        assert answer.status_code == status and words in answer.json()["error"]
+        assert client.get("/api/photographs").json() == {"photographs": []}
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"hints": [{"x": 500, "y": 1, "color": RED}]}, 422),
+        ({"hints": [{"x": 1.5, "y": 1, "color": RED}]}, 422),
+        ({"hints": [{"x": 1, "y": 1, "color": "red"}]}, 422),
+        ({"hints": "all"}, 400),
+        ({"strength": 1.6}, 422),
+        ({"strength": "1"}, 422),
+        ([], 400),
+    ],
+)
+def test_a_malformed_question_is_refused(page, asked, status):
+    with visitor(page()) as client:
+        path = f"/api/photographs/{upload(client, encoded(cat()))['id']}"
+        for what in ("view", "copy"):
+            answer = client.post(f"{path}/{what}", json=asked)
+            assert answer.status_code == status and answer.json()["error"]
+        assert client.post(f"{path}/view", content=b'{"strength": NaN}').status_code == 422
+        assert client.post(f"{path}/view", content=b"x" * 300_000).status_code == 413
+        assert client.post(f"{path}/suggest", json={"x": True, "y": 1}).status_code == 422
+
+
+def test_visitors_see_nothing_of_each_other(page):
+    application = page()
+    with visitor(application) as one:
+        other = visitor(application)
+        id = upload(one, encoded(cat()))["id"]
+        copied(one, id)
+        upload(other, encoded(cat()[::-1]))
+        assert [len(client.get("/api/photographs").json()["photographs"]) for client in (one, other)] == [1, 1]
+        for client in (other, visitor(application), visitor(application, cookies={"colorjax-visitor-8000": "guess"})):
+            for method, what in (("GET", "/before"), ("GET", "/copy"), ("GET", "/sidecar"), ("DELETE", "")):
+                assert client.request(method, f"/api/photographs/{id}{what}").status_code == 404
+            for what in ("view", "suggest", "copy"):
+                assert client.post(f"/api/photographs/{id}/{what}", json={"x": 1, "y": 1}).status_code == 404
+            assert id not in client.get("/api/progress").text
+        assert other.get("/api/copies.zip").status_code == 404
+        cookie = one.get("/").headers.get("set-cookie") or visitor(application).get("/").headers["set-cookie"]
+        assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+
+
+def test_only_the_page_itself_is_answered(page):
+    with visitor(page()) as client:
+        assert client.get("/", headers={"Host": "evil.example"}).status_code == 421
+        assert client.get("/", headers={"Host": "localhost:8000"}).status_code == 200
+        data = {"content": encoded(cat()), "params": {"name": "a.png"}}
+        for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}):
+            assert client.post("/api/photographs", headers=headers, **data).status_code == 403
+        assert (
+            client.post("/api/photographs", headers={"Origin": HOME, "Sec-Fetch-Site": "same-origin"}, **data).status_code
+            == 201
+        )
+        headers = client.get("/").headers
+        assert "default-src 'self'" in headers["content-security-policy"] and "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+        assert client.get("/api/about").headers["cache-control"] == "no-store"
+        for path in (
+            "/../server.py",
+            "/static/app.js",
+            "/%2e%2e/%2e%2e/etc/passwd",
+            "//etc/passwd",
+            "/api/photographs/../about",
+        ):
+            assert client.get(path).status_code in (404, 405) or client.get(path).json()["version"]
+
+
+def test_a_token_is_asked_for_once(page):
+    with visitor(page(token="correct horse"), follow_redirects=False) as client:
+        for path in ("/", "/app.js", "/api/about", "/?token=wrong", "/?token=%C3%A9"):
+            assert client.get(path).status_code == 401
+        answer = client.get("/?token=correct+horse")
+        assert answer.status_code == 303 and answer.headers["location"] == "/" and "correct" not in str(answer.headers)
+        assert client.get("/").status_code == 200 and client.get("/", headers={"Host": "scans.example"}).status_code == 200
+        client.cookies.clear()
+        assert client.get("/api/about").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("../../etc/passwd.png", "passwd.png"),
+        ("C:\\Users\\me\\a b.jpg", "a b.jpg"),
+        ('x"<>:|?*.png', "x_______.png"),
+        ("\u202egnp.exe.png", "_gnp.exe.png"),
+        ("..", "photograph"),
+        ("", "photograph"),
+        (".png", "png"),
+        ("ä" * 300 + ".tif", "ä" * 60 + ".tif"),
+    ],
+)
+def test_names_are_plain(given, name):
+    assert display_name(given) == name
+
+
+def test_names_that_mean_folders_stay_inside(page, folder):
+    with visitor(page()) as client:
+        for name in ("../../../outside.png", "/etc/cron.d/x.png", "..", "a/../../b.png"):
+            copied(client, upload(client, encoded(cat()), name)["id"])
+        inside = {path.name for path in folder.rglob("*") if path.is_file()}
+        assert {"outside.png", "x.colorized.png", "b.colorized.png.json", "photograph"} <= inside
+    assert not list(folder.parent.glob("*.png"))
+
+
+def test_what_is_removed_or_left_alone_is_deleted(page, painter, folder):
+    application = app.Page(painter, keeper := Sessions(folder, Limits(idle=0.2)))
+    with visitor(application.app([])) as client:
+        one, two = (upload(client, encoded(cat()), name)["id"] for name in ("one.png", "two.png"))
+        copied(client, one)
+        client.post(f"/api/photographs/{one}/view", json={})
+        assert client.delete(f"/api/photographs/{one}").status_code == 204
+        assert not list(folder.rglob("one*")) and list(folder.rglob("two.png"))
+        assert not [key for key in application.studio._views._values if key[0] == one]
+        application.sweep()
+        assert client.get("/api/photographs").json()["photographs"][0]["id"] == two
+        time.sleep(0.25)
+        application.sweep()
+        assert client.get("/api/photographs").json() == {"photographs": []}
+    assert keeper.held == 0 and not [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_there_is_room_for_so_much(page):
+    with visitor(page(photographs=2)) as client:
+        ids = [upload(client, encoded(cat()))["id"] for _ in range(2)]
+        answer = client.post("/api/photographs", params={"name": "a.png"}, content=encoded(cat()))
+        assert answer.status_code == 409 and "remove some first" in answer.json()["error"]
+        client.delete(f"/api/photographs/{ids[0]}")
+        upload(client, encoded(cat()))
+    for limit, status in (("held", 413), ("total", 507)):
+        with visitor(page(**{limit: 100_000})) as client:
+            upload(client, encoded(cat()))
+            answer = client.post("/api/photographs", params={"name": "a.png"}, content=encoded(cat()))
+            assert answer.status_code == status
+
+
+def test_all_copies_come_as_one_archive(page, tmp_path):
+    with visitor(page()) as client:
+        assert client.get("/api/copies.zip").status_code == 404
+        data = [encoded(cat()), encoded(cat()[::-1])]
+        copies = [copied(client, upload(client, one)["id"])[0].content for one in data]
+        with zipfile.ZipFile(io.BytesIO(client.get("/api/copies.zip").content)) as archive:
+            assert archive.testzip() is None
+            names = ["cat.colorized.png", "cat.colorized.png.json", "2/cat.colorized.png", "2/cat.colorized.png.json"]
+            assert archive.namelist() == names
+            assert [archive.read(name) for name in names[::2]] == copies
+
+
+def test_of_many_views_the_latest_is_made(page, painter, folder):
+    application = app.Page(painter, Sessions(folder, Limits()))
+    with visitor(application.app([])) as client:
+        upload(client, encoded(cat()))
+        (photograph,) = next(iter(application.sessions._visitors.values())).photographs.values()
+        painter.slowly.clear()
+        tasks = [application.studio.view(photograph, [hint(1, 1)], 1.0)]
+        while not painter.seen:
+            time.sleep(0.01)
+        tasks += [application.studio.view(photograph, [hint(x, 1)], 1.0) for x in (2, 3)]
+        with pytest.raises(lanes.Superseded):
+            tasks[1].future.result(1)
+        painter.slowly.set()
+        assert all(tasks[i].future.result(5)[:2] == b"\xff\xd8" for i in (0, 2))
+        assert [seen[1][0].x for seen in painter.seen] == [1, 3]
+
+
+def test_work_that_takes_too_long_is_given_up_with_words(page, painter):
+    with visitor(page(seconds=0.3)) as client:
+        id = upload(client, encoded(cat()))["id"]
+        painter.slowly.clear()
+        answer = client.post(f"/api/photographs/{id}/view", json={})
+        assert answer.status_code == 503 and "took too long" in answer.json()["error"]
+        client.post(f"/api/photographs/{id}/copy", json={})
+        assert finished(client, id) == {"state": "failed", "reason": "it took too long, and was given up", "not_carried": []}
+        painter.slowly.set()
+        copied(client, id)
+
+
+def test_a_lane_serves_each_visitor_in_turn():
+    lane, done, go = lanes.Lane("test", 10), [], threading.Event()
+    first = lane.submit(lambda task: go.wait(10), "somebody", "first")
+    while not first.begun:
+        time.sleep(0.005)
+    tasks = [lane.submit(lambda task, n=n: done.append(n), n[0], n, n[0] == "b") for n in ("b1", "a1", "a2", "a3", "c1", "c2")]
+    assert [lane.ahead(task) for task in tasks] == [6, 1, 3, 5, 2, 4] and lane.ahead(first) is None
+    lane.forget(lambda key: key == "c2")
+    go.set()
+    tasks[0].future.result(5)
+    assert done == ["a1", "c1", "a2", "a3", "b1"]
+    with pytest.raises(lanes.Superseded):
+        tasks[-1].future.result(1)
+    lane.close()
+
+
+def test_the_command_refuses_what_would_not_be_safe(capsys, monkeypatch):
+    for arguments, words in (
+        (["--host", "0.0.0.0"], "--token"),
+        (["--token", "short"], "at least 8"),
+        (["--timeout", "0"], "--timeout 0.0 must be positive"),
+        (["--max-megapixels", "nan"], "must be positive"),
+        (["--port", "99999"], "--port 99999"),
+    ):
+        assert cli.main(["serve", *arguments]) == 2
+        assert words in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert cli.main(["serve"]) == 2
+    assert "pip install 'colorjax[web]'" in capsys.readouterr().err
+
+
+def test_a_server_leaves_nothing_behind(tmp_path):
+    """A process of its own: it says where it is, SIGTERM ends it, a killed one's photographs are deleted by the next."""
+    program = """
+import sys
+from painter import Painter
+from colorjax import batch, cli
+batch.load = lambda *args: Painter()
+assert not {"starlette", "uvicorn"} & sys.modules.keys()
+sys.exit(cli.main(["serve", "--port", "0", "--token"]))
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)}
+
+    def served(how):
+        command = [sys.executable, "-c", program]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                found = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/\?token=\S+\n", line := process.stdout.readline())
+                assert found, line
+                with httpx2.Client(base_url=found[1], follow_redirects=True) as client:
+                    assert "colorjax" in client.get(line.strip()).text
+                    upload(client, encoded(cat()), "a.png")
+                (folder,) = tmp_path.glob("colorjax-serve-*")
+                assert folder.stat().st_mode & 0o077 == 0 and list(folder.rglob("a.png"))
+                process.send_signal(how)
+                return process.wait(20)
+            finally:
+                process.kill()
+
+    assert served(signal.SIGKILL) == -9 and len(list(tmp_path.glob("colorjax-serve-*"))) == 1
+    assert served(signal.SIGTERM) == 0 and not list(tmp_path.glob("colorjax-serve-*"))
