@@ -244,14 +244,8 @@ def test_only_the_page_itself_is_answered(page):
         assert "default-src 'self'" in headers["content-security-policy"] and "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
         assert client.get("/api/about").headers["cache-control"] == "no-store"
-        for path in (
-            "/../server.py",
-            "/static/app.js",
-            "/%2e%2e/%2e%2e/etc/passwd",
-            "//etc/passwd",
-            "/api/photographs/../about",
-        ):
-            assert client.get(path).status_code in (404, 405) or client.get(path).json()["version"]
+        for path in ("/static/app.js", "/index.html", "/%2e%2e/server.py", "/%2e%2e%2f%2e%2e%2fetc/passwd", "//etc/passwd"):
+            assert client.get(path).status_code == 404
 
 
 def test_a_token_is_asked_for_once(page):

@@ -1,0 +1,295 @@
+"""The page itself, in Chromium: what somebody does with mouse, finger and keys, and what they see then."""
+
+import io
+import json
+import shutil
+import threading
+import time
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import skimage.data
+import uvicorn
+from painter import Painter
+from PIL import Image
+
+from colorjax import color, photos
+from colorjax.jobs import Job
+from colorjax.web import app
+from colorjax.web.sessions import Limits, Sessions
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory):
+    """A function that starts a server for a colorizer, once, and gives its address."""
+    running = {}
+
+    def start(guided):
+        if guided not in running:
+            sessions = Sessions(tmp_path_factory.mktemp("private"), Limits(upload=2_000_000))
+            config = uvicorn.Config(app.make(Painter(guided), sessions, None, ["127.0.0.1"]), port=0, log_level="warning")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            while not server.started:
+                time.sleep(0.01)
+            running[guided] = (server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
+        return running[guided][-1]
+
+    yield start
+    for server, thread, _ in running.values():
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def visit(browser, serve):
+    """A function that opens the page; what it asks of anybody else, and its errors, fail the test."""
+    contexts, wrong = [], []
+
+    def open_page(size=WIDE, guided=True):
+        home = serve(guided)
+        context = browser.new_context(viewport=size, has_touch=size is PHONE, is_mobile=size is PHONE, accept_downloads=True)
+        context.set_default_timeout(5000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "console", lambda said: wrong.append(said.text) if said.type == "error" and "status of 4" not in said.text else None
+        )
+        page.on("request", lambda asked: None if asked.url.startswith((home, f"blob:{home}")) else wrong.append(asked.url))
+        page.goto(home)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+GREY = np.asarray(Image.fromarray(skimage.data.chelsea()).convert("L"))  # 300 x 451
+
+
+def encoded(image, file_format="PNG", **options):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def bring(page, *files):
+    page.set_input_files("#files", [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files])
+
+
+def settled(page):
+    page.wait_for_selector("#stage:not(.busy)")
+    page.wait_for_selector("#after[src]")
+
+
+def opened(page, image=GREY):
+    bring(page, ("cat.png", encoded(image)))
+    page.wait_for_selector(".tile img")
+    settled(page)
+    return page.locator("#stage").bounding_box()
+
+
+def chroma_at(page, x, y):
+    """(a, b) of what is seen at these shares of the stage, over a few pixels."""
+    box = page.locator("#stage").bounding_box()
+    clip = {"x": box["x"] + x * box["width"] - 3, "y": box["y"] + y * box["height"] - 3, "width": 7, "height": 7}
+    patch = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB"))
+    return color.rgb_to_lab(patch / np.float32(255))[..., 1:].mean(axis=(0, 1))
+
+
+def click(page, box, x, y):
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def test_the_divider_shows_before_and_after(visit):
+    page = visit()
+    box = opened(page)
+    assert np.hypot(*chroma_at(page, 0.25, 0.05)) < 1 < 8 < np.hypot(*chroma_at(page, 0.75, 0.05))
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"], steps=3)
+    page.mouse.up()
+    assert np.hypot(*chroma_at(page, 0.25, 0.05)) > 8
+    assert page.locator(".hint").count() == 0
+    page.focus("#divider")
+    page.keyboard.press("End")
+    assert page.get_attribute("#divider", "aria-valuenow") == "100" and np.hypot(*chroma_at(page, 0.75, 0.05)) < 1
+
+
+def test_a_hint_is_placed_coloured_moved_taken_back_and_removed(visit):
+    page = visit()
+    box = opened(page)
+    before = chroma_at(page, 0.73, 0.5)
+    click(page, box, 0.7, 0.5)
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    red = chroma_at(page, 0.73, 0.5)
+    assert red[0] > before[0] + 25
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"], steps=5)
+    page.mouse.up()
+    settled(page)
+    assert page.get_attribute(".hint", "aria-label").startswith("Hint 1 of 1, #c43c30, at 90, 150")
+    page.focus("#divider")
+    page.keyboard.press("Home")
+    assert abs(chroma_at(page, 0.73, 0.5)[0] - before[0]) < 4 and chroma_at(page, 0.23, 0.5)[0] > before[0] + 25
+    page.keyboard.press("Control+z")
+    settled(page)
+    assert abs(chroma_at(page, 0.73, 0.5)[0] - red[0]) < 4
+    page.keyboard.press("Control+Shift+z")
+    settled(page)
+    assert chroma_at(page, 0.23, 0.5)[0] > before[0] + 25
+    page.focus(".hint")
+    page.keyboard.press("Delete")
+    settled(page)
+    assert page.locator(".hint").count() == 0 and abs(chroma_at(page, 0.23, 0.5)[0]) < 15
+
+
+def test_all_of_it_works_by_keys(visit):
+    page = visit()
+    opened(page)
+    page.focus("#stage")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    settled(page)
+    label = page.get_attribute(".hint", "aria-label")
+    x, y = map(int, label.split(" at ")[1].split(", "))
+    assert x > 225 and y > 150 and page.evaluate("document.activeElement.className") == "hint"
+    page.keyboard.press("ArrowLeft")
+    assert page.get_attribute(".hint", "aria-label").endswith(f"at {x - 1}, {y}")
+    page.wait_for_selector("#suggestions .swatch")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # the first suggestion
+    settled(page)
+    assert "#c43c30" in page.get_attribute(".hint", "aria-label")
+    page.focus("#plane")
+    page.keyboard.press("ArrowUp")
+    settled(page)
+    assert "#c43c30" not in page.get_attribute(".hint", "aria-label")
+    page.fill("#code", "#2040c0")
+    page.keyboard.press("Tab")
+    settled(page)
+    assert "#2040c0" in page.get_attribute(".hint", "aria-label")
+    page.focus("#strength")
+    page.keyboard.press("Home")
+    settled(page)
+    page.focus("#divider")
+    page.keyboard.press("Home")
+    assert page.inner_text("#strength-value") == "0 %" and np.hypot(*chroma_at(page, 0.75, 0.05)) < 1
+
+
+def downloaded(page, selector="#download"):
+    with page.expect_download() as waiting:
+        page.click(selector)
+    return waiting.value
+
+
+def test_the_copy_has_the_size_the_lightness_and_the_metadata(visit):
+    page = visit()
+    deep = np.uint16(GREY) * 257 + 5
+    bring(page, ("cat.png", encoded(deep, dpi=(300, 300))))
+    page.wait_for_selector(".tile img")
+    settled(page)
+    assert "16 bits" in page.inner_text("#facts")
+    file = downloaded(page)
+    assert file.suggested_filename == "cat.colorized.png"
+    copy = photos.read(file.path())
+    assert copy.image.shape == (300, 451, 3) and copy.image.dtype == np.uint16
+    assert (
+        copy.metadata.dpi == pytest.approx((300, 300), abs=0.1) and b"compositeWithTrainedAlgorithmicMedia" in copy.metadata.xmp
+    )
+    lab = color.rgb_to_lab(copy.image / np.float32(65535))
+    assert np.abs(lab[..., 0] - color.grey_to_lightness(deep / np.float32(65535))).max() < 0.02
+    assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 4
+    record = downloaded(page, "#status a")
+    assert record.suggested_filename == "cat.colorized.png.json"
+    assert json.loads(record.path().read_text())["copy"]["name"] == "cat.colorized.png"
+
+
+@pytest.mark.skipif("hints" not in {field.name for field in fields(Job)}, reason="jobs have no hints in this version")
+def test_the_copy_follows_the_hints(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    copy = photos.read(downloaded(page).path()).image
+    assert color.rgb_to_lab(copy[150, 316] / np.float32(255))[1] > 25
+
+
+def test_a_broken_file_is_told_and_the_others_are_opened(visit):
+    page = visit()
+    bring(page, ("broken.png", encoded(GREY)[:5000]), ("large.png", bytes(2_000_001)), ("cat.png", encoded(GREY)))
+    page.wait_for_selector(".tile img")
+    problems = page.locator(".problem").all_inner_texts()
+    assert len(problems) == 2 and "broken.png: " in problems[0] and "large.png: larger than 2 MB" in problems[1]
+    page.click(".problem button >> nth=0")
+    assert page.locator(".problem").count() == 1 and page.locator(".tile img").count() == 1
+
+
+def test_hints_are_saved_and_loaded_and_stay_over_a_reload(visit):
+    page = visit()
+    opened(page)
+    hints = {"hints": [{"x": 300, "y": 100, "color": "#2040c0"}, {"x": 20, "y": 30, "color": "#c02020"}]}
+    page.set_input_files("#hints-file", {"name": "a.json", "mimeType": "", "buffer": json.dumps(hints).encode()})
+    page.wait_for_selector(".hint >> nth=1")
+    page.reload()
+    page.wait_for_selector(".hint >> nth=1")
+    file = downloaded(page, "#save-hints")
+    assert file.suggested_filename == "cat.png.hints.json" and json.loads(file.path().read_text()) == hints
+    page.set_input_files(
+        "#hints-file", {"name": "b.json", "mimeType": "", "buffer": b'{"hints": [{"x": 9999, "y": 1, "color": "#000000"}]}'}
+    )
+    assert "outside this photograph" in page.inner_text(".problem") and page.locator(".hint").count() == 2
+
+
+def test_a_network_without_hints_shows_no_tools_for_them(visit):
+    page = visit(guided=False)
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    assert page.locator(".hint").count() == 0 and page.locator(".guided:visible").count() == 0
+    assert "does not follow hints" in page.inner_text("#unguided")
+
+
+def test_on_a_phone_a_finger_does_it_and_nothing_is_cut_off(visit):
+    page = visit(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = opened(page)
+    page.touchscreen.tap(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
+    page.wait_for_selector("#suggestions .swatch")
+    page.tap("#suggestions .swatch >> nth=0")
+    settled(page)
+    assert chroma_at(page, 0.76, 0.4)[0] > 20
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for selector in ("#undo-button", "#download", "#plane", "#strength"):
+        inside = page.locator(selector).bounding_box()
+        assert inside["x"] >= 0 and inside["x"] + inside["width"] <= 390
+
+
+def test_photographs_that_the_server_deleted_are_sent_again(visit):
+    page = visit()
+    box = opened(page)
+    page.context.clear_cookies()
+    click(page, box, 0.7, 0.5)
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    assert chroma_at(page, 0.73, 0.5)[0] > 20 and page.locator(".problem").count() == 0
