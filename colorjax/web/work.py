@@ -125,6 +125,9 @@ class Studio:
         (job,) = batch.plan([(photograph.source.parent, photograph.source)], photograph.out, options)
         job = replace(job, origin=photograph.name, **({"hints": hints} if hints else {}))
         outcome = self._outcome(job, options, task)
+        if task.future.done():  # it took too long, and that has been told
+            self._sessions.drop_copy(photograph)
+            return
         copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
         if outcome.status != "coloured":
             raise Refused(422, copy.reason)

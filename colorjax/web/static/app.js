@@ -37,7 +37,7 @@ const stage = makeStage({
 
 const palette = makePalette({
   colored: (color, settled) => {
-    if (current?.chosen === null) return;
+    if (!current || current.chosen === null) return;
     edit({ hints: current.state.hints.map((hint, i) => (i === current.chosen ? { ...hint, color } : hint)) }, settled, true);
   },
   removed: () => removeHint(current.chosen),
@@ -88,7 +88,7 @@ async function refresh(photograph) {
     try {
       album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state)));
       if (photograph === current) await stage.show("after", photograph.urls.after);
-      drawStrip();
+      if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
     } catch (error) {
       if (error.status !== 409) complain(`${photograph.name}: ${error.message}`);
     }
@@ -155,7 +155,10 @@ function drawStrip() {
     tile.setAttribute("aria-label", photograph.name);
     tile.setAttribute("aria-current", photograph === current);
     const { after, before } = photograph.urls;
-    if (after ?? before) tile.append(Object.assign(document.createElement("img"), { src: after ?? before, alt: "" }));
+    if (after ?? before) {
+      photograph.thumb = Object.assign(document.createElement("img"), { src: after ?? before, alt: "" });
+      tile.append(photograph.thumb);
+    }
     tile.addEventListener("click", () => open(photograph));
     return tile;
   });
@@ -163,7 +166,10 @@ function drawStrip() {
   add.setAttribute("aria-label", "Add photographs");
   add.append(element("plus-icon").content.cloneNode(true));
   add.addEventListener("click", () => element("files").click());
-  element("strip").replaceChildren(...tiles, add);
+  const strip = element("strip");
+  const hadFocus = strip.contains(document.activeElement);
+  strip.replaceChildren(...tiles, add);
+  if (hadFocus) strip.querySelector("[aria-current=true]")?.focus();
   element("download-all").hidden = photographs.length < 2;
 }
 

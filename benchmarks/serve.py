@@ -1,0 +1,193 @@
+"""Whether `colorjax serve` loses or mixes up anything when many come at once, and how long one waits for a view.
+
+    python benchmarks/serve.py [--ckpt=DIR] [--clients=20] [--pictures=10] [--side=1600]
+
+A server in a process of its own on loopback. First one visitor alone: a view after each change of a hint (with a network that
+follows them; else the first view of a photograph) and of the strength. Then all clients at once, each with pictures of its own:
+sent, seen, copied at full size, downloaded. A copy is wrong unless its lightness is that of the picture that was sent and its
+sidecar says so; a client that is answered about another's photograph counts as a leak. Without --ckpt the weights have the size
+of `configs/unet_fast.py`'s and are random. Linux only, for the memory.
+"""
+
+import argparse
+import http.client
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+from colorize import ROOT, peak_memory, random_weights
+from PIL import Image
+
+from colorjax.colorizer import lightness_difference
+
+LOSSLESS = 0.51  # |L*| that rounding to 8 bits may cost
+
+
+class Client:
+    """A visitor: a connection, and the cookie that it was given."""
+
+    def __init__(self, port: int):
+        self._port, self._cookie = port, ""
+        self.ask("GET", "/")
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """(status, body) of the answer; a body that is no bytes is sent as JSON."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=600)
+        connection.request(method, path, data, {"Cookie": self._cookie} if self._cookie else {})
+        answer = connection.getresponse()
+        self._cookie = (answer.headers.get("set-cookie") or self._cookie).split(";")[0]
+        content = answer.read()
+        connection.close()
+        return answer.status, content
+
+    def json(self, method: str, path: str, body: object = None) -> dict:
+        status, content = self.ask(method, path, body)
+        if status not in (200, 201, 202):
+            raise RuntimeError(f"{method} {path}: {status} {content[:200]!r}")
+        return json.loads(content)
+
+
+def picture(number: int, side: int) -> np.ndarray:
+    """A grey photograph like no other, (side * 3 / 4, side) uint8."""
+    grey = np.asarray(Image.fromarray(skimage.data.astronaut()).convert("L").resize((side, side * 3 // 4)), np.float32)
+    rng = np.random.default_rng(number)
+    waves = np.asarray(Image.fromarray(rng.uniform(0, 1, (6, 8)).astype(np.float32)).resize(grey.shape[::-1], Image.BICUBIC))
+    return np.uint8(np.clip(0.5 * grey + 110 * waves, 0, 255))
+
+
+def png(image: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def timed_view(client: Client, id: str, asked: dict) -> float:
+    start = time.perf_counter()
+    status, content = client.ask("POST", f"/api/photographs/{id}/view", asked)
+    if status != 200 or content[:2] != b"\xff\xd8":
+        raise RuntimeError(f"view: {status} {content[:200]!r}")
+    return time.perf_counter() - start
+
+
+def alone(port: int, side: int) -> None:
+    """One visitor, who waits for each view before the next."""
+    client = Client(port)
+    guided = client.json("GET", "/api/about")["guided"]
+    ids = [client.json("POST", f"/api/photographs?name={n}.png", png(picture(9000 + n, side)))["id"] for n in range(12)]
+    timed_view(client, ids[0], {})
+    if guided:
+        hints = [{"x": 40 + 13 * n, "y": 50 + 7 * n, "color": "#c04020"} for n in range(30)]
+        row("a view after a change of a hint", [timed_view(client, ids[0], {"hints": hints[: n + 1]}) for n in range(30)])
+    else:
+        row("the first view of a photograph", [timed_view(client, id, {}) for id in ids[1:]])
+    row("a view after a change of strength", [timed_view(client, ids[0], {"strength": n / 30}) for n in range(30)])
+    for id in ids:
+        client.ask("DELETE", f"/api/photographs/{id}")
+
+
+def row(name: str, seconds: list[float]) -> None:
+    print(f"| {name} | {np.median(seconds):.2f} | {np.quantile(seconds, 0.95):.2f} |", flush=True)
+
+
+class Crowd:
+    """All clients at once. What became of it: lost, wrong, leaks, seconds of views, first failures."""
+
+    def __init__(self, port: int, clients: int, pictures: int, side: int):
+        self._port, self._pictures, self._side = port, pictures, side
+        self.views: list[float] = []
+        self.done = self.wrong = self.leaks = 0
+        self.failures: list[str] = []
+        self._ids: list[str] = []
+        self._lock, self._together = threading.Lock(), threading.Barrier(clients)
+
+    def come(self, number: int) -> None:
+        client = Client(self._port)
+        self._together.wait()
+        mine = {}
+        for n in range(self._pictures):
+            try:
+                image = picture(number * self._pictures + n, self._side)
+                id = client.json("POST", f"/api/photographs?name={number}-{n}.png", png(image))["id"]
+                mine[id] = image
+                seconds = timed_view(client, id, {})
+                with self._lock:
+                    self.views.append(seconds)
+                    self._ids.append(id)
+                client.json("POST", f"/api/photographs/{id}/copy", {})
+            except (OSError, RuntimeError, http.client.HTTPException) as error:
+                self.failures.append(str(error))
+        for id, image in mine.items():
+            try:
+                self._check(client, id, image)
+            except (OSError, RuntimeError, http.client.HTTPException) as error:
+                self.failures.append(str(error))
+        self._look_at_others(client, set(mine))
+
+    def _check(self, client: Client, id: str, image: np.ndarray) -> None:
+        while (about := client.json("GET", "/api/progress")["copies"][id])["state"] == "waiting":
+            time.sleep(0.3)
+        if about["state"] != "ready":
+            raise RuntimeError(about["reason"])
+        status, content = client.ask("GET", f"/api/photographs/{id}/copy")
+        copy = np.asarray(Image.open(io.BytesIO(content)))
+        is_mine = copy.shape == (*image.shape, 3) and lightness_difference(image, copy)[0] < LOSSLESS
+        with self._lock:
+            self.done += status == 200
+            self.wrong += not is_mine
+
+    def _look_at_others(self, client: Client, mine: set[str]) -> None:
+        shown = {one["id"] for one in client.json("GET", "/api/photographs")["photographs"]}
+        answered = [
+            id for id in list(self._ids) if id not in mine and client.ask("GET", f"/api/photographs/{id}/before")[0] != 404
+        ]
+        with self._lock:
+            self.leaks += len(shown - mine) + len(answered)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ckpt")
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--pictures", type=int, default=10, help="of each client")
+    parser.add_argument("--side", type=int, default=1600, help="pixels of the longer side")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if not args.ckpt:
+            random_weights(Path(folder) / "weights")
+        command = [sys.executable, "-m", "colorjax", "serve", "--port", "0", "--ckpt", args.ckpt or f"{folder}/weights"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            port = int(re.search(r":(\d+)/", process.stdout.readline())[1])
+            print(f"{os.cpu_count()} processors\n\n| seconds | median | 95 % |\n|---|---|---|", flush=True)
+            alone(port, args.side)
+            before = peak_memory(process)
+            crowd, start = Crowd(port, args.clients, args.pictures, args.side), time.perf_counter()
+            with ThreadPoolExecutor(args.clients) as pool:
+                list(pool.map(crowd.come, range(args.clients)))
+            seconds = time.perf_counter() - start
+            row(f"a first view while {args.clients} clients are at work", crowd.views)
+            total = args.clients * args.pictures
+            print(f"\n{total} pictures of {args.side} x {args.side * 3 // 4} pixels from {args.clients} clients: ", end="")
+            print(f"{seconds:.0f} s, ", end="")
+            print(f"{total - crowd.done} lost, {crowd.wrong} wrong, {crowd.leaks} seen by others; ", end="")
+            print(f"largest memory {peak_memory(process):.0f} MB, before them {before:.0f} MB")
+            print(*crowd.failures[:5], sep="\n")
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+if __name__ == "__main__":
+    main()
