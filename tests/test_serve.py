@@ -373,6 +373,22 @@ def test_a_lane_serves_each_visitor_in_turn():
     lane.close()
 
 
+def test_a_copy_lets_views_pass_for_a_while(monkeypatch):
+    monkeypatch.setattr(lanes, "_PATIENCE", 0.5)
+    quick, done, go = lanes.Lane("quick", 10), [], threading.Event()
+    slow = lanes.Lane("slow", 10, before=quick)
+    for n in range(3):
+        quick.submit(lambda task, n=n: (time.sleep(0.05), done.append(n)), "a", n)
+    slow.submit(lambda task: done.append("copy"), "b", "copy", 1).future.result(5)
+    assert done == [0, 1, 2, "copy"]
+    quick.submit(lambda task: go.wait(10), "a", "for ever")
+    slow.submit(lambda task: done.append("opened"), "b", "open", 0).future.result(0.4)
+    slow.submit(lambda task: done.append("copy"), "b", "copy", 1).future.result(5)
+    go.set()
+    quick.close()
+    slow.close()
+
+
 def test_the_command_refuses_what_would_not_be_safe(capsys, monkeypatch):
     for arguments, words in (
         (["--host", "0.0.0.0"], "--token"),

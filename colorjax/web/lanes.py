@@ -10,6 +10,8 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any
 
+_PATIENCE = 1.0  # seconds
+
 
 class Superseded(Exception):
     """A later piece of work has taken the place of this one."""
@@ -43,11 +45,12 @@ class Lane:
     """One thread that does tasks: the urgent ones first, then each visitor's first, each visitor's second, and so on.
 
     A task that takes more than `seconds` fails with TooLong there and then. A thread cannot be stopped, so what it does goes
-    on until it looks at `Task.check`, and the others wait for that.
+    on until it looks at `Task.check`, and the others wait for that. Tasks that are not urgent wait up to `_PATIENCE` each for
+    the lane `before` to be empty.
     """
 
-    def __init__(self, name: str, seconds: float):
-        self._seconds, self._changed, self._open = seconds, threading.Condition(), True
+    def __init__(self, name: str, seconds: float, before: "Lane | None" = None):
+        self._before, self._seconds, self._changed, self._open = before, seconds, threading.Condition(), True
         self._waiting: list[Task] = []
         self._current: Task | None = None
         self._turns = itertools.count(1)
@@ -61,7 +64,7 @@ class Lane:
             older = [other for other in self._waiting if other.key == key]
             self._waiting = [other for other in self._waiting if other.key != key]
             self._waiting.append(task)
-            self._changed.notify()
+            self._changed.notify_all()
         for other in older:
             _fail(other, Superseded())
         return task
@@ -87,7 +90,11 @@ class Lane:
         """Begin nothing more."""
         with self._changed:
             self._open = False
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def _until_empty(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and self._current is None, seconds)
 
     def _in_order(self) -> list[Task]:
         before: Counter = Counter()
@@ -102,6 +109,7 @@ class Lane:
         while True:
             with self._changed:
                 self._current = None
+                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting or not self._open)
                 if not self._open:
                     return
@@ -110,6 +118,8 @@ class Lane:
                 here = {other.visitor for other in self._waiting} | {task.visitor}
                 self._served = {visitor: turn for visitor, turn in self._served.items() if visitor in here}
                 self._served[task.visitor] = next(self._turns)
+            if self._before is not None and task.urgency > 0:
+                self._before._until_empty(_PATIENCE)
             self._do(task)
             del task  # nothing of it outlives it here
 

@@ -22,7 +22,7 @@ from colorjax.web.sessions import Copy, Limits, Photograph, Refused, Sessions
 
 VIEW_SIDE = 1024  # pixels of the longer side of what is worked with
 _QUALITY = 92  # of the JPEGs that the page shows
-_KEPT = 64  # views, and as many predictions, in memory
+_KEPT = 32  # views, and as many predictions, in memory
 _OPENING, _COPYING = 0, 1
 
 
@@ -30,7 +30,8 @@ class Studio:
     """The one network and its two lanes.
 
     What somebody is looking at (views, suggestions) goes through the quick lane; photographs are opened and copied at full
-    size, one at a time, in the slow one, so that nobody's click waits for somebody's scan of 100 megapixels.
+    size, one at a time, in the slow one, so that nobody's click waits for somebody's scan of 100 megapixels. A copy is not begun
+    while views are waiting, but for a second at most.
     """
 
     def __init__(self, colorizer: Colorizer, sessions: Sessions):
@@ -38,7 +39,8 @@ class Studio:
         self.colorizer, self.guided = colorizer, bool(getattr(colorizer, "guided", False))
         self._sessions, self._options = sessions, Options(max_pixels=limits.pixels)
         self._views, self._predictions = _Recent(_KEPT), _Recent(_KEPT)
-        self.quick, self.slow = Lane("views", limits.seconds), Lane("copies", limits.seconds)
+        self.quick = Lane("views", limits.seconds)
+        self.slow = Lane("copies", limits.seconds, before=self.quick)
 
     def open(self, photograph: Photograph) -> Task:
         """Decode a photograph once and keep a view of it. The work raises PhotoError where it cannot be coloured."""
