@@ -30,7 +30,7 @@ class Studio:
     """The one network and its two lanes.
 
     What somebody is looking at (views, suggestions) goes through the quick lane; photographs are opened and copied at full
-    size, one at a time, in the slow one, so that nobody's click waits for somebody's scan of 100 megapixels. A copy is not begun
+    size, one at a time, in the slow one: nobody's click waits for somebody's scan of 100 megapixels. A copy is not begun
     while views are waiting, but for a second at most.
     """
 
