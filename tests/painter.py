@@ -6,15 +6,23 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from colorjax import color
-from colorjax.colorizer import Colorizer, Prediction, _small_grey
+from colorjax.colorizer import Colorizer, Prediction
 from colorjax.engines import Engine
 
 
 class Suggestion(NamedTuple):
     rgb: tuple[int, int, int]
     share: float
+
+
+def small_lightness(image, shape):
+    """L* of uint8 or uint16 pixels at another size."""
+    values = image / np.float32(np.iinfo(image.dtype).max)
+    lightness = color.grey_to_lightness(values) if image.ndim == 2 else color.rgb_to_lab(values)[..., 0]
+    return np.asarray(Image.fromarray(lightness.astype(np.float32)).resize(shape[::-1], Image.Resampling.BOX))
 
 
 class Painter(Colorizer):
@@ -40,7 +48,7 @@ class Painter(Colorizer):
             away = np.hypot(rows - hint.y * scale, columns - hint.x * scale)[..., None] / (0.12 * self.short_side)
             weight = np.exp(-(away**2) / 2)
             ab = (1 - weight) * ab + weight * color.rgb_to_lab(np.asarray(hint.rgb, np.float32) / 255)[1:]
-        return Prediction(color.grey_to_lightness(_small_grey(image, shape)), ab.astype(np.float32))
+        return Prediction(small_lightness(image, shape), ab.astype(np.float32))
 
     def suggest(self, image, x, y, hints=(), count=6):
         colors = [(196, 60, 48), (60, 90, 190), (214, 170, 60), (70, 140, 70), (150, 90, 150), (120, 110, 100)]

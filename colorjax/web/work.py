@@ -75,9 +75,13 @@ class Studio:
         """Delete a photograph; what is waiting or being done for it comes to nothing."""
         for lane in (self.quick, self.slow):
             lane.forget(lambda key: key[0] == photograph.id)
+        self._forget_seen(photograph)
+        self._quickly(photograph, "forget", lambda task: self._forget_seen(photograph))  # what was under way may come after
+        self._sessions.remove(photograph)
+
+    def _forget_seen(self, photograph: Photograph) -> None:
         for recent in (self._views, self._predictions):
             recent.forget(lambda key: key[0] == photograph.id)
-        self._sessions.remove(photograph)
 
     def close(self) -> None:
         """Begin nothing more."""
