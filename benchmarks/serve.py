@@ -165,9 +165,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if not args.ckpt:
             random_weights(Path(folder) / "weights")
-        command = [sys.executable, "-m", "colorjax", "serve", "--port", "0", "--ckpt", args.ckpt or f"{folder}/weights"]
+        weights = Path(args.ckpt or f"{folder}/weights").absolute()
+        command = [sys.executable, "-m", "colorjax", "serve", "--port", "0", "--ckpt", str(weights)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True)
         try:
             port = int(re.search(r":(\d+)/", process.stdout.readline())[1])
             print(f"{os.cpu_count()} processors\n\n| seconds | median | 95 % |\n|---|---|---|", flush=True)

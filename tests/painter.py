@@ -28,6 +28,8 @@ def small_lightness(image, shape):
 class Painter(Colorizer):
     """Paints warm at the top and cool at the bottom, and each hint's colour around it. `slowly` is waited for."""
 
+    guided = True
+
     def __init__(self, guided=True, short_side=64):
         self.size, self.flip, self.guided, self.short_side = short_side, False, guided, short_side
         self.network = SimpleNamespace(source=Path("painter"), digest="0" * 64)
