@@ -15,8 +15,8 @@ from configs import base
 PACKAGE = Path(__file__).parent.parent / "colorjax"
 LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
-    {"bins", "upsampling", "provenance", "marks", "remote", "hints"},
-    {"metrics", "data", "models", "pretrained"},
+    {"bins", "upsampling", "provenance", "marks", "remote", "hints", "pixels"},
+    {"metrics", "data", "models", "pretrained", "simulation"},
     {"perceptual", "state", "graph"},
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},
