@@ -50,31 +50,30 @@ def for_measuring(
     side = jnp.full((batch, count), hints.side(tuple(shape)))
     at = jax.vmap(points)(index.astype(jnp.uint32))
     drawn, own = _drawn(chroma, at, side, jnp.full(batch, count))
-    return drawn, own, _corner(at, side, shape) + side[..., None] // 2
+    first = jnp.stack([_first(at[..., axis], side, length) for axis, length in enumerate(shape)], axis=-1)
+    return drawn, own, first + side[..., None] // 2
 
 
-def _corner(at: jax.Array, side: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Row and column of the first pixel of squares that lie inside the picture, at (b, k, 2) in 0..1."""
-    return jnp.floor(at * (jnp.asarray(shape) - side[..., None] + 1)).astype(jnp.int32)
+def _first(at: jax.Array, side: jax.Array, length: int) -> jax.Array:
+    """First row or column of squares that lie inside the picture, for places (b, k) in 0..1."""
+    return jnp.floor(at * (length - side + 1)).astype(jnp.int32)
 
 
 def _drawn(
     chroma: Float[Array, "b h w 2"], at: Float[Array, "b k 2"], side: Int[Array, "b k"], count: Int[Array, " b"]
 ) -> tuple[Float[Array, "b h w 3"], Float[Array, "b k 2"]]:
     """The first `count` squares, where they meet their mean; and the colour of each."""
-    shape = chroma.shape[1:3]
-    first = _corner(at, side, shape)
+
+    def covered(axis: int, length: int) -> jax.Array:
+        first, places = _first(at[..., axis], side, length)[..., None], jnp.arange(length)[None, None]
+        return ((places >= first) & (places < first + side[..., None])).astype(jnp.float32)
+
     # A square is the product of the rows and of the columns that it covers: matrix products instead of a loop.
-    rows, columns = (
-        ((jnp.arange(length) >= first[..., axis, None]) & (jnp.arange(length) < (first[..., axis] + side)[..., None])).astype(
-            jnp.float32
-        )
-        for axis, length in enumerate(shape)
-    )
+    rows, columns = (covered(axis, length) for axis, length in enumerate(chroma.shape[1:3]))
     product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
     own = product("bkw,bkwc->bkc", columns, product("bkh,bhwc->bkwc", rows, chroma)) / (side**2)[..., None]
-    there = (jnp.arange(at.shape[1]) < count[:, None]).astype(jnp.float32)[..., None]
+    there = (jnp.arange(at.shape[1])[None] < count[:, None]).astype(jnp.float32)[..., None]
     told = jnp.concatenate([own, jnp.ones_like(own[..., :1])], axis=-1) * there
     total = product("bkh,bkwc->bhwc", rows, columns[..., None] * told[:, :, None])
-    covered = total[..., 2:]
-    return jnp.concatenate([total[..., :2] / jnp.maximum(covered, 1), jnp.minimum(covered, 1)], axis=-1), own
+    many = total[..., 2:]
+    return jnp.concatenate([total[..., :2] / jnp.maximum(many, 1), jnp.minimum(many, 1)], axis=-1), own
