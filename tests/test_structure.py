@@ -21,7 +21,7 @@ LEVELS = [
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},
     {"evaluators", "telemetry", "settings", "engines"},
-    {"figures", "colorizer", "workdirs", "exports"},
+    {"figures", "colorizer", "workdirs", "exports", "guidance"},
     {"comparison", "sidecar"},
     {"runs", "report", "jobs", "sheet"},
     {"copies"},
