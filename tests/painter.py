@@ -10,7 +10,6 @@ from PIL import Image
 
 from colorjax import color
 from colorjax.colorizer import Colorizer, Prediction
-from colorjax.engines import Engine
 
 
 class Suggestion(NamedTuple):
@@ -33,7 +32,7 @@ class Painter(Colorizer):
     def __init__(self, guided=True, short_side=64):
         self.size, self.flip, self.guided, self.short_side = short_side, False, guided, short_side
         self.network = SimpleNamespace(source=Path("painter"), digest="0" * 64)
-        self.engine = Engine("none", {"engine": "none"}, None)
+        self.engine = SimpleNamespace(name="none", about={"engine": "none"})
         self.seen, self.slowly = [], threading.Event()
         self.slowly.set()
 
