@@ -36,7 +36,8 @@ class Painter(Colorizer):
         self.seen, self.slowly = [], threading.Event()
         self.slowly.set()
 
-    def predict(self, image, hints=()):
+    def predict(self, image, hints=None):
+        hints = hints or ()
         self.seen.append((image.shape, tuple(hints)))
         self.slowly.wait(10)
         height, width = image.shape[:2]

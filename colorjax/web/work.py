@@ -36,7 +36,7 @@ class Studio:
 
     def __init__(self, colorizer: Colorizer, sessions: Sessions):
         limits: Limits = sessions.limits
-        self.colorizer, self.guided = colorizer, bool(getattr(colorizer, "guided", False))
+        self.colorizer, self.guided = colorizer, colorizer.guided
         self._sessions, self._options = sessions, Options(max_pixels=limits.pixels)
         self._views, self._predictions = _Recent(_KEPT), _Recent(_KEPT)
         self.quick = Lane("views", limits.seconds)
@@ -107,11 +107,7 @@ class Studio:
         """For the view, whichever the strength."""
         view = self._view(photograph)
         placed = placed_in_view(hints, (photograph.height, photograph.width), view.shape[:2])
-
-        def predict() -> Prediction:
-            return self.colorizer.predict(view, placed) if placed else self.colorizer.predict(view)
-
-        return self._predictions.get((photograph.id, placed), predict)
+        return self._predictions.get((photograph.id, placed), lambda: self.colorizer.predict(view, placed))
 
     def _coloured(self, photograph: Photograph, hints: Sequence[Hint], strength: float) -> np.ndarray:
         prediction = self._prediction(photograph, hints)
