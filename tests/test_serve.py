@@ -299,7 +299,7 @@ def test_what_is_removed_or_left_alone_is_deleted(page, painter, folder):
         time.sleep(0.25)
         application.sweep()
         assert client.get("/api/photographs").json() == {"photographs": []}
-    assert keeper.held == 0 and not [path for path in folder.rglob("*") if path.is_file()]
+    assert keeper.held == 0 and not list(folder.iterdir())
 
 
 def test_there_is_room_for_so_much(page):

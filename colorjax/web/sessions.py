@@ -1,10 +1,11 @@
 """Visitors of the page and their photographs: whose they are, how much there may be, and when they are deleted."""
 
+import contextlib
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -197,16 +198,18 @@ class Sessions:
         with self._lock:
             photograph.visitor.photographs.pop(photograph.id, None)
         shutil.rmtree(photograph.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            photograph.visitor.folder.rmdir()  # it stays where there are others
 
-    def expired(self, busy: Any) -> Iterator[Photograph]:
-        """Photographs of visitors who have not been here for long, unless `busy(photograph)`; forgets these visitors."""
+    def expired(self, busy: Callable[[Photograph], bool]) -> list[Photograph]:
+        """Photographs of visitors who have not been here for long, unless one of theirs is busy; forgets these visitors."""
         with self._lock:
             late = time.monotonic() - self.limits.idle
-            for visitor in [visitor for visitor in self._visitors.values() if visitor.seen < late]:
-                photographs = list(visitor.photographs.values())
-                if not any(map(busy, photographs)):
-                    del self._visitors[visitor.id]
-                    yield from photographs
+            gone = [visitor for visitor in self._visitors.values() if visitor.seen < late]
+            gone = [visitor for visitor in gone if not any(map(busy, visitor.photographs.values()))]
+            for visitor in gone:
+                del self._visitors[visitor.id]
+            return [photograph for visitor in gone for photograph in visitor.photographs.values()]
 
 
 def display_name(name: str) -> str:
