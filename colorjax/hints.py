@@ -1,6 +1,7 @@
 """Hints: colours that somebody chose for points of a photograph. Read, checked, and drawn as what a network sees of them."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -9,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from colorjax import color
+from colorjax import color, photos
 
-SUFFIX = ".hints.json"  # after the whole name of a photograph
+SUFFIX = photos.HINTS  # after the whole name of a photograph
 LIMIT = 1000  # hints of one photograph
 SIDE = 5 / 256  # of the square that a hint colours in what the network sees: a share of its short side
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -97,15 +98,19 @@ def _rgb(value: Any) -> tuple[int, int, int]:
     return tuple(int(level) for level in levels)
 
 
-def checked(values: Iterable[Any] | None, shape: tuple[int, ...]) -> tuple[Hint, ...]:
-    """Hints, each as `of` takes it, of a photograph (H, W, ...); of several at one point the last. Raises HintError."""
+def checked(values: Iterable[Any] | None, shape: tuple[int, ...] | None) -> tuple[Hint, ...]:
+    """Hints, each as `of` takes it, of a photograph (H, W, ...); of several at one point the last. Raises HintError.
+
+    shape: None where it is not known yet.
+    """
     hints = {(hint.x, hint.y): hint for hint in map(of, () if values is None else values)}
     if len(hints) > LIMIT:
         raise HintError(f"{len(hints)} hints are too many; a photograph may have {LIMIT}")
-    height, width = shape[:2]
+    height, width = shape[:2] if shape else (math.inf, math.inf)
     for hint in hints.values():
         if not (0 <= hint.x < width and 0 <= hint.y < height):
-            raise HintError(f"hint {hint.x},{hint.y},{hint.color} is outside the photograph of {width}x{height} pixels")
+            size = f" of {width}x{height} pixels" if shape else ""
+            raise HintError(f"hint {hint.x},{hint.y},{hint.color} is outside the photograph{size}")
     return tuple(hints.values())
 
 
