@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,10 +77,10 @@ def of(value: Any) -> Hint:
     if isinstance(value, dict) and value.keys() == {"x", "y", "color"}:
         value = (value["x"], value["y"], value["color"])
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
-        raise HintError(f"hint {value!r} is none; it has x, y and a color")
+        raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
     x, y, rgb = value
     if not (_is_integer(x) and _is_integer(y)):
-        raise HintError(f"hint {value!r}: x and y must be whole numbers of pixels")
+        raise HintError(f"hint {brief(value)}: x and y must be whole numbers of pixels")
     return Hint(int(x), int(y), _rgb(rgb))
 
 
@@ -90,11 +91,11 @@ def _is_integer(value: Any) -> bool:
 def _rgb(value: Any) -> tuple[int, int, int]:
     if isinstance(value, str):
         if not _COLOR.fullmatch(value):
-            raise HintError(f"hint's color {value!r} is none; it is written as #RRGGBB, as #23408e")
+            raise HintError(f"hint's color {brief(value)} is none; it is written as #RRGGBB, as #23408e")
         return tuple(bytes.fromhex(value[1:]))
     levels = tuple(value) if isinstance(value, Sequence | np.ndarray) else ()
     if len(levels) != 3 or not all(_is_integer(level) and 0 <= level <= 255 for level in levels):
-        raise HintError(f"hint's color {value!r} is none; it is (r, g, b), three whole numbers of 0..255")
+        raise HintError(f"hint's color {brief(value)} is none; it is (r, g, b), three whole numbers of 0..255")
     return tuple(int(level) for level in levels)
 
 
