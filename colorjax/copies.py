@@ -10,7 +10,8 @@ import numpy as np
 
 from colorjax import color, hints, marks, photos, provenance, sidecar
 from colorjax.colorizer import Colorizer
-from colorjax.jobs import AS_GOOD_AS_GREY, GREY, Job, Options, Outcome
+from colorjax.hints import HintError
+from colorjax.jobs import AS_GOOD_AS_GREY, GREY, Guide, Job, Options, Outcome
 
 _LARGEST_TIFF = 4e9  # bytes of pixels
 
@@ -57,7 +58,7 @@ class Copier:
         pages = photos.pages(outcome.job.source, self._options.max_pixels)
         first = next(pages)
         outcome = replace(outcome, pages=first.pages)
-        self._check_hints(outcome.guide.hints, first)
+        self._check_hints(outcome.guide, first)
         name = photos.file_format(outcome.job.target)
         if first.pages > 1 and name != "TIFF":
             raise photos.PhotoError(f"has {first.pages} pages, which {name} cannot hold; --format tiff can")
@@ -70,15 +71,16 @@ class Copier:
         outcome.seconds = {"read": time.perf_counter() - start, "colour": 0.0, "write": 0.0}
         return Reading(outcome, pages, first, sha256)
 
-    def _check_hints(self, given: tuple[hints.Hint, ...], first: photos.Photo) -> None:
+    def _check_hints(self, guide: Guide, first: photos.Photo) -> None:
         """Raises HintError where there are hints that cannot be followed."""
-        if not given:
+        if not guide.hints:
             return
         if not self._colorizer.guided:
-            raise hints.HintError("it has hints, and this network was not trained to follow any; --no-hints does without")
+            way_out = "; --no-hints does without" if guide.file else ""
+            raise HintError(f"it has hints, and this network was not trained to follow any{way_out}")
         if first.pages > 1:
-            raise hints.HintError(f"it has hints and {first.pages} pages: which one they are of is not known; split it")
-        hints.checked(given, first.image.shape)
+            raise HintError(f"it has hints and {first.pages} pages: which one they are of is not known; split it")
+        hints.checked(guide.hints, first.image.shape)
 
     def colour(self, reading: Reading) -> Iterator[Page]:
         """Each page in colour, one at a time."""

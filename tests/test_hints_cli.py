@@ -248,6 +248,7 @@ def test_a_network_that_follows_no_hints(colorize, scan, tmp_path, monkeypatch):
     assert code == 1
     assert err == f"{scan}: it has hints, and this network was not trained to follow any; --no-hints does without\n"
     assert out.startswith("1 photographs coloured")
+    assert colorize(scan, *BOTH)[2] == f"{scan}: it has hints, and this network was not trained to follow any\n"
     write_hints(scan)
     assert colorize(scan)[0] == 0
 
