@@ -28,16 +28,18 @@ def evaluate(
     labels: Sequence[str] = (),
     baseline: str | None = None,
     save_images: bool = False,
+    hints: Sequence[int] = (),
 ) -> dict:
     """Measure the networks in `ckpt` beside a grey picture; returns rows["grey" | name][group][metric].
 
     changes: flattened config keys, as {"data.dir": ...}. protocol: "crop" or "stretch", see --protocol. labels, baseline: see
-    comparison.load and comparison.compare. Raises ValueError where there is no network or no photograph, or a name is unknown.
+    comparison.load and comparison.compare. hints: numbers of simulated hints, see --hints.
+    Raises ValueError where there is no network or no photograph, or a name is unknown.
     """
-    return _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images).rows
+    return _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images, hints).rows
 
 
-def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images):
+def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images, hints):
     """What `evaluate` does, with its arguments; returns the comparison.Comparison."""
     from colorjax import caching, comparison, data, report, sharding
 
@@ -56,7 +58,7 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images)
     side = "all of them; --split=validation leaves out those that were trained on" if everything else "the validation side"
     print(f"{', '.join(str(network.source) for network in networks.values())}: {count} photographs ({side})")
     images = Path(out) / "images" if out is not None and save_images else None
-    compared = comparison.compare(networks, config, photographs, mesh, baseline, images)
+    compared = comparison.compare(networks, config, photographs, mesh, baseline, images, hints)
     print(report.text(compared))
     unreadable, lost = compared.unreadable()
     if lost:
@@ -97,6 +99,7 @@ def define_flags() -> None:
     flags.DEFINE_string("baseline", None, "The row that differences are taken to (default: the first, or grey if it is alone).")
     flags.DEFINE_bool("save_images", False, "Write predictions and truths as PNG below --out, for FID and other outside tools.")
     flags.DEFINE_alias("save-images", "save_images")
+    flags.DEFINE_string("hints", "", "Measure guided networks with so many true colours at random points: 0,1,5,10,50.")
     config_flags.DEFINE_config_dict("config", base.get_config(), "Changes to the run's settings.", lock_config=True)
 
 
@@ -104,11 +107,15 @@ def main(argv: list[str]) -> None:
     """Run what the flags say."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    from colorjax import guidance
+
     args = flags.FLAGS
     out = args.out or (_default_out(Path(args.ckpt[0])) if len(args.ckpt) == 1 else Path("report"))
     changes = config_flags.get_override_values(args["config"])
     try:
-        compared = _measure(args.ckpt, out, changes, args.split, args.protocol, args.label, args.baseline, args.save_images)
+        counts = guidance.counts_of(args.hints)
+        how = (args.split, args.protocol, args.label, args.baseline, args.save_images, counts)
+        compared = _measure(args.ckpt, out, changes, *how)
         sys.exit(1 if compared.unreadable()[1] else 0)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")

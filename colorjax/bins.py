@@ -5,6 +5,8 @@ Zhang, Isola, Efros: Colorful Image Colorization, ECCV 2016, section 2.2, with t
 
 import functools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from colorjax import color
@@ -27,11 +29,38 @@ def histogram(ab: np.ndarray, step: float = STEP) -> np.ndarray:
     return np.bincount((index[..., 0] * side + index[..., 1]).ravel(), minlength=side * side)
 
 
+def index(ab: jax.Array) -> jax.Array:
+    """The bin of each colour, as `histogram` counts it: (..., 2) in Lab units -> (...) int32."""
+    half = SIDE // 2
+    at = jnp.clip(jnp.rint(ab / STEP), -half, half).astype(jnp.int32) + half
+    return at[..., 0] * SIDE + at[..., 1]
+
+
+def centres() -> np.ndarray:
+    """The colour in the middle of each bin, (COUNT, 2) float32, in Lab units."""
+    ticks = (np.arange(SIDE) - SIDE // 2).astype(np.float32) * STEP
+    return np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
 @functools.cache
 def possible() -> np.ndarray:
     """Which bins hold a colour of sRGB, (COUNT,) bool."""
     levels = np.linspace(0, 1, 65)
     return histogram(color.rgb_to_lab(np.stack(np.meshgrid(levels, levels, levels), axis=-1))[..., 1:]) > 0
+
+
+def likeliest(weights: np.ndarray, count: int) -> list[tuple[np.ndarray, float]]:
+    """At most `count` colours, (ab (2,) in Lab units, share), for the weight of each bin (COUNT,), the likeliest first.
+
+    Each is the mean of a bin and its neighbours, whose weights it gathers; bins that hold no colour of sRGB do not count.
+    """
+    left = np.where(possible(), weights, 0) / weights[possible()].sum()
+    found = []
+    while len(found) < count and left.any():
+        near = np.abs(centres() - centres()[left.argmax()]).max(axis=-1) <= STEP
+        found.append((np.average(centres()[near], axis=0, weights=left[near]), float(left[near].sum())))
+        left[near] = 0
+    return sorted(found, key=lambda one: -one[1])
 
 
 def rarity(counts: np.ndarray) -> np.ndarray:

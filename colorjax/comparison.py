@@ -1,5 +1,6 @@
 """Several networks and the grey picture, measured on the same photographs."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
-from colorjax import bins, checkpoint, evaluators, figures, perceptual, photos, settings, sharding, steps, telemetry
+from colorjax import bins, checkpoint, evaluators, figures, guidance, perceptual, photos, settings, sharding, steps, telemetry
 from colorjax.evaluators import Evaluation
 from colorjax.metrics import CHROMA_SCALE
 
@@ -28,6 +29,7 @@ class Comparison:
     evaluations: name -> Evaluation, GREY first. baseline: the name that differences are taken to. ranked_by: the name with the
     lowest mean Delta E, by which the extremes are chosen. colours: pixels by bin of each name's ab, TRUTH first.
     extremes: "best" and "worst" -> (indices, luma, {name: chroma, TRUTH: chroma}). histories: name -> rows of metrics.jsonl.
+    hints: name -> `guidance.curve`, of the guided ones, where it was asked for.
     """
 
     photographs: Any
@@ -37,6 +39,7 @@ class Comparison:
     colours: dict[str, np.ndarray]
     extremes: dict[str, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]
     histories: figures.History
+    hints: dict[str, guidance.Curve] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def rows(self) -> dict[str, dict[str, dict]]:
@@ -122,15 +125,18 @@ def compare(
     mesh: Mesh,
     baseline: str | None = None,
     save_images: Path | None = None,
+    hints: Sequence[int] = (),
 ) -> Comparison:
     """Measure every network, and the grey picture, on the validation side of `photographs`.
 
     baseline: default the first network where there are several, else the grey picture. save_images: a folder for every
-    prediction and truth as PNG. Raises ValueError for an unknown baseline or where no photograph can be read.
+    prediction and truth as PNG. hints: numbers of hints with which guided networks are measured as well.
+    Raises ValueError for an unknown baseline, for hints without a guided network, or where no photograph can be read.
     """
     baseline = baseline or (GREY if len(networks) == 1 else next(iter(networks)))
     if baseline not in {GREY} | networks.keys():
         raise ValueError(f"baseline {baseline!r} is not among the rows: {', '.join([GREY, *networks])}")
+    guided = guidance.guided(networks) if hints else {}
     lpips = perceptual.given(config.lpips_weights)
     predictors = {GREY: _predictor(None, mesh, lpips)}
     predictors |= {name: _predictor(network, mesh, lpips) for name, network in networks.items()}
@@ -154,7 +160,8 @@ def compare(
     extremes = {kind: _pictures(predictors, photographs, mesh, indices) for kind, indices in chosen.items()}
     histories = {name: _history(network) for name, network in networks.items()}
     histories = {name: rows for name, rows in histories.items() if rows}
-    return Comparison(photographs, evaluations, baseline, ranked_by, colours, extremes, histories)
+    curves = {name: guidance.curve(network, photographs, mesh, hints) for name, network in guided.items()}
+    return Comparison(photographs, evaluations, baseline, ranked_by, colours, extremes, histories, curves)
 
 
 def _put(mesh: Mesh) -> Callable[[dict], dict]:

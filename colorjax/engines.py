@@ -11,7 +11,7 @@ import numpy as np
 from colorjax import graph, sharding, state
 from colorjax.checkpoint import Network
 
-Predict = Callable[[np.ndarray], np.ndarray]
+Predict = Callable[..., np.ndarray]  # (luma, hints=None) -> chroma, see `Engine`
 _LARGE = 2**20  # pixels, above which ONNX Runtime gives memory back between layers: half of it, for a quarter more time
 
 
@@ -22,12 +22,15 @@ class MissingPackageError(ValueError):
 class Engine(NamedTuple):
     """name: of ENGINES. about: what computes, for sidecars, where that is not JAX on its first device.
 
-    predict: luma (B, H, W, 1) float32 in -1..1 -> chroma (B, H, W, 2) float32 in -1..1.
+    predict: luma (B, H, W, 1) float32 in -1..1 -> chroma (B, H, W, 2) float32 in -1..1; of a guided network also
+    (luma, hints), hints (B, H, W, 3) float32 as `hints.drawn` has them. features: likewise -> the map (B, H', W', C) that a
+    guided network's palette looks at.
     """
 
     name: str
     about: dict[str, str]
     predict: Predict
+    features: Predict
 
 
 def make(network: Network, name: str = "auto") -> Engine:
@@ -47,19 +50,22 @@ def make(network: Network, name: str = "auto") -> Engine:
 
 
 def _jax(network: Network) -> Engine:
-    run = state.predict(state.graphdef(network.config.model))
-    params, stats = network.params, network.stats
-    return Engine("jax", {"engine": "jax"}, lambda luma: np.asarray(run(params, stats, luma)))
+    def asking(what: str) -> Predict:
+        run = state.predict(state.graphdef(network.config.model), what)
+        return lambda luma, hints=None: np.asarray(run(network.params, network.stats, luma, hints))
+
+    return Engine("jax", {"engine": "jax"}, asking("chroma"), asking("up1"))
 
 
 def _onnx(network: Network) -> Engine:
     with needs_packages("onnx"):
         import onnxruntime
 
-        model = graph.build(network.config.model.name, network.params, network.stats, {})
-        predict = run_onnx(model)
+        guided = network.config.model.guided
+        model = graph.build(network.config.model.name, network.params, network.stats, {}, features=guided)
+        run = run_onnx(model, guided)
     about = {"platform": "cpu", "kind": "cpu", "engine": "onnx", "onnxruntime": onnxruntime.__version__}
-    return Engine("onnx", about, predict)
+    return Engine("onnx", about, run, functools.partial(run, output=graph.FEATURES))
 
 
 @contextlib.contextmanager
@@ -72,8 +78,8 @@ def needs_packages(extra: str) -> Iterator[None]:
         raise MissingPackageError(f"{what}: pip install 'colorjax[{extra}]'") from error
 
 
-def run_onnx(model: bytes) -> Predict:
-    """`Engine.predict` of a serialised ONNX model."""
+def run_onnx(model: bytes, guided: bool) -> Predict:
+    """`Engine.predict` of a serialised ONNX model, or of another of its outputs."""
     import onnxruntime
 
     @functools.cache
@@ -84,13 +90,15 @@ def run_onnx(model: bytes) -> Predict:
         options.enable_cpu_mem_arena = keeps_memory
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def predict(luma: np.ndarray) -> np.ndarray:
-        batch, height, width, _ = luma.shape
-        given = np.ascontiguousarray(luma, np.float32).reshape(batch, 1, height, width)
-        (chroma,) = session(luma.size <= _LARGE).run([graph.OUTPUT], {graph.INPUT: given})
-        return np.moveaxis(chroma, 1, -1)
+    def run(luma: np.ndarray, hints: np.ndarray | None = None, output: str = graph.CHROMA) -> np.ndarray:
+        given = {graph.LUMA: luma}
+        if guided:
+            given[graph.HINTS] = np.zeros((*luma.shape[:3], 3), np.float32) if hints is None else hints
+        given = {name: np.ascontiguousarray(np.moveaxis(value, -1, 1), np.float32) for name, value in given.items()}
+        (answer,) = session(luma.size <= _LARGE).run([output], given)
+        return np.moveaxis(answer, 1, -1)
 
-    return predict
+    return run
 
 
 ENGINES: dict[str, Callable[[Network], Engine]] = {"jax": _jax, "onnx": _onnx}

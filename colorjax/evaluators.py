@@ -87,7 +87,7 @@ def run(
     for batch in batches:
         if stop():
             return None
-        result = step(put({key: batch[key] for key in ("luma", "chroma")}))
+        result = step(put({key: batch[key] for key in ("luma", "chroma", "index")}))
         pred = result.pop("chroma")
         about = sharding.whole({key: batch[key] for key in ("mask", "group", "index")})
         real, index = about["mask"] > 0, about["index"]

@@ -22,6 +22,7 @@ def write(network: Network, path: str | Path, kind: str) -> tuple[int, float]:
 
     Both kinds take any batch, height and width, and compute in float32. onnx: luma (B, 1, H, W) -> chroma (B, 2, H, W).
     stablehlo: what `jax.export.deserialize` reads, for CPU, CUDA, ROCm and TPU; luma (B, H, W, 1) -> chroma (B, H, W, 2).
+    Those of guided networks also take hints, (B, 3, H, W) and (B, H, W, 3), all 0 where there are none.
     Raises ValueError for another kind and where a package is missing, CheckpointError where the path is taken,
     FloatingPointError where the file's answers differ from JAX's by more than TOLERANCE.
     """
@@ -35,14 +36,20 @@ def write(network: Network, path: str | Path, kind: str) -> tuple[int, float]:
     expected = engines.make(network, "jax").predict
     difference = 0.0
     for shape in _SHAPES:
-        luma = np.random.default_rng(0).uniform(-1, 1, (*shape, 1)).astype(np.float32)
-        apart = np.abs(predict(luma) - expected(luma)).max()
+        rng = np.random.default_rng(0)
+        given = [rng.uniform(-1, 1, (*shape, channels)).astype(np.float32) for channels in _channels(network)]
+        apart = np.abs(predict(*given) - expected(*given)).max()
         if not apart <= TOLERANCE:
             raise FloatingPointError(f"the {kind} file answers otherwise than JAX, by {apart:.2g}; it was not written")
         difference = max(difference, float(apart))
     with photos.atomic(path) as stream:
         stream.write(data)
     return len(data), difference
+
+
+def _channels(network: Network) -> tuple[int, ...]:
+    """Of each input: luma, and hints where the network is guided."""
+    return (1, 3) if network.config.model.guided else (1,)
 
 
 def _in_float32(network: Network) -> Network:
@@ -59,17 +66,21 @@ def _onnx(network: Network) -> tuple[bytes, engines.Predict]:
         "luma": "(L* - 50) / 50 of CIELAB, D65; (batch, 1, height, width)",
         "chroma": "(a*, b*) / 110; (batch, 2, height, width)",
     }
+    if network.config.model.guided:
+        about["hints"] = "chroma, and 1, where there is a hint; 0 elsewhere; (batch, 3, height, width)"
     with engines.needs_packages("onnx"):
         data = graph.build(network.config.model.name, network.params, network.stats, about)
-        return data, engines.run_onnx(data)
+        return data, engines.run_onnx(data, network.config.model.guided)
 
 
 def _stablehlo(network: Network) -> tuple[bytes, engines.Predict]:
     run = state.predict(state.graphdef(network.config.model))
-    luma = jax.ShapeDtypeStruct(export.symbolic_shape("batch, height, width, 1"), jnp.float32)
-    data = export.export(jax.jit(lambda luma: run(network.params, network.stats, luma)), platforms=_PLATFORMS)(luma).serialize()
+    *sides, _ = export.symbolic_shape("batch, height, width, 1")
+    given = [jax.ShapeDtypeStruct((*sides, channels), jnp.float32) for channels in _channels(network)]
+    answer = jax.jit(lambda *given: run(network.params, network.stats, *given))
+    data = export.export(answer, platforms=_PLATFORMS)(*given).serialize()
     read = export.deserialize(bytearray(data))
-    return bytes(data), lambda luma: np.asarray(read.call(luma))
+    return bytes(data), lambda *given: np.asarray(read.call(*given))
 
 
 KINDS: dict[str, Callable[[Network], tuple[bytes, engines.Predict]]] = {"onnx": _onnx, "stablehlo": _stablehlo}

@@ -177,6 +177,24 @@ def validation_curves(histories: History) -> Any:
     return figure
 
 
+def hint_curves(curves: dict[str, list[dict]]) -> Any:
+    """What hints bring: each metric over the number of hints, with its 95 % interval; a line for each network."""
+    shown = ("psnr", "delta_e", "colourfulness_ratio")
+    figure, axes = _axes(1, len(shown), width=11)
+    for one, metric in zip(axes, shown, strict=True):
+        for number, (name, rows) in enumerate(curves.items()):
+            counts = [row["hints"] for row in rows]
+            mean, low, high = ([row[metric][end] for row in rows] for end in ("mean", "low", "high"))
+            one.fill_between(counts, low, high, color=_style(number)["color"], alpha=0.15, lw=0)
+            one.plot(counts, mean, marker="o", ms=4, label=_label(name), **_style(number))
+        one.set_xscale("symlog", linthresh=1)
+        one.set_xticks(counts, [str(count) for count in counts])
+        one.minorticks_off()
+        one.set(xlabel="hints", ylabel=HEADINGS[metric][0])
+    axes[0].legend(frameon=False)
+    return figure
+
+
 def colour_histograms(counts: dict[str, np.ndarray]) -> Any:
     """How often each a*, b* is predicted, and is true: a map for each name, and below all of them along a* and along b*.
 

@@ -1,8 +1,9 @@
 """A trained network as an ONNX graph, for programs and processors on which XLA is not at hand, or not the fastest.
 
-luma (batch, 1, height, width) float32 in -1..1 -> chroma (batch, 2, height, width) in -1..1, of any size. Pictures lie as
-ONNX wants them, channel after channel; BatchNorm is folded into the convolution before it. Written with the `onnx` package,
-and not by jax2onnx: that pins an older Orbax, and powers of arrays of unknown size are beyond it (0.13 to 0.17).
+luma (batch, 1, height, width) float32 in -1..1 -> chroma (batch, 2, height, width) in -1..1, of any size; guided networks
+also take hints (batch, 3, height, width), all 0 where there are none. Pictures lie as ONNX wants them, channel after
+channel; BatchNorm is folded into the convolution before it. Written with the `onnx` package, and not by jax2onnx: that pins
+an older Orbax, and powers of arrays of unknown size are beyond it (0.13 to 0.17).
 """
 
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import numpy as np
 from colorjax.models import resnet
 
 OPSET, IR_VERSION = 17, 8  # of 2022: every runtime of today reads them
-INPUT, OUTPUT = "luma", "chroma"
+LUMA, HINTS = "luma", "hints"
+CHROMA, FEATURES = "chroma", "features"
 Tree = dict[str, Any]
 
 
@@ -59,12 +61,24 @@ class Graph:
         ends, start = self.node("Shape", other, start=2), self.number([0, 0], np.int64)
         return self.node("Slice", x, start, ends, self.number([2, 3], np.int64))
 
+    def hinted(self, x: str, kernel: np.ndarray, bias: np.ndarray, hints: np.ndarray | None, stride: int = 1) -> str:
+        """`conv` of x, and of the input HINTS by a kernel of its own, where there is one."""
+        y = self.conv(x, kernel, bias, stride)
+        return y if hints is None else self.node("Add", y, self.conv(HINTS, hints, np.zeros_like(bias), stride))
+
 
 def _folded(conv: Tree, norm: Tree, stats: Tree) -> tuple[np.ndarray, np.ndarray]:
     """Kernel and bias of a convolution and the BatchNorm after it, in one."""
     scale = np.asarray(norm["scale"], np.float64) / np.sqrt(np.asarray(stats["var"], np.float64) + resnet.EPSILON)
     bias = np.asarray(conv.get("bias", 0), np.float64)
     return np.asarray(conv["kernel"]) * scale, (bias - stats["mean"]) * scale + norm["bias"]
+
+
+def _folded_hinted(params: Tree, stats: Tree) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """`_folded` of conv1 and bn1, and the kernel by which hints are added between them; None where there is none."""
+    kernel = params.get("hints", {}).get("kernel")
+    hints = None if kernel is None else _folded({"kernel": kernel}, params["bn1"], stats["bn1"])[0]
+    return *_folded(params["conv1"], params["bn1"], stats["bn1"]), hints
 
 
 def _grey(graph: Graph, luma: str) -> str:
@@ -93,7 +107,7 @@ def _encoder(graph: Graph, luma: str, params: Tree, stats: Tree, strided: bool) 
     """The maps of `models.resnet.ResNetEncoder`: stem, layer1, ..., layer4."""
     grey = graph.node("Sub", _grey(graph, luma), graph.number(resnet.GREY_MEAN))
     x = graph.node("Div", grey, graph.number(resnet.GREY_STD))
-    stem = graph.relu(graph.conv(x, *_folded(params["conv1"], params["bn1"], stats["bn1"]), 2 if strided else 1))
+    stem = graph.relu(graph.hinted(x, *_folded_hinted(params, stats), 2 if strided else 1))
     maps, x = [stem], stem
     if strided:
         x = graph.node("MaxPool", stem, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
@@ -107,41 +121,46 @@ def _encoder(graph: Graph, luma: str, params: Tree, stats: Tree, strided: bool) 
 
 def _up(graph: Graph, x: str, skip: str, params: Tree, stats: Tree) -> str:
     x = graph.node("Concat", graph.like(graph.double(x, params["up"]), skip), skip, axis=1)
-    x = graph.relu(graph.conv(x, *_folded(params["conv1"], params["bn1"], stats["bn1"])))
+    x = graph.relu(graph.hinted(x, *_folded_hinted(params, stats)))
     return graph.relu(graph.conv(x, *_folded(params["conv2"], params["bn2"], stats["bn2"])))
 
 
-def _resnet_unet(graph: Graph, luma: str, params: Tree, stats: Tree) -> str:
+def _resnet_unet(graph: Graph, luma: str, params: Tree, stats: Tree) -> tuple[str, str]:
     strided = "up_luma" in params
     stem, layer1, layer2, layer3, x = _encoder(graph, luma, params["encoder"], stats["encoder"], strided)
     skips = {"up3": layer3, "up2": layer2, "up1": layer1} | ({"up_stem": stem, "up_luma": luma} if strided else {})
+    features = ""
     for name, skip in skips.items():
         x = _up(graph, x, skip, params[name], stats[name])
-    return graph.conv(x, params["head"]["kernel"], params["head"]["bias"])
+        features = x if name == "up1" else features
+    return graph.conv(x, params["head"]["kernel"], params["head"]["bias"]), features
 
 
-def _shallow(graph: Graph, luma: str, params: Tree, stats: Tree) -> str:
+def _shallow(graph: Graph, luma: str, params: Tree, stats: Tree) -> tuple[str, str]:
     def pool(x: str) -> str:
         return graph.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
 
     def conv(x: str, name: str) -> str:
         return graph.conv(x, params[name]["kernel"], params[name]["bias"])
 
-    x = graph.relu(conv(luma, "down1"))
+    first, hints = params["down1"], params.get("hints", {}).get("kernel")
+    x = graph.relu(graph.hinted(luma, first["kernel"], first["bias"], hints))
     x = graph.relu(conv(pool(x), "down2"))
     x = graph.relu(conv(pool(x), "bottleneck"))
-    x = graph.relu(graph.double(x, params["up1"]))
-    x = graph.like(graph.relu(graph.double(x, params["up2"])), luma)
-    return conv(x, "head")
+    features = graph.relu(graph.double(x, params["up1"]))
+    x = graph.like(graph.relu(graph.double(features, params["up2"])), luma)
+    return conv(x, "head"), features
 
 
-_NETWORKS: dict[str, Callable[[Graph, str, Tree, Tree], str]] = {"resnet_unet": _resnet_unet, "shallow": _shallow}
+# Each gives its answer before tanh, and the map that its palette looks at.
+_NETWORKS: dict[str, Callable[[Graph, str, Tree, Tree], tuple[str, str]]] = {"resnet_unet": _resnet_unet, "shallow": _shallow}
 
 
-def build(name: str, params: Tree, stats: Tree, about: dict[str, str]) -> bytes:
+def build(name: str, params: Tree, stats: Tree, about: dict[str, str], *, features: bool = False) -> bytes:
     """The serialised ONNX model of network `name` (of models.MODELS) with these numbers, float32.
 
-    about: what the file says of itself. Raises ImportError where the `onnx` package is missing.
+    about: what the file says of itself. features: there is a second output, the map "up1" that a palette looks at.
+    Raises ImportError where the `onnx` package is missing.
     """
     from onnx import TensorProto, helper
 
@@ -152,10 +171,19 @@ def build(name: str, params: Tree, stats: Tree, about: dict[str, str]) -> bytes:
         ir_version=IR_VERSION,
     )
     graph = Graph(model.graph)  # in place: copies of all numbers would take memory
-    graph.proto.node.append(helper.make_node("Tanh", [_NETWORKS[name](graph, INPUT, _numpy(params), _numpy(stats))], [OUTPUT]))
-    for value, channels, where in ((INPUT, 1, graph.proto.input), (OUTPUT, 2, graph.proto.output)):
-        shape = ["batch", channels, "height", "width"]
-        where.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, shape))
+    answer, seen = _NETWORKS[name](graph, LUMA, _numpy(params), _numpy(stats))
+    graph.proto.node.append(helper.make_node("Tanh", [answer], [CHROMA]))
+
+    def declare(where: Any, value: str, *shape: int | str) -> None:
+        where.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, ["batch", *shape]))
+
+    declare(graph.proto.input, LUMA, 1, "height", "width")
+    if "palette" in params:
+        declare(graph.proto.input, HINTS, 3, "height", "width")
+    declare(graph.proto.output, CHROMA, 2, "height", "width")
+    if features:
+        graph.proto.node.append(helper.make_node("Identity", [seen], [FEATURES]))
+        declare(graph.proto.output, FEATURES, "channels", "rows", "columns")
     helper.set_model_props(model, about)
     return model.SerializeToString()
 

@@ -15,9 +15,9 @@ from colorjax import color, photos
 
 SUFFIX = photos.HINTS  # after the whole name of a photograph
 LIMIT = 1000  # hints of one photograph
-SIDE = 5 / 256  # of the square that a hint colours in what the network sees: a share of its short side
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LARGEST_FILE = 2**20  # bytes
+_SIDE = 5 / 256  # see `side`
 
 
 class HintError(ValueError):
@@ -115,15 +115,20 @@ def checked(values: Iterable[Any] | None, shape: tuple[int, ...] | None) -> tupl
     return tuple(hints.values())
 
 
+def side(shape: tuple[int, int]) -> int:
+    """Side of the square that one hint colours in what a network sees, (h, w) pixels: about 1/50 of it, and odd."""
+    return round(_SIDE * min(shape)) | 1
+
+
 def drawn(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[int, int]) -> np.ndarray:
     """What a network sees of hints: (h, w, 3) float32, chroma (ab/110) and 1 where there is a hint, 0 elsewhere.
 
-    shape: (H, W) of the photograph. onto: (h, w) of the network's copy of it. Each hint colours a square of SIDE of the short
-    side; where squares of different hints meet, the nearer one counts.
+    shape: (H, W) of the photograph. onto: (h, w) of the network's copy of it. Each hint colours a square of `side`; where
+    squares of different hints meet, the nearer one counts.
     """
     height, width = onto
     result = np.zeros((height, width, 3), np.float32)
-    reach = max(1, round(SIDE * min(onto))) / 2
+    reach = side(onto) / 2
     nearest = np.full(onto, np.inf)
     rows, columns = np.arange(height)[:, None], np.arange(width)[None]
     for hint in hints:

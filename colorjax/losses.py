@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float
 
@@ -24,6 +25,12 @@ def l1(pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"]) -> Float[
 def mean(values: Float[Array, " b"], mask: Float[Array, " b"]) -> Float[Array, ""]:
     """Mean over the pictures whose mask is 1; 0 where there are none."""
     return (values * mask).sum() / jnp.maximum(mask.sum(), 1.0)
+
+
+def palette(logits: Float[Array, "b h w n"], target: Float[Array, "b _ _ 2"]) -> Float[Array, " b"]:
+    """Cross-entropy of a `models.unet.Palette` with the bins of the true chroma, mean over its pixels."""
+    true = bins.index(target[:, ::4, ::4] * metrics.CHROMA_SCALE)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, true).mean((1, 2))
 
 
 def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 2"]) -> Float[Array, "*b h w"]:

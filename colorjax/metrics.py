@@ -3,8 +3,9 @@
 Reduction over pictures happens in `evaluators`, nowhere else.
 """
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from colorjax import color
 
@@ -21,6 +22,15 @@ def to_lab(luma: Float[Array, "*b h w 1"], chroma: Float[Array, "*b h w 2"]) -> 
 def l1(pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"]) -> Float[Array, " b"]:
     """Mean absolute error of a* and b*, each over 128."""
     return jnp.abs(pred - target).mean((1, 2, 3)) * (CHROMA_SCALE / AB_SCALE)
+
+
+def at_points(
+    luma: Float[Array, "b h w 1"], pred: Float[Array, "b h w 2"], wanted: Float[Array, "b n 2"], points: Int[Array, "b n 2"]
+) -> Float[Array, "b n"]:
+    """CIEDE2000 between the prediction and a wanted chroma at each point (row, column), at the lightness there."""
+    rows, columns = points[..., 0], points[..., 1]
+    luma, pred = (jax.vmap(lambda picture, y, x: picture[y, x])(batch, rows, columns) for batch in (luma, pred))
+    return color.delta_e_2000(to_lab(luma, pred), to_lab(luma, wanted))
 
 
 def colourfulness(rgb: Float[Array, "b h w 3"], absolute: bool = False) -> Float[Array, " b"]:

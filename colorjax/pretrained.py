@@ -32,13 +32,14 @@ def load_encoder(name: str, params: dict, stats: dict) -> tuple[dict, dict, list
     if width != _WIDTH:
         raise ValueError(f"pretrained={name!r} needs model.width={_WIDTH} (ResNet-18's), not {width}")
     path = _file(name)
-    encoder_params, encoder_stats, left = port(statedict.read_state_dict(path), params["encoder"], stats["encoder"])
+    ours = {name: module for name, module in params["encoder"].items() if name != "hints"}  # torchvision's net takes none
+    encoder_params, encoder_stats, left = port(statedict.read_state_dict(path), ours, stats["encoder"])
     if left:
         print(
             f"PRETRAINED: {path.name} has no {', '.join(left)}; the rest is loaded, these start at random",
             file=sys.stderr,
         )
-    return params | {"encoder": encoder_params}, stats | {"encoder": encoder_stats}, left
+    return params | {"encoder": params["encoder"] | encoder_params}, stats | {"encoder": encoder_stats}, left
 
 
 def load_rgb_encoder(name: str) -> tuple[dict, dict]:

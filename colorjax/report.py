@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from colorjax import figures, photos
+from colorjax import figures, guidance, photos
 from colorjax.comparison import GREY, Comparison
 from colorjax.evaluators import HEADINGS, PROTOCOL_HEADINGS
 
@@ -30,6 +30,8 @@ def text(comparison: Comparison) -> str:
             lines.append([group, str(values["pictures"]), name, *means])
     parts = [_aligned(lines), "all pictures, with 95 % bootstrap intervals over them:", _with_intervals(rows)]
     parts += [f"differences to {comparison.baseline}, paired:", _with_intervals(differences)]
+    if comparison.hints:
+        parts += ["with hints, true colours at random points:", _aligned(_hint_rows(comparison.hints))]
     return "\n\n".join(parts).encode("utf-8", "backslashreplace").decode()  # names of files may be no UTF-8
 
 
@@ -38,6 +40,17 @@ def _with_intervals(rows: dict[str, dict[str, dict]]) -> str:
     lines = [["", *(_ALL_HEADINGS[name][0] for name in metrics)]]
     lines += [[name, *(_cell(groups["all"], metric) for metric in metrics)] for name, groups in rows.items()]
     return _aligned(lines)
+
+
+def _hint_rows(curves: dict[str, guidance.Curve]) -> list[list[str]]:
+    """A table of how much hints help."""
+    lines = [["", "hints", *(HEADINGS[name][0] for name in guidance.METRICS), "Delta E at the hints, median"]]
+    for name, rows in curves.items():
+        for row in rows:
+            met = row[guidance.AT_HINTS]
+            cells = (_cell(row, metric) for metric in guidance.METRICS)
+            lines.append([name, str(row["hints"]), *cells, "" if met is None else f"{met:.2f}"])
+    return lines
 
 
 def _aligned(lines: list[list[str]]) -> str:
@@ -65,6 +78,7 @@ def write(comparison: Comparison, facts: dict[str, str], out: Path) -> list[str]
         "baseline": comparison.baseline,
         "files_left_out": comparison.photographs.report["files_left_out"],
         "differences": comparison.differences,
+        "hints": comparison.hints,
         "per_picture": {
             name: {metric: dict(zip(names, map(float, values), strict=True)) for metric, values in one.values.items()}
             for name, one in comparison.evaluations.items()
@@ -107,6 +121,8 @@ def _plots(comparison: Comparison) -> dict[str, Any]:
     if comparison.histories:
         plots["losses"] = figures.all_losses(comparison.histories)
         plots["validation"] = figures.validation_curves(comparison.histories)
+    if comparison.hints:
+        plots["hints"] = figures.hint_curves(comparison.hints)
     plots["colours"] = figures.colour_histograms(comparison.colours)
     return plots
 
@@ -118,6 +134,7 @@ _CAPTIONS = {
     "validation": "Figure 4. Validation after each epoch of training.",
     "best": "Figure 5. The pictures with the lowest mean Delta E, by {ranked_by}, the network with the lowest of all.",
     "worst": "Figure 6. The pictures with its highest mean Delta E.",
+    "hints": "Figure 7. What hints bring: true colours given at random points, the same pictures and points for all.",
 }
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}

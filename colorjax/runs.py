@@ -54,7 +54,10 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
     other = [f"model.{key}={theirs[key]!r} there, {ours[key]!r} here" for key in ("stem", "width") if theirs[key] != ours[key]]
     if other:
         raise ValueError(f"init_from={config.init_from} holds another {ours.name!r} network: {'; '.join(other)}")
-    now.params, now.stats = trained.params, trained.stats
+    if theirs.guided and not ours.guided:
+        raise ValueError(f"init_from={config.init_from} holds a guided network; it needs model.guided=True")
+    # What an automatic network has no numbers for, hints, stays as it begins: without effect.
+    now.params, now.stats = _merged(now.params, trained.params), trained.stats
     told = f"starting from {trained.source}"
     if now.discriminator:
         judge = checkpoint.load_discriminator(trained, config)
@@ -62,6 +65,11 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
             now.discriminator |= judge
         told += " and its discriminator" if judge is not None else ", with a new discriminator: it has none like it"
     print(told)
+
+
+def _merged(ours: dict, theirs: dict) -> dict:
+    """`ours` with every number that `theirs` has."""
+    return ours | {key: _merged(ours[key], value) if isinstance(value, dict) else value for key, value in theirs.items()}
 
 
 class Meter:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from colorjax import checkpoint, losses, perceptual
 from colorjax.data import balance
 
-_NETWORK_KEYS = ("model.name", "model.stem", "model.width")
+_NETWORK_KEYS = ("model.name", "model.stem", "model.width", "model.guided")
 _POSITIVE = (
     *("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints"),
     *("discriminator.learning_rate", "discriminator.width", "discriminator.layers"),

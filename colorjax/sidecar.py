@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import jax
 import numpy as np
 
-from colorjax import __version__, colorizer, marks, photos, provenance
+from colorjax import __version__, marks, photos, pixels, provenance
 
 SUFFIX = ".json"  # after the whole name of the copy
 SCHEMA = "colorjax-sidecar-1"
@@ -179,7 +179,7 @@ def _page_problems(source: Path, copy: Path, about: dict[str, Any], max_pixels: 
 def difference(image: np.ndarray, copy: photos.Photo, without: list[int] | None = None) -> tuple[float, float]:
     """|L*| between pixels and a copy of them, (largest, mean); of a lossy copy where it can be seen."""
     seen = None if copy.lossless or copy.alpha is None else copy.alpha > 0
-    return colorizer.lightness_difference(image, copy.image, without=without, where=seen)
+    return pixels.lightness_difference(image, copy.image, without=without, where=seen)
 
 
 def _box(page: dict[str, Any], shape: tuple[int, ...]) -> list[int] | None:

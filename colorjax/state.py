@@ -63,14 +63,17 @@ def _structure(make: Callable[[], nnx.Module]) -> nnx.GraphDef:
     return nnx.split(nnx.eval_shape(make), nnx.Param, ...)[0]
 
 
-def predict(graphdef: nnx.GraphDef) -> Callable[[Any, Any, jax.Array], jax.Array]:
-    """(params, stats, luma) -> chroma, with the running statistics of BatchNorm."""
+def predict(graphdef: nnx.GraphDef, what: str = "chroma") -> Callable[..., jax.Array]:
+    """(params, stats, luma, hints=None) -> chroma, or another of the network's maps, with BatchNorm's running statistics.
+
+    Hints of guided networks alone.
+    """
 
     @jax.jit
-    def run(params: Any, stats: Any, luma: jax.Array) -> jax.Array:
+    def run(params: Any, stats: Any, luma: jax.Array, hints: jax.Array | None = None) -> jax.Array:
         model = nnx.merge(graphdef, params, stats)
         model.eval()
-        return model(luma)
+        return model.feature_maps(luma, hints)[what]
 
     return run
 

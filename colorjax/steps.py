@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from colorjax import color, losses, metrics, sharding
+from colorjax import color, losses, metrics, sharding, simulation
 from colorjax import state as states
 from colorjax.perceptual import Perceptual
 from colorjax.state import Optimizers, TrainState
@@ -18,6 +18,8 @@ from colorjax.state import Optimizers, TrainState
 Batch = dict[str, jax.Array]
 Scalars = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
+_HINTS = 1  # of the streams of randomness of a step
+_PALETTE = 0.01  # weight of the palette's term: it moves nothing but the palette, and is kept out of the clipped norm
 
 
 def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray) -> TrainStep:
@@ -26,19 +28,21 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     A batch has `luma`, `chroma` and `mask`, or `image_u8` in the place of the first two (`data.lab=device`).
     ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,), for `loss.rarity`.
     The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (what is minimised), `l1` (of
-    ab/128, as validation reports it), `perceptual` where it is asked for, `grad_norm` before clipping, and `lost`, the share
-    of the batch's photographs that could not be read; against a discriminator also those of `adversarial`.
+    ab/128, as validation reports it), `perceptual` where it is asked for, `palette` of guided networks (its cross-entropy, not
+    part of `loss`), `grad_norm` before clipping, and `lost`, the share of the batch's photographs that could not be read;
+    against a discriminator also those of `adversarial`.
     """
     graphdef, loss = states.graphdef(config.model), losses.reconstruction(config, ab_counts)
     if config.loss.adversarial:
         step = adversarial(config, graphdef, states.discriminator_graphdef(config), loss, optimizers)
     else:
         step = regression(graphdef, loss, optimizers.network)
+    hinted = with_hints if config.model.guided else lambda state, batch: batch
     everywhere = sharding.replicated(mesh)
     places = jax.tree.map(lambda leaf: leaf.sharding, states.abstract(config, optimizers, mesh))
 
     def whole_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
-        now, scalars = step(state, in_lab(batch), frozen)
+        now, scalars = step(state, hinted(state, in_lab(batch)), frozen)
         now.average = states.averaged(state.average, now.params, now.stats, state.step, config.ema)
         return now, scalars
 
@@ -55,12 +59,29 @@ def in_lab(batch: Batch) -> Batch:
     return {"luma": (lab[..., :1] - 50) / 50, "chroma": lab[..., 1:] / 110, "mask": batch["mask"]}
 
 
-def _forward(graphdef: nnx.GraphDef, params: Any, stats: Any, *inputs: jax.Array) -> tuple[jax.Array, Any]:
-    """A network's answer in training, and its new BatchNorm statistics."""
+def with_hints(state: TrainState, batch: Batch) -> Batch:
+    """A batch with the `hints` that this step simulates."""
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), _HINTS)
+    return batch | {"hints": simulation.for_training(batch["chroma"], key)}
+
+
+def _forward(graphdef: nnx.GraphDef, params: Any, stats: Any, ask: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """What a network in training answers to `ask`, and its new BatchNorm statistics."""
     model = nnx.merge(graphdef, params, stats)
     model.train()
-    answer = model(*inputs)
+    answer = ask(model)
     return answer, nnx.to_pure_dict(nnx.split(model, nnx.Param, ...)[2])
+
+
+def _colored(graphdef: nnx.GraphDef, params: Any, stats: Any, batch: Batch) -> tuple[tuple[jax.Array, Any], Any]:
+    """The chroma of a network in training with its palette's logits, and its new BatchNorm statistics."""
+    maps, stats = _forward(graphdef, params, stats, lambda model: model.feature_maps(batch["luma"], batch.get("hints")))
+    return (maps["chroma"], maps.get("palette")), stats
+
+
+def _palette(logits: jax.Array | None, batch: Batch) -> Scalars:
+    """{"palette": its mean cross-entropy} of a guided network; empty of others."""
+    return {} if logits is None else {"palette": losses.mean(losses.palette(logits, batch["chroma"]), batch["mask"])}
 
 
 def _scalars(batch: Batch, pred: jax.Array, loss: jax.Array, grads: Any) -> Scalars:
@@ -79,14 +100,16 @@ def regression(graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: o
         luma, target, mask = batch["luma"], batch["chroma"], batch["mask"]
 
         def objective(params: Any) -> tuple[jax.Array, tuple]:
-            pred, stats = _forward(graphdef, params, state.stats, luma)
+            (pred, logits), stats = _colored(graphdef, params, state.stats, batch)
             total, terms = loss(frozen, luma, pred, target)
-            return losses.mean(total, mask), (stats, pred, terms)
+            means = {name: losses.mean(term, mask) for name, term in terms.items()} | _palette(logits, batch)
+            value = losses.mean(total, mask)
+            return value + _PALETTE * means.get("palette", 0), (value, stats, pred, means)
 
-        (value, (stats, pred, terms)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        (_, (value, stats, pred, means)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        scalars = _scalars(batch, pred, value, grads) | {name: losses.mean(term, mask) for name, term in terms.items()}
+        scalars = _scalars(batch, pred, value, grads) | means
         return TrainState(state.step + 1, params, stats, opt_state, state.key, state.average, state.discriminator), scalars
 
     return step
@@ -108,7 +131,7 @@ def adversarial(
     players = losses.adversarial(config.discriminator)
 
     def judge(params: Any, stats: Any, luma: jax.Array, chroma: jax.Array) -> tuple[jax.Array, Any]:
-        return _forward(judge_graphdef, params, stats, luma, chroma)
+        return _forward(judge_graphdef, params, stats, lambda judge: judge(luma, chroma))
 
     def step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
         luma, target, mask, other = batch["luma"], batch["chroma"], batch["mask"], state.discriminator
@@ -116,7 +139,8 @@ def adversarial(
         def per_picture(patches: jax.Array) -> jax.Array:
             return losses.mean(patches.mean((1, 2, 3)), mask)
 
-        pred, pull, stats = jax.vjp(lambda params: _forward(graphdef, params, state.stats, luma), state.params, has_aux=True)
+        answer, pull, stats = jax.vjp(lambda params: _colored(graphdef, params, state.stats, batch), state.params, has_aux=True)
+        pred = answer[0]
 
         def judging(params: Any) -> tuple[jax.Array, tuple]:
             on_true, stats = judge(params, other["stats"], luma, target)
@@ -132,13 +156,16 @@ def adversarial(
         updates, judge_opt_state = optimizers.discriminator.update(judge_grads, other["opt_state"], other["params"])
         judge_params = optax.apply_updates(other["params"], updates)
 
-        def objective(pred: jax.Array) -> tuple[jax.Array, dict]:
+        def objective(answer: tuple[jax.Array, Any]) -> tuple[jax.Array, tuple]:
+            pred, logits = answer
             total, terms = loss(frozen, luma, pred, target)
             fooling = players.generator(judge(judge_params, judge_stats, luma, pred)[0]).mean((1, 2, 3))
             means = {name: losses.mean(term, mask) for name, term in (terms | {"adversarial": fooling}).items()}
-            return losses.mean(total, mask) + config.loss.adversarial * means["adversarial"], means
+            value = losses.mean(total, mask) + config.loss.adversarial * means["adversarial"]
+            means |= _palette(logits, batch)
+            return value + _PALETTE * means.get("palette", 0), (value, means)
 
-        (value, means), wanted = jax.value_and_grad(objective, has_aux=True)(pred)
+        (_, (value, means)), wanted = jax.value_and_grad(objective, has_aux=True)(answer)
         (grads,) = pull(wanted)
         updates, opt_state = optimizers.network.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -150,24 +177,28 @@ def adversarial(
     return step
 
 
-def evaluate(model: Any, mesh: Mesh, lpips: dict[str, Perceptual]) -> Callable[[Any, Any, Batch], dict[str, jax.Array]]:
+def evaluate(
+    model: Any, mesh: Mesh, lpips: dict[str, Perceptual], hints: int = 0
+) -> Callable[[Any, Any, Batch], dict[str, jax.Array]]:
     """(params, stats, batch) -> every metric of `metrics.compare`, (B,) each, and the predicted `chroma`.
 
     model: `config.model`; None stands for the grey picture, whose params and stats are not looked at.
     lpips: adds `lpips_NET` for each, see `perceptual.given`.
+    hints: of a guided network, so many that `simulation.for_measuring` takes from the truth; adds `at_hints` (B, hints), the
+    Delta E between each hint and the answer in its middle.
     """
-    run = (
-        states.predict(states.graphdef(model)) if model is not None else lambda params, stats, luma: 0 * luma.repeat(2, axis=-1)
-    )
+    run = states.predict(states.graphdef(model)) if model is not None else lambda _, __, luma, ___: 0 * luma.repeat(2, axis=-1)
     everywhere = sharding.replicated(mesh)
     weights = jax.device_put({net: one.weights for net, one in lpips.items()}, everywhere)
 
     def step(params: Any, stats: Any, batch: Batch, weights: Any) -> dict[str, jax.Array]:
         luma, target = batch["luma"], batch["chroma"]
-        pred = run(params, stats, luma)
+        given, own, middle = simulation.for_measuring(target, batch["index"], hints) if hints else (None, None, None)
+        pred = run(params, stats, luma, given)
         rgb, rgb_target = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))
         far = {f"lpips_{net}": one.distance(weights[net], rgb, rgb_target) for net, one in lpips.items()}
-        return metrics.compare(luma, pred, target) | far | {"chroma": pred}
+        met = {"at_hints": metrics.at_points(luma, pred, own, middle)} if hints else {}
+        return metrics.compare(luma, pred, target) | far | met | {"chroma": pred}
 
     jitted = jax.jit(step, out_shardings=everywhere)
     return lambda params, stats, batch: jitted(params, stats, batch, weights)

@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
     config.model.name = "resnet_unet"  # resnet_unet | shallow
     config.model.stem = "full"  # resnet_unet: full (stride 1, no pooling) | strided (as torchvision, 10 times cheaper)
     config.model.width = 64  # channels of the first feature map; the others are multiples of it
+    config.model.guided = False  # sees hints as well, colours that somebody chose for points: see guided.py
     config.model.dtype = "auto"  # of the computation: float32 | bfloat16 | auto (bfloat16 on accelerators)
 
     config.pretrained = "torchvision"  # ImageNet encoder: torchvision (downloads it) | a .pth or .safetensors file | ""

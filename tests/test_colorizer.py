@@ -13,7 +13,7 @@ from flax import nnx
 from PIL import Image
 from tiny import config as tiny
 
-from colorjax import checkpoint, color, colorizer, state
+from colorjax import checkpoint, color, pixels, state
 from colorjax.colorizer import Colorizer, NoColorError
 
 ROOT = Path(__file__).parent.parent
@@ -167,8 +167,8 @@ def test_colours_lie_where_they_were_predicted(paint):
 def test_strips_give_the_same_as_one_piece(paint, astronaut, monkeypatch, shape, strip):
     image = astronaut if shape == (200, 260) else np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
     whole = paint(image)
-    monkeypatch.setattr(colorizer, "_STRIP_PIXELS", strip)
-    assert len(list(colorizer._strips(shape))) > 1 or shape[0] * shape[1] <= strip or shape[0] == 1
+    monkeypatch.setattr(pixels, "_STRIP_PIXELS", strip)
+    assert len(list(pixels.strips(shape))) > 1 or shape[0] * shape[1] <= strip or shape[0] == 1
     np.testing.assert_allclose(paint(image).astype(int), whole, atol=1)
 
 

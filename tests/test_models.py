@@ -261,7 +261,7 @@ def test_config_builds(name):
     now = jax.eval_shape(lambda: state.init(config, optimizers))
     assert now.step.shape == () and now.step.dtype == jnp.int32
     luma = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, 1), jnp.float32)
-    run = forward(config.model.name, config.model.stem, config.model.width, config.model.dtype)
+    run = state.predict(state.graphdef(config.model))
     assert jax.eval_shape(run, now.params, now.stats, luma).shape == (*luma.shape[:3], 2)
     mesh = sharding.make_mesh()
     shape = (config.batch_size, config.image_size, config.image_size)

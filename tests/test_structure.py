@@ -15,13 +15,13 @@ from configs import base
 PACKAGE = Path(__file__).parent.parent / "colorjax"
 LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
-    {"bins", "upsampling", "provenance", "marks", "remote", "hints"},
-    {"metrics", "data", "models", "pretrained"},
+    {"bins", "upsampling", "provenance", "marks", "remote", "hints", "pixels"},
+    {"metrics", "data", "models", "pretrained", "simulation"},
     {"perceptual", "state", "graph"},
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},
     {"evaluators", "telemetry", "settings", "engines"},
-    {"figures", "colorizer", "workdirs", "exports"},
+    {"figures", "colorizer", "workdirs", "exports", "guidance"},
     {"comparison", "sidecar"},
     {"runs", "report", "jobs", "sheet"},
     {"copies"},

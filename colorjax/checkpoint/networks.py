@@ -127,7 +127,8 @@ def _load_release(folder: Path) -> Network:
 
 
 def _config(values: dict) -> ConfigDict:
-    return ConfigDict(values).lock()
+    model = {"guided": False} | values["model"]  # the first networks had no such key
+    return ConfigDict(values | {"model": model}).lock()
 
 
 def _abstract(model_config: Any) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The networks by name: luma (B, H, W, 1) in -1..1 -> chroma (B, H, W, 2) in -1..1, at any height and width."""
+"""The networks by name: luma (B, H, W, 1) in -1..1 -> chroma (B, H, W, 2) in -1..1, at any height and width.
+
+Guided ones also take hints (B, H, W, 3): chroma, and 1 where there is one; 0 elsewhere. None or all 0: there are none.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +29,8 @@ def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
         raise ValueError(f"model.width={model.width} must be a positive multiple of 4")
     if model.stem not in STEMS:
         raise ValueError(f"model.stem={model.stem!r} is unknown; legal are {', '.join(STEMS)}")
-    return MODELS[model.name](width=model.width, stem=model.stem, dtype=_dtype(model.dtype), rngs=rngs)
+    options = {"width": model.width, "stem": model.stem, "guided": model.guided}
+    return MODELS[model.name](**options, dtype=_dtype(model.dtype), rngs=rngs)
 
 
 def make_discriminator(discriminator: Any, dtype: str, rngs: nnx.Rngs) -> PatchGAN:

@@ -34,6 +34,13 @@ def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: n
     )
 
 
+def hint_kernel(cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
+    """The part of a convolution that sees hints, (B, H, W, 3). Its kernel starts at 0: the automatic network is the start."""
+    pad = size // 2
+    options = {"strides": (stride, stride), "padding": ((pad, pad), (pad, pad)), "use_bias": False}
+    return Conv(3, cout, (size, size), kernel_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs, **options)
+
+
 def batch_norm(features: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.BatchNorm:
     """BatchNorm with PyTorch's momentum and epsilon; statistics are float32 and, under jit, of the whole batch."""
     return nnx.BatchNorm(features, momentum=0.9, epsilon=EPSILON, dtype=dtype, param_dtype=jnp.float32, rngs=rngs)
@@ -75,27 +82,35 @@ class ResNetEncoder(nnx.Module):
     stem="full": 7x7 of stride 1 and no pooling, so that layer1 works at full resolution (the report's network).
     stem="strided": torchvision's own, 7x7 of stride 2 and 3x3 max pooling of stride 2.
     channels: of what `maps` is given; 3 for torchvision's own net, which sees RGB.
+    guided: the first convolution has a second kernel, which sees hints.
     """
 
-    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs, channels: int = 1):
+    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs, channels: int = 1, guided: bool = False):
         self.strided = stem == "strided"
         self.dtype = dtype
-        self.conv1 = _conv(channels, width, 7, 2 if self.strided else 1, dtype, rngs, bias=True)
+        stride = 2 if self.strided else 1
+        self.conv1 = _conv(channels, width, 7, stride, dtype, rngs, bias=True)
+        self.hints = hint_kernel(width, 7, stride, dtype, rngs) if guided else None
         self.bn1 = batch_norm(width, dtype, rngs)
         self.layer1 = Stage(width, width, 1, dtype=dtype, rngs=rngs)
         self.layer2 = Stage(width, 2 * width, 2, dtype=dtype, rngs=rngs)
         self.layer3 = Stage(2 * width, 4 * width, 2, dtype=dtype, rngs=rngs)
         self.layer4 = Stage(4 * width, 8 * width, 2, dtype=dtype, rngs=rngs)
 
-    def __call__(self, luma: Float[Array, "b h w 1"]) -> dict[str, Float[Array, "b _ _ _"]]:
+    def __call__(
+        self, luma: Float[Array, "b h w 1"], hints: Float[Array, "b h w 3"] | None = None
+    ) -> dict[str, Float[Array, "b _ _ _"]]:
         """luma in -1..1 -> {"stem", "layer1", ..., "layer4"}."""
         # Torchvision's filters know sRGB values, not L*: give them the grey photograph that has this lightness.
         grey = color.lightness_to_grey(luma.astype(jnp.float32) * 50 + 50)
-        return self.maps((grey - GREY_MEAN) / GREY_STD)
+        return self.maps((grey - GREY_MEAN) / GREY_STD, hints)
 
-    def maps(self, x: Float[Array, "b h w c"]) -> dict[str, Float[Array, "b _ _ _"]]:
+    def maps(
+        self, x: Float[Array, "b h w c"], hints: Float[Array, "b h w 3"] | None = None
+    ) -> dict[str, Float[Array, "b _ _ _"]]:
         """The feature maps of a normalised picture: {"stem", "layer1", ..., "layer4"}."""
-        stem = nnx.relu(self.bn1(self.conv1(x.astype(self.dtype))))
+        x = self.conv1(x.astype(self.dtype))
+        stem = nnx.relu(self.bn1(x if hints is None else x + self.hints(hints)))
         x = max_pool(stem, 3) if self.strided else stem
         layer1 = self.layer1(x)
         layer2 = self.layer2(layer1)

@@ -1,11 +1,13 @@
 """The report's network: a U-Net whose way down is ResNet-18."""
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from colorjax import bins
 from colorjax.models.convolution import Conv, Double
-from colorjax.models.resnet import ResNetEncoder, batch_norm
+from colorjax.models.resnet import ResNetEncoder, batch_norm, hint_kernel
 
 
 def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
@@ -14,22 +16,44 @@ def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
     return Conv(cin, 2, (3, 3), kernel_init=zeros, dtype=dtype, rngs=rngs)
 
 
-class UpBlock(nnx.Module):
-    """Double the size with a 2x2 transposed convolution, join the skip, two 3x3 convolutions with BatchNorm and ReLU."""
+class Palette(nnx.Module):
+    """How likely each colour bin is: (B, H', W', cin) -> logits (B, ceil(H / 4), ceil(W / 4), bins.COUNT), float32.
 
-    def __init__(self, cin: int, cskip: int, cout: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+    A 1x1 convolution that watches a network and does not move it: no gradient passes to what it is given (as the class
+    branch of Zhang et al. 2017). stride: 4 over that of the map that it is given.
+    """
+
+    def __init__(self, cin: int, stride: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.stride = stride
+        self.logits = Conv(cin, bins.COUNT, (1, 1), kernel_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b _ _ c"]) -> Float[Array, "b _ _ n"]:
+        return self.logits(jax.lax.stop_gradient(x[:, :: self.stride, :: self.stride])).astype(jnp.float32)
+
+
+class UpBlock(nnx.Module):
+    """Double the size with a 2x2 transposed convolution, join the skip, two 3x3 convolutions with BatchNorm and ReLU.
+
+    guided: the first of them sees hints as well.
+    """
+
+    def __init__(self, cin: int, cskip: int, cout: int, *, dtype: jnp.dtype, rngs: nnx.Rngs, guided: bool = False):
         options = {"dtype": dtype, "rngs": rngs}
         he = nnx.initializers.he_normal()
         self.up = Double(cin, cout, dtype=dtype, rngs=rngs)
         self.conv1 = Conv(cout + cskip, cout, (3, 3), use_bias=False, kernel_init=he, **options)
+        self.hints = hint_kernel(cout, 3, 1, dtype, rngs) if guided else None
         self.bn1 = batch_norm(cout, dtype, rngs)
         self.conv2 = Conv(cout, cout, (3, 3), use_bias=False, kernel_init=he, **options)
         self.bn2 = batch_norm(cout, dtype, rngs)
 
-    def __call__(self, x: Float[Array, "b _ _ c"], skip: Float[Array, "b h w s"]) -> Float[Array, "b h w d"]:
+    def __call__(
+        self, x: Float[Array, "b _ _ c"], skip: Float[Array, "b h w s"], hints: Float[Array, "b h w 3"] | None = None
+    ) -> Float[Array, "b h w d"]:
         x = self.up(x)[:, : skip.shape[1], : skip.shape[2]]  # the way down rounded odd sizes up
         x = jnp.concatenate([x, skip.astype(x.dtype)], axis=-1)
-        x = nnx.relu(self.bn1(self.conv1(x)))
+        x = self.conv1(x)
+        x = nnx.relu(self.bn1(x if hints is None else x + self.hints(hints)))
         return nnx.relu(self.bn2(self.conv2(x)))
 
 
@@ -38,30 +62,36 @@ class ResNetUNet(nnx.Module):
 
     stem="full": three up-steps, 14.18 M parameters at width 64. stem="strided": two more, the first joined by the
     stem's map, the last by the luma itself, so that edges of the photograph are known at full resolution; 14.32 M.
+    guided: it sees hints at the stem and where luma is joined, and has a `Palette`.
     """
 
-    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(self, *, width: int, stem: str, guided: bool, dtype: jnp.dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
-        self.encoder = ResNetEncoder(width=width, stem=stem, **options)
+        self.encoder = ResNetEncoder(width=width, stem=stem, guided=guided, **options)
         self.up3 = UpBlock(8 * width, 4 * width, 4 * width, **options)
         self.up2 = UpBlock(4 * width, 2 * width, 2 * width, **options)
         self.up1 = UpBlock(2 * width, width, width, **options)
         strided = stem == "strided"
         self.up_stem = UpBlock(width, width, width, **options) if strided else None
-        self.up_luma = UpBlock(width, 1, width // 4, **options) if strided else None
+        self.up_luma = UpBlock(width, 1, width // 4, guided=guided, **options) if strided else None
+        self.palette = Palette(width, 1 if strided else 4, **options) if guided else None
         self.head = chroma_head(width // 4 if strided else width, dtype, rngs)
 
-    def feature_maps(self, luma: Float[Array, "b h w 1"]) -> dict[str, Float[Array, "b _ _ _"]]:
+    def feature_maps(
+        self, luma: Float[Array, "b h w 1"], hints: Float[Array, "b h w 3"] | None = None
+    ) -> dict[str, Float[Array, "b _ _ _"]]:
         """Every intermediate map by name, the chroma (B, H, W, 2) last."""
-        maps = self.encoder(luma)
+        maps = self.encoder(luma, hints)
         x = maps["up3"] = self.up3(maps["layer4"], maps["layer3"])
         x = maps["up2"] = self.up2(x, maps["layer2"])
         x = maps["up1"] = self.up1(x, maps["layer1"])
+        if self.palette is not None:
+            maps["palette"] = self.palette(x)
         if self.up_stem is not None:
             x = maps["up_stem"] = self.up_stem(x, maps["stem"])
-            x = maps["up_luma"] = self.up_luma(x, luma)
+            x = maps["up_luma"] = self.up_luma(x, luma, hints)
         maps["chroma"] = jnp.tanh(self.head(x).astype(jnp.float32))
         return maps
 
-    def __call__(self, luma: Float[Array, "b h w 1"]) -> Float[Array, "b h w 2"]:
-        return self.feature_maps(luma)["chroma"]
+    def __call__(self, luma: Float[Array, "b h w 1"], hints: Float[Array, "b h w 3"] | None = None) -> Float[Array, "b h w 2"]:
+        return self.feature_maps(luma, hints)["chroma"]
