@@ -96,11 +96,10 @@ class Copier:
 
     def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
         pixels, job, guide = photo.image, reading.outcome.job, reading.outcome.guide
-        given = (guide.hints,) if guide.hints else ()
-        prediction = self._colorizer.predict(pixels, *given)
+        prediction = self._colorizer.predict(pixels, guide.hints)
         about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
         about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)} | guide.of_page()
-        spread = self._colorizer.uncertainty(pixels, *given) if self._options.uncertainty else None
+        spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
         if spread is not None:
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None

@@ -9,12 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 import fsspec
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 from test_batch import CAT, multipage, weights  # noqa: F401
+from tiny import config as tiny
 
-from colorjax import batch, cli, cluster, color, hints, jobs, photos, remote, sidecar
+from colorjax import batch, checkpoint, cli, cluster, color, hints, jobs, photos, remote, sidecar, state
 from colorjax.colorizer import Colorizer
 from colorjax.hints import Hint
 
@@ -29,15 +31,15 @@ class Guided(Colorizer):
 
     def predict(self, image, hints=()):
         found = super().predict(image)
-        seen = self._seen(hints, image, found.ab)
+        seen = self._shown(hints, image, found.ab)
         return found._replace(ab=np.where(seen[..., 2:] > 0, seen[..., :2] * 110, found.ab / 10))
 
     def uncertainty(self, image, hints=()):
         spread = super().uncertainty(image)
-        return np.where(self._seen(hints, image, spread)[..., 2] > 0, 0, spread)
+        return np.where(self._shown(hints, image, spread)[..., 2] > 0, 0, spread)
 
     @staticmethod
-    def _seen(some, image, answer):
+    def _shown(some, image, answer):
         return hints.drawn(some, image.shape[:2], answer.shape[:2])
 
 
@@ -50,9 +52,9 @@ def guided(monkeypatch):
 def colorize(capsys, weights, tmp_path):  # noqa: F811
     """(exit code, stdout, stderr) of the command with these arguments."""
 
-    def run(*arguments, out=tmp_path / "out"):
+    def run(*arguments, out=tmp_path / "out", ckpt=weights):
         capsys.readouterr()
-        code = cli.main([str(argument) for argument in ("colorize", *arguments, "--out", out, "--ckpt", weights)])
+        code = cli.main([str(argument) for argument in ("colorize", *arguments, "--out", out, "--ckpt", ckpt)])
         return code, *capsys.readouterr()
 
     return run
@@ -251,6 +253,26 @@ def test_a_network_that_follows_no_hints(colorize, scan, tmp_path, monkeypatch):
     assert colorize(scan, *BOTH)[2] == f"{scan}: it has hints, and this network was not trained to follow any\n"
     write_hints(scan)
     assert colorize(scan)[0] == 0
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_networks_as_they_are(colorize, scan, tmp_path, weights, monkeypatch, follows):  # noqa: F811
+    monkeypatch.setattr(batch, "Colorizer", Colorizer)
+    if follows:
+        config, rng = tiny(model__name="shallow", model__guided=True), np.random.default_rng(5)
+        shapes, stats = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
+        params = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype(np.float32), shapes)
+        checkpoint.export(checkpoint.Network(config, params, stats, Path("random")), tmp_path / "guided")
+    ckpt = tmp_path / "guided" if follows else weights
+    code, _, err = colorize(scan, *BOTH, "--uncertainty", "--flip", out=tmp_path / "hinted", ckpt=ckpt)
+    if not follows:
+        assert (code, err) == (1, f"{scan}: it has hints, and this network was not trained to follow any\n")
+        return
+    assert (code, err) == (0, "")
+    assert colorize(scan, "--uncertainty", "--flip", out=tmp_path / "plain", ckpt=ckpt)[0] == 0
+    hinted, plain = (photos.read(tmp_path / folder / "scan.colorized.png").image.astype(int) for folder in ("hinted", "plain"))
+    assert np.abs(hinted - plain)[30:50, 20:40].max() > 5
+    assert cli.main(["verify", str(tmp_path / "hinted")]) == 0
 
 
 # --- run again ---
