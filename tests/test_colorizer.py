@@ -15,6 +15,7 @@ from tiny import config as tiny
 
 from colorjax import checkpoint, color, pixels, state
 from colorjax.colorizer import Colorizer, NoColorError
+from colorjax.hints import HintError
 
 ROOT = Path(__file__).parent.parent
 SIZE = 64
@@ -353,14 +354,12 @@ def test_the_other_byte_order(paint, astronaut):
     np.testing.assert_array_equal(paint(swapped), paint(image))
 
 
-def test_hints_are_refused(paint):
-    with pytest.raises(ValueError, match="hints are not supported"):
+def test_a_network_that_is_not_guided_refuses_hints(paint):
+    assert not paint.guided
+    with pytest.raises(HintError, match="the network takes no hints"):
         paint(np.zeros((4, 5), np.uint8), hints=[(1, 2, (3, 4, 5))])
-
-
-def test_hints_in_an_array_are_refused(paint):
-    with pytest.raises(ValueError, match="hints are not supported"):
-        paint(np.zeros((4, 5), np.uint8), hints=np.zeros((2, 5)))
+    with pytest.raises(HintError, match="the network takes no hints"):
+        paint.suggest(np.zeros((4, 5), np.uint8), 1, 2)
 
 
 def test_a_network_of_nan_is_refused(astronaut):

@@ -142,7 +142,7 @@ def test_auto_takes_the_faster_engine_that_is_there(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
             assert engines.make(network()).name == "jax"
-    monkeypatch.setattr(graph, "build", lambda *_: int("no number"))
+    monkeypatch.setattr(graph, "build", lambda *_, **__: int("no number"))
     with pytest.raises(ValueError, match="invalid literal"):  # a mistake is not passed over as if a package were missing
         engines.make(network())
 
