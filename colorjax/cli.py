@@ -110,6 +110,8 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--format", type=_format, help="jpeg, png, tiff, webp, avif or heif (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
     add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")
+    add("--hint", action="append", metavar="X,Y,#RRGGBB", help="the colour of a point of the one photograph; repeatable")
+    add("--no-hints", action="store_true", help="pass over NAME.jpg.hints.json beside photographs")
     add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")
     marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
     add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
@@ -152,6 +154,7 @@ def _verify(args: argparse.Namespace) -> int:
     photos.allow_large(pixels)
     weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
     paths = [found for path in args.sidecars for found in (sidecar.find(path) if path.is_dir() else [path])]
+    paths = [path for path in paths if not path.name.endswith(photos.HINTS)]  # as *.json names them, too
     if not paths:
         raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
     failed = 0

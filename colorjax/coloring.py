@@ -11,12 +11,13 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from colorjax import batch, caching, cluster, marks, photos, provenance, remote, staging
+from colorjax import batch, caching, cluster, hints, marks, photos, provenance, remote, staging
 from colorjax.colorizer import MAX_STRENGTH
 from colorjax.jobs import Job, Options, Outcome
 from colorjax.remote import Url
@@ -24,7 +25,7 @@ from colorjax.remote import Url
 
 def run(args: argparse.Namespace) -> int:
     """Colour what the arguments name. Returns 0, or 1 where some photographs failed; raises ValueError for wrong usage."""
-    options = _options(args)
+    options, given = _options(args), _hints(args)
     photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     args.out, places = remote.place(args.out), [remote.place(path) for path in args.paths]
@@ -37,6 +38,10 @@ def run(args: argparse.Namespace) -> int:
     jobs = batch.plan(found, args.out, options) + [
         Job(path, args.out / (path.name or "missing"), "no such file or folder") for path in missing
     ]
+    if given:
+        if len(jobs) != 1:
+            raise ValueError(f"--hint is of one photograph, and here are {len(jobs)}; {hints.SUFFIX} files are of many")
+        jobs = [replace(jobs[0], hints=given)]
     _check_report(args.report, jobs)
     outcomes: list[Outcome] = []
     report = {"interrupted": True, "passed_over": dict(passed_over)}
@@ -58,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(places: list[Path | Url], passed_over: Counter) -> Iterator[tuple[Path | Url, Path | Url]]:
     for place in places:
-        yield from remote.find(place, passed_over) if isinstance(place, Url) else photos.find([place], passed_over)
+        for root, path in remote.find(place, passed_over) if isinstance(place, Url) else photos.find([place], passed_over):
+            if not path.name.endswith(hints.SUFFIX):  # as FOLDER/* names them, too
+                yield root, path
 
 
 def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options) -> Iterator[Outcome]:
@@ -93,8 +100,9 @@ def _check_report(path: Path | None, jobs: list[Job]) -> None:
     if path is None:
         return
     files = (file for job in jobs for file in (job.source, job.target, job.sidecar, job.map(1)) if isinstance(file, Path))
-    if path.suffix.lower() in photos.SUFFIXES or path.resolve() in {file.resolve() for file in files}:
-        raise ValueError(f"--report {path} would take the place of a picture or its sidecar; name a .json file")
+    other = path.suffix.lower() in photos.SUFFIXES or path.name.endswith(hints.SUFFIX)
+    if other or path.resolve() in {file.resolve() for file in files}:
+        raise ValueError(f"--report {path} would take the place of a picture, its sidecar or its hints; name a .json file")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"--report {path} cannot be written")
@@ -120,8 +128,22 @@ def _options(args: argparse.Namespace) -> Options:
         uncertainty=args.uncertainty,
         burn_in=args.burn_in,
         overwrite=args.overwrite,
+        hint_files=not args.no_hints,
         max_pixels=round(args.max_megapixels * 1e6),
     )
+
+
+def _hints(args: argparse.Namespace) -> tuple[hints.Hint, ...]:
+    """Those of --hint."""
+    if args.hint and args.no_hints:
+        raise ValueError("--hint and --no-hints contradict each other")
+    found = []
+    for text in args.hint or ():
+        try:
+            found.append(hints.parse(text))
+        except hints.HintError as error:
+            raise ValueError(f"--hint {photos.legible(text)}: {error}") from error
+    return hints.checked(found, None)
 
 
 def _tell_foreseen(outcomes: list[Outcome], as_json: bool) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from colorjax import color, marks, photos, provenance, sidecar
+from colorjax import color, hints, marks, photos, provenance, sidecar
 from colorjax.colorizer import Colorizer
-from colorjax.jobs import AS_GOOD_AS_GREY, GREY, Job, Options, Outcome
+from colorjax.hints import HintError
+from colorjax.jobs import AS_GOOD_AS_GREY, GREY, Guide, Job, Options, Outcome
 
 _LARGEST_TIFF = 4e9  # bytes of pixels
 
@@ -57,6 +58,7 @@ class Copier:
         pages = photos.pages(outcome.job.source, self._options.max_pixels)
         first = next(pages)
         outcome = replace(outcome, pages=first.pages)
+        self._check_hints(outcome.guide, first)
         name = photos.file_format(outcome.job.target)
         if first.pages > 1 and name != "TIFF":
             raise photos.PhotoError(f"has {first.pages} pages, which {name} cannot hold; --format tiff can")
@@ -68,6 +70,17 @@ class Copier:
             raise photos.PhotoError("it changed while it was read")
         outcome.seconds = {"read": time.perf_counter() - start, "colour": 0.0, "write": 0.0}
         return Reading(outcome, pages, first, sha256)
+
+    def _check_hints(self, guide: Guide, first: photos.Photo) -> None:
+        """Raises HintError where there are hints that cannot be followed."""
+        if not guide.hints:
+            return
+        if not self._colorizer.guided:
+            way_out = "; --no-hints does without" if guide.file else ""
+            raise HintError(f"it has hints, and this network was not trained to follow any{way_out}")
+        if first.pages > 1:
+            raise HintError(f"it has hints and {first.pages} pages: which one they are of is not known; split it")
+        hints.checked(guide.hints, first.image.shape)
 
     def colour(self, reading: Reading) -> Iterator[Page]:
         """Each page in colour, one at a time."""
@@ -82,11 +95,11 @@ class Copier:
             photo = next(reading.pages) if number <= outcome.pages else None
 
     def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
-        pixels, job = photo.image, reading.outcome.job
-        prediction = self._colorizer.predict(pixels)
+        pixels, job, guide = photo.image, reading.outcome.job, reading.outcome.guide
+        prediction = self._colorizer.predict(pixels, guide.hints)
         about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
-        about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)}
-        spread = self._colorizer.uncertainty(pixels) if self._options.uncertainty else None
+        about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)} | guide.of_page()
+        spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
         if spread is not None:
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None
@@ -97,12 +110,18 @@ class Copier:
         if self._options.burn_in:
             image, about["burnt_in"] = marks.burn_in(image, self._options.burn_in)
         name = photos.file_format(job.target)
-        settings = self._settings | {"format": name, "weights": self._weights["sha256"]}
+        settings = self._settings_of(reading.outcome) | {"weights": self._weights["sha256"]}
+        settings |= {"hints_sha256": guide.digest} if guide.hints else {}
         origin = provenance.Origin(job.source.name, reading.source_sha256, self._options.source_type, settings)
         xmp, notes = provenance.marked(photo.metadata.xmp, origin)
         notes = (*photo.notes, *notes, *photos.not_carried(name, photo))
         reading.outcome.notes = tuple(dict.fromkeys((*reading.outcome.notes, *notes)))
         return Page(image, replace(photo, image=image, metadata=replace(photo.metadata, xmp=xmp)), about, spread)
+
+    def _settings_of(self, outcome: Outcome) -> dict[str, Any]:
+        """Those of one copy."""
+        number = len(outcome.guide.hints)
+        return self._settings | {"format": photos.file_format(outcome.job.target)} | ({"hints": number} if number else {})
 
     def write(self, reading: Reading, pages: Iterator[Page]) -> Outcome:
         """The copy and its sidecar; the copy appears last: where it is, all is there."""
@@ -148,7 +167,7 @@ class Copier:
             "source": {"name": job.source.name, "sha256": reading.source_sha256} | ({"path": job.origin} if job.origin else {}),
             "copy": {"name": job.target.name, "sha256": sha256},
             "weights": self._weights,
-            "settings": self._settings | {"format": photos.file_format(job.target)},
+            "settings": self._settings_of(reading.outcome),
             "digital_source_type": provenance.source_type_uri(self._options.source_type),
             "device": self._device,
             "pages": pages,

@@ -1,17 +1,19 @@
 """Hints: colours that somebody chose for points of a photograph. Read, checked, and drawn as what a network sees of them."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from colorjax import color
+from colorjax import color, photos
 
-SUFFIX = ".hints.json"  # after the whole name of a photograph
+SUFFIX = photos.HINTS  # after the whole name of a photograph
 LIMIT = 1000  # hints of one photograph
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LARGEST_FILE = 2**20  # bytes
@@ -75,10 +77,10 @@ def of(value: Any) -> Hint:
     if isinstance(value, dict) and value.keys() == {"x", "y", "color"}:
         value = (value["x"], value["y"], value["color"])
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
-        raise HintError(f"hint {value!r} is none; it has x, y and a color")
+        raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
     x, y, rgb = value
     if not (_is_integer(x) and _is_integer(y)):
-        raise HintError(f"hint {value!r}: x and y must be whole numbers of pixels")
+        raise HintError(f"hint {brief(value)}: x and y must be whole numbers of pixels")
     return Hint(int(x), int(y), _rgb(rgb))
 
 
@@ -89,23 +91,27 @@ def _is_integer(value: Any) -> bool:
 def _rgb(value: Any) -> tuple[int, int, int]:
     if isinstance(value, str):
         if not _COLOR.fullmatch(value):
-            raise HintError(f"hint's color {value!r} is none; it is written as #RRGGBB, as #23408e")
+            raise HintError(f"hint's color {brief(value)} is none; it is written as #RRGGBB, as #23408e")
         return tuple(bytes.fromhex(value[1:]))
     levels = tuple(value) if isinstance(value, Sequence | np.ndarray) else ()
     if len(levels) != 3 or not all(_is_integer(level) and 0 <= level <= 255 for level in levels):
-        raise HintError(f"hint's color {value!r} is none; it is (r, g, b), three whole numbers of 0..255")
+        raise HintError(f"hint's color {brief(value)} is none; it is (r, g, b), three whole numbers of 0..255")
     return tuple(int(level) for level in levels)
 
 
-def checked(values: Iterable[Any] | None, shape: tuple[int, ...]) -> tuple[Hint, ...]:
-    """Hints, each as `of` takes it, of a photograph (H, W, ...); of several at one point the last. Raises HintError."""
+def checked(values: Iterable[Any] | None, shape: tuple[int, ...] | None) -> tuple[Hint, ...]:
+    """Hints, each as `of` takes it, of a photograph (H, W, ...); of several at one point the last. Raises HintError.
+
+    shape: None where it is not known yet.
+    """
     hints = {(hint.x, hint.y): hint for hint in map(of, () if values is None else values)}
     if len(hints) > LIMIT:
         raise HintError(f"{len(hints)} hints are too many; a photograph may have {LIMIT}")
-    height, width = shape[:2]
+    height, width = shape[:2] if shape else (math.inf, math.inf)
     for hint in hints.values():
         if not (0 <= hint.x < width and 0 <= hint.y < height):
-            raise HintError(f"hint {hint.x},{hint.y},{hint.color} is outside the photograph of {width}x{height} pixels")
+            size = f" of {width}x{height} pixels" if shape else ""
+            raise HintError(f"hint {hint.x},{hint.y},{hint.color} is outside the photograph{size}")
     return tuple(hints.values())
 
 

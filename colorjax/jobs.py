@@ -1,11 +1,14 @@
 """What there is to colour: a photograph and the place of its copy, what is asked for, what became of it."""
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from colorjax import marks, photos, provenance, sidecar
+from colorjax import hints, marks, photos, provenance, sidecar
+from colorjax.hints import Hint, HintError
 from colorjax.remote import Url
 
 IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
@@ -14,7 +17,10 @@ GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run asks for, beside the `Colorizer`'s own settings. format: Pillow's name, None for that of the source."""
+    """What a run asks for, beside the `Colorizer`'s own settings.
+
+    format: Pillow's name, None for that of the source. hint_files: whether those beside photographs count.
+    """
 
     strength: float = 1.0
     format: str | None = None
@@ -23,6 +29,7 @@ class Options:
     uncertainty: bool = False
     burn_in: str | None = None
     overwrite: bool = False
+    hint_files: bool = True
     max_pixels: int = photos.MAX_PIXELS
 
 
@@ -31,7 +38,8 @@ class Job:
     """One photograph and where its copy goes.
 
     problem: why it cannot, known before anything is read. origin: what the sidecar calls the source, "" for the relative
-    path to it. free: nothing was in the place of the copy when the run began, so that a copy there is one of this run.
+    path to it. free: nothing was in the place of the copy when the run began, so that a copy there is one of this run. hints:
+    of its upright pixels, None for those in `hint_file`.
     """
 
     source: Path | Url
@@ -39,6 +47,12 @@ class Job:
     problem: str = ""
     origin: str = ""
     free: bool = False
+    hints: tuple[Hint, ...] | None = None
+
+    @property
+    def hint_file(self) -> Path | Url:
+        """Where the hints for the photograph are, if it has some."""
+        return self.source.with_name(self.source.name + hints.SUFFIX)
 
     @property
     def sidecar(self) -> Path | Url:
@@ -51,11 +65,36 @@ class Job:
         return self.target.with_name(f"{name}{photos.OWN_MAP}.png")
 
 
+@dataclass(frozen=True)
+class Guide:
+    """The hints for a photograph. file: name and SHA-256 of the file that they were in, None for none."""
+
+    hints: tuple[Hint, ...] = ()
+    file: dict[str, str] | None = None
+
+    @property
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """As in a file of hints."""
+        return [hint.as_dict() for hint in self.hints]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the hints themselves."""
+        return hashlib.sha256(json.dumps(self.as_dicts).encode()).hexdigest()
+
+    def of_page(self) -> dict[str, Any]:
+        """What the sidecar says of them, nothing where there are none."""
+        if not self.hints:
+            return {}
+        return {"hints": self.as_dicts} | ({"hints_from": self.file} if self.file else {})
+
+
 @dataclass
 class Outcome:
     """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why; before, "to colour".
 
-    seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for.
+    seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for. guide:
+    what its colours follow, or would.
     """
 
     job: Job
@@ -66,6 +105,7 @@ class Outcome:
     pixels: int = 0
     uncertainty: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    guide: Guide = Guide()
 
     def as_dict(self) -> dict[str, Any]:
         """For a report."""
@@ -78,6 +118,7 @@ class Outcome:
             "pages": self.pages,
             "megapixels": round(self.pixels / 1e6, 3),
             "uncertainty": self.uncertainty,
+            "hints": len(self.guide.hints),
             "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
         }
 
@@ -99,13 +140,30 @@ def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None)
     try:
         pixels = photos.measure(job.source, options.max_pixels)
         photos.file_format(job.target)
-        outcome = _there_already(job, options, made_with or {}) or Outcome(job, "to colour")
-        return replace(outcome, pixels=pixels if outcome.status in ("to colour", "coloured") else 0)
+        guide = _guide(job, options)
+        outcome = _there_already(job, options, made_with or {}, guide) or Outcome(job, "to colour")
+        return replace(outcome, pixels=pixels, guide=guide) if outcome.status in ("to colour", "coloured") else outcome
     except Exception as error:  # whatever a file does to its decoder, it must not end the others
         return Outcome(job, "failed").failed(error)
 
 
-def _there_already(job: Job, options: Options, made_with: dict[str, Any]) -> Outcome | None:
+def _guide(job: Job, options: Options) -> Guide:
+    """The hints for a photograph: what its job says, or the file beside it. Raises HintError where they are malformed."""
+    file = job.hint_file
+    if job.hints is not None:
+        return Guide(hints.checked(job.hints, None))
+    if not (options.hint_files and os.path.lexists(file)):
+        return Guide()
+    if not os.path.isfile(file):  # opening a pipe might wait for ever
+        raise HintError(f"{file.name} is no file")
+    try:
+        found = hints.read(file)
+        return Guide(hints.checked(found, None), {"name": file.name, "sha256": sidecar.digest_of(file)})
+    except OSError as error:
+        raise HintError(f"{file.name} cannot be read: {error.strerror}") from error
+
+
+def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide: Guide) -> Outcome | None:
     """What is to be said where the place of the copy is taken; None where it is free, or may be taken."""
     try:
         about = sidecar.read(job.sidecar)
@@ -128,6 +186,7 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any]) -> Out
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
+    others += ["hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
     others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
     return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
 

@@ -88,8 +88,9 @@ def find(url: Url, passed_over: Counter) -> Iterator[tuple[Url, Url]]:
     if single:
         yield url.parent, url
         return
-    hidden = set()
-    for parts in sorted(found.removeprefix(key).strip("/").split("/") for found in keys):
+    names, hidden = {found.removeprefix(key).strip("/") for found in keys}, set()
+    for name in sorted(names, key=lambda name: name.split("/")):
+        parts = name.split("/")
         depth = next((i for i, part in enumerate(parts[:-1]) if part.startswith(".") and part not in _NO_NAMES), None)
         wanted = photos.is_photograph(parts[-1])
         if depth is not None:
@@ -100,6 +101,8 @@ def find(url: Url, passed_over: Counter) -> Iterator[tuple[Url, Url]]:
             yield url, url.joinpath(*parts)
         elif wanted is False:
             passed_over["other files"] += 1
+        elif photos.is_astray(name, names):
+            passed_over[photos.ASTRAY] += 1
     passed_over.update({"hidden folders": len(hidden)} if hidden else {})
 
 

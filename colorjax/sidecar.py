@@ -75,7 +75,8 @@ def maps(data: bytes | None) -> set[str]:
 
 def find(folder: Path) -> list[Path]:
     """Every sidecar below a folder, in sorted order."""
-    return sorted(folder.rglob(f"*{photos.OWN_COPY}.*{SUFFIX}"))
+    found = folder.rglob(f"*{photos.OWN_COPY}.*{SUFFIX}")
+    return sorted(path for path in found if not path.name.endswith(photos.HINTS))  # a copy may have hints, too
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -54,13 +54,15 @@ def fetched(job: Job, folder: Path | None, options: Options) -> Job:
     source, target = (_on(desk, place) if isinstance(place, Url) else place for place in places)
     beside = all(isinstance(place, Url) for place in places) and job.source.parts[:2] == job.target.parts[:2]
     origin = "" if beside else _uri(job.source)
-    here = Staged(source, target, origin=origin, free=job.free, away=job, desk=desk)
+    here = Staged(source, target, origin=origin, free=job.free, hints=job.hints, away=job, desk=desk)
     try:
         if isinstance(job.target, Url):
             _fetch_copy(here, options)
         problem = _of_another(here)
         if isinstance(job.source, Url) and not problem:
             remote.fetch(job.source, source)
+            if options.hint_files and job.hints is None and (found := remote.fetch_small(job.hint_file)) is not None:
+                here.hint_file.write_bytes(found)
     except FileNotFoundError:
         problem = "the file is not there"
     except Exception as error:  # whatever a file system does, it must not end the others

@@ -563,10 +563,10 @@ def test_a_vanished_photograph_is_named(colorize, album, tmp_path, monkeypatch, 
 def test_running_out_of_memory_is_a_failure_and_never_a_grey_copy(colorize, album, tmp_path, monkeypatch, error):
     predict = Colorizer.predict
 
-    def exhausted(self, image):
+    def exhausted(self, image, hints):
         if image[0, 0, 0] == CAT[0, -10, 0]:
             raise error
-        return predict(self, image)
+        return predict(self, image, hints)
 
     monkeypatch.setattr(Colorizer, "predict", exhausted)
     code, _, err = colorize(album)
@@ -636,11 +636,11 @@ def test_a_target_that_is_a_folder_is_named(colorize, album, tmp_path):
 def test_an_interrupt_leaves_nothing_half_and_the_rest_undone(colorize, album, tmp_path, monkeypatch):
     predict, seen = Colorizer.predict, []
 
-    def stop(self, image):
+    def stop(self, image, hints):
         seen.append(image)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return predict(self, image)
+        return predict(self, image, hints)
 
     monkeypatch.setattr(Colorizer, "predict", stop)
     assert colorize(album, "--report", tmp_path / "report.json")[0] == 130

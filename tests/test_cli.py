@@ -246,7 +246,7 @@ def test_the_size_is_that_of_the_network_or_as_asked(capsys, album, release, tmp
     from colorjax.colorizer import Colorizer
 
     seen, predict = [], Colorizer.predict
-    monkeypatch.setattr(Colorizer, "predict", lambda self, image: seen.append(self.size) or predict(self, image))
+    monkeypatch.setattr(Colorizer, "predict", lambda self, *given: seen.append(self.size) or predict(self, *given))
     run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out", "--ckpt", release)
     run(capsys, "colorize", album / "cat.jpg", "--out", tmp_path / "out1", "--ckpt", release, "--size", 64)
     assert seen == [32, 64]
@@ -256,7 +256,7 @@ def test_the_size_is_that_of_the_network_or_as_asked(capsys, album, release, tmp
 
 
 def test_an_interrupted_run_says_so(capsys, album, release, tmp_path, monkeypatch):
-    def stop(self, image):
+    def stop(self, image, hints):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("colorjax.colorizer.Colorizer.predict", stop)

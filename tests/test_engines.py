@@ -23,14 +23,23 @@ SHAPES = [(3, 33, 47), (1, 1, 40)]
 
 @functools.cache
 def network(name="resnet_unet", stem="strided", dtype="auto", seed=0):
-    """Random, with statistics of BatchNorm that are not those of the start, and colours that are not grey."""
+    """Random, with statistics of BatchNorm that are not those of the start, and colours that are not grey.
+
+    Its numbers come from NumPy because XLA takes seconds to compile Flax's initialisers.
+    """
     config = base.get_config()
     config.image_size = 64
     config.model.update(name=name, stem=stem, width=8, dtype=dtype)
-    params, stats = state.init_network(config.model, jax.random.key(seed))
     rng = np.random.default_rng(seed)
-    params = jax.tree.map(lambda x: np.asarray(x + rng.normal(0, 0.05, x.shape), np.float32), params)
-    stats = jax.tree.map(lambda x: np.float32(x * rng.uniform(0.5, 1.5, x.shape) + rng.uniform(-0.05, 0.05, x.shape)), stats)
+
+    def random(path, leaf):
+        if leaf.ndim > 1:
+            return np.float32(rng.normal(0, (2 / np.prod(leaf.shape[:-1])) ** 0.5, leaf.shape))
+        middle = float(path[-1].key in ("scale", "var"))
+        return np.float32(middle * rng.uniform(0.5, 1.5, leaf.shape) + rng.uniform(-0.05, 0.05, leaf.shape))
+
+    shapes = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(seed)))
+    params, stats = jax.tree_util.tree_map_with_path(random, shapes)
     return checkpoint.Network(config.lock(), params, stats, Path("random"), "0" * 64)
 
 
@@ -41,6 +50,14 @@ NETWORKS = {"full": ("resnet_unet", "full"), "strided": ("resnet_unet", "strided
 def release(tmp_path_factory):
     folder = tmp_path_factory.mktemp("release") / "weights"
     checkpoint.export(network(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shallow(tmp_path_factory):
+    """A network that is quickly compiled."""
+    folder = tmp_path_factory.mktemp("shallow") / "weights"
+    checkpoint.export(network(*NETWORKS["shallow"]), folder)
     return folder
 
 
@@ -146,19 +163,19 @@ def test_colours_do_not_depend_on_the_engine(release):
 
 
 @pytest.mark.parametrize("engine", ["auto", "jax", "onnx"])
-def test_the_engine_asked_for_is_the_one_that_colours(release, tmp_path, engine):
+def test_the_engine_asked_for_is_the_one_that_colours(shallow, tmp_path, engine):
     Image.fromarray(skimage.data.camera()[:200, :150]).save(tmp_path / "old.png")
-    common = ["--ckpt", str(release), "--out", str(tmp_path / "out"), "--engine", engine, "--flip", "--uncertainty"]
+    common = ["--ckpt", str(shallow), "--out", str(tmp_path / "out"), "--engine", engine, "--flip", "--uncertainty"]
     assert cli.main(["colorize", str(tmp_path / "old.png"), *common]) == 0
     said = json.loads((tmp_path / "out" / "old.colorized.png.json").read_text())["device"]
     assert said["engine"] == engine.replace("auto", "onnx")
-    worker = cluster.Worker(cluster.Setup(str(release), None, False, Options(), engine))
+    worker = cluster.Worker(cluster.Setup(str(shallow), None, False, Options(), engine))
     assert worker._colorizer.engine.name == said["engine"]
 
 
-def test_export_from_the_command_line(release, tmp_path, capsys):
-    assert cli.main(["export", "--ckpt", str(release), "--out", str(tmp_path / "onnx"), "--format", "onnx"]) == 0
+def test_export_from_the_command_line(shallow, tmp_path, capsys):
+    assert cli.main(["export", "--ckpt", str(shallow), "--out", str(tmp_path / "onnx"), "--format", "onnx"]) == 0
     assert "MB; its chroma is JAX's within" in capsys.readouterr().out
-    assert cli.main(["export", "--ckpt", str(release), "--out", str(tmp_path / "onnx"), "--format", "onnx"]) == 2
+    assert cli.main(["export", "--ckpt", str(shallow), "--out", str(tmp_path / "onnx"), "--format", "onnx"]) == 2
     with pytest.raises(SystemExit):
-        cli.main(["export", "--ckpt", str(release), "--out", str(tmp_path / "x"), "--format", "tflite"])
+        cli.main(["export", "--ckpt", str(shallow), "--out", str(tmp_path / "x"), "--format", "tflite"])

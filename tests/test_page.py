@@ -5,7 +5,6 @@ import json
 import shutil
 import threading
 import time
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from painter import Painter
 from PIL import Image
 
 from colorjax import color, photos
-from colorjax.jobs import Job
 from colorjax.web import app
 from colorjax.web.sessions import Limits, Sessions
 
@@ -225,7 +223,6 @@ def test_the_copy_has_the_size_the_lightness_and_the_metadata(visit):
     assert json.loads(record.path().read_text())["copy"]["name"] == "cat.colorized.png"
 
 
-@pytest.mark.skipif("hints" not in {field.name for field in fields(Job)}, reason="jobs have no hints in this version")
 def test_the_copy_follows_the_hints(visit):
     page = visit()
     box = opened(page)

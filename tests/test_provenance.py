@@ -1104,7 +1104,7 @@ def test_a_source_of_a_hostile_path_is_not_verified(capsys, made, source):
 @pytest.mark.parametrize("kind", provenance.SOURCE_TYPES)
 def test_the_source_type_is_as_asked(capsys, coloured, release, tmp_path, kind):
     uri = COMPOSITE.rpartition("/")[0] + "/" + kind
-    for source in ("cat.jpg", "deep.png", "pages.tif"):
+    for source in ("cat.jpg", "deep.png", "pages.tif") if kind == provenance.SOURCE_TYPES[1] else ("cat.jpg",):
         arguments = ("--out", tmp_path, "--ckpt", release, "--source-type", kind)
         assert run(capsys, "colorize", coloured / "album" / source, *arguments)[0] == 0
         for xmp in packets_in(tmp_path / SOURCES[source]):

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import zipfile
-from dataclasses import fields
 from pathlib import Path
 
 import httpx2
@@ -21,7 +20,6 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from colorjax import cli, color, photos, sidecar
-from colorjax.jobs import Job
 from colorjax.web import app, lanes
 from colorjax.web.sessions import Limits, Sessions, display_name
 
@@ -142,7 +140,6 @@ def test_a_hint_colours_its_place(page, painter):
         assert answer[0] == {"color": "#c43c30", "share": 0.4} and len(answer) == 6
 
 
-@pytest.mark.skipif("hints" not in {field.name for field in fields(Job)}, reason="jobs have no hints in this version")
 def test_a_copy_follows_its_hints(page, painter):
     with visitor(page()) as client:
         id = upload(client, encoded(cat()))["id"]

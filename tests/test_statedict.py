@@ -475,8 +475,8 @@ def test_truncated_at_every_length(tmp_path, writer):
     path = example(writer, tmp_path / "w.pth")
     whole = path.read_bytes()
     assert "w" in read_state_dict(path)
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
+    for length in reversed(range(len(whole))):
+        os.truncate(path, length)  # much faster than to write it anew
         with pytest.raises(ValueError, match=r"w\.pth: "):
             read_state_dict(path)
 
@@ -485,13 +485,14 @@ def test_truncated_at_every_length(tmp_path, writer):
 def test_damaged_at_every_byte(tmp_path, writer):
     path = example(writer, tmp_path / "w.pth")
     whole = path.read_bytes()
-    for position in range(len(whole)):
-        for mask in (0x01, 0x80, 0xFF):
-            damaged = bytearray(whole)
-            damaged[position] ^= mask
-            path.write_bytes(damaged)
-            with contextlib.suppress(ValueError):  # it may pass, as numbers do; nothing else may leave
-                read_state_dict(path)
+    with open(path, "r+b", buffering=0) as stream:  # much faster than to write it anew
+        for position, byte in enumerate(whole):
+            for mask in (0x01, 0x80, 0xFF):
+                os.pwrite(stream.fileno(), bytes([byte ^ mask]), position)
+                with contextlib.suppress(ValueError):  # it may pass, as numbers do; nothing else may leave
+                    read_state_dict(path)
+            os.pwrite(stream.fileno(), bytes([byte]), position)
+    assert path.read_bytes() == whole
 
 
 def test_legacy_counts_are_checked(tmp_path):

@@ -1,6 +1,6 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes."""
 
-from colorjax.photos.finding import OWN_COPY, OWN_MAP, SUFFIXES, find, is_photograph, legible
+from colorjax.photos.finding import ASTRAY, HINTS, OWN_COPY, OWN_MAP, SUFFIXES, find, is_astray, is_photograph, legible
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import (
@@ -17,7 +17,9 @@ from colorjax.photos.reading import (
 from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, sweep, write
 
 __all__ = [
+    "ASTRAY",
     "FORMATS",
+    "HINTS",
     "LOSSY",
     "MAX_PAGES",
     "MAX_PIXELS",
@@ -34,6 +36,7 @@ __all__ = [
     "encode",
     "file_format",
     "find",
+    "is_astray",
     "is_photograph",
     "kind",
     "legible",

@@ -125,7 +125,7 @@ class Studio:
         hints, strength = copy.asked
         options = replace(self._options, strength=strength)
         (job,) = batch.plan([(photograph.source.parent, photograph.source)], photograph.out, options)
-        job = replace(job, origin=photograph.name, **({"hints": hints} if hints else {}))
+        job = replace(job, origin=photograph.name, hints=hints)
         outcome = self._outcome(job, options, task)
         if task.future.done():  # it took too long, and that has been told
             self._sessions.drop_copy(photograph)
