@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, port: int):
         self._port, self._cookie = port, ""
-        self.ask("GET", "/")
+        self.ask("GET", "/api/about")
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """(status, body) of the answer; a body that is no bytes is sent as JSON."""

@@ -21,6 +21,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
+HOSTS = ["127.0.0.1"]
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -34,20 +35,20 @@ def browser():
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    """A function that starts a server for a colorizer, once, and gives its address."""
+    """A function that starts a server, once for what it is asked for, and gives its address."""
     running = {}
 
-    def start(guided):
-        if guided not in running:
+    def start(guided=True, token=None):
+        if (guided, token) not in running:
             sessions = Sessions(tmp_path_factory.mktemp("private"), Limits(upload=2_000_000))
-            config = uvicorn.Config(app.make(Painter(guided), sessions, None, ["127.0.0.1"]), port=0, log_level="warning")
+            config = uvicorn.Config(app.make(Painter(guided), sessions, token, HOSTS), port=0, log_level="warning")
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run)
             thread.start()
             while not server.started:
                 time.sleep(0.01)
-            running[guided] = (server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
-        return running[guided][-1]
+            running[guided, token] = (server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
+        return running[guided, token][-1]
 
     yield start
     for server, thread, _ in running.values():
@@ -290,3 +291,18 @@ def test_photographs_that_the_server_deleted_are_sent_again(visit):
     page.click("#suggestions .swatch >> nth=0")
     settled(page)
     assert chroma_at(page, 0.73, 0.5)[0] > 20 and page.locator(".problem").count() == 0
+
+
+def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):
+    home = serve(token="correct horse")
+    with browser.new_context() as context:
+        page = context.new_page()
+        for link, there in ((f"{home}?token=correct%20horse", False), (home, True)):
+            page.set_content(f'<a href="{link}">the page</a>')
+            page.click("a")
+            page.wait_for_url(home)
+            page.wait_for_selector("#promise:text('megapixels')", state="attached")
+            if not there:
+                opened(page)
+                page.goto("about:blank")
+        page.wait_for_selector(".tile img")

@@ -116,16 +116,14 @@ class Page:
 
     async def file(self, request: Request) -> Response:
         data, kind = self._files[request.url.path]
-        response = Response(data, media_type=kind, headers={"Cache-Control": "no-cache"})
-        if request.url.path == "/" and self._visitor(request) is None:
-            with contextlib.suppress(Refused):
-                self._welcome(request, response)
-        return response
+        return Response(data, media_type=kind, headers={"Cache-Control": "no-cache"})
 
     @_polite
     async def about(self, request: Request) -> Response:
+        """What the page asks first. Whoever has no cookie yet gets one: here, for a browser that follows a link from another
+        site to the page does not show the cookie that it has."""
         limits = self.sessions.limits
-        return JSONResponse(
+        response = JSONResponse(
             {
                 "version": colorjax.__version__,
                 "guided": self.studio.guided,
@@ -136,6 +134,9 @@ class Page:
                 "idle_minutes": round(limits.idle / 60),
             }
         )
+        if self._visitor(request) is None:
+            self._welcome(request, response)
+        return response
 
     @_polite
     async def list(self, request: Request) -> Response:

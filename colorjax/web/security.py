@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HEADERS = {
@@ -58,15 +58,11 @@ class Guard:
     async def _refusal(self, request: Request) -> Response | None:
         """The answer to a request that must not pass."""
         host = request.headers.get("host", "")
-        try:
-            name = urlsplit(f"//{host}").hostname
-        except ValueError:
-            name = None
-        if self._hosts is not None and name not in self._hosts:
+        if self._hosts is not None and _part(f"//{host}", "hostname") not in self._hosts:
             return PlainTextResponse("This server is not known by this name.", 421)
         origin = request.headers.get("origin")
         if request.method not in _SAFE and (
-            (origin is not None and urlsplit(origin).netloc.lower() != host.lower())
+            (origin is not None and _part(origin.lower(), "netloc") != host.lower())
             or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
         ):
             return PlainTextResponse("Only the page itself may do this.", 403)
@@ -78,11 +74,26 @@ class Guard:
             return None
         if given := request.query_params.get("token"):
             if secrets.compare_digest(given.encode(), self._token.encode()):
-                response = RedirectResponse("/", 303)  # the token stays neither in the address nor in what the page sends
+                response = _once_more()  # so that the token stays neither in the address nor in the history
                 set_cookie(response, name, self._pass)
                 return response
             await asyncio.sleep(_WRONG_TOKEN_SECONDS)
+        elif request.url.path == "/" and request.headers.get("sec-fetch-site") == "cross-site":
+            return _once_more()
         return PlainTextResponse("Please open the whole link that colorjax serve printed: it ends with ?token=...", 401)
+
+
+def _part(url: str, what: str) -> str | None:
+    try:
+        return getattr(urlsplit(url), what)
+    except ValueError:
+        return None
+
+
+def _once_more() -> Response:
+    """Lets the browser ask for the page again. Who follows a link on another site does not show the cookie, nor after a
+    redirect, but then."""
+    return PlainTextResponse("One moment...", headers={"Refresh": "0; url=/"})
 
 
 def cookie_name(request: Request, what: str) -> str:
