@@ -19,6 +19,7 @@ from colorjax import (
     color,
     exports,
     guidance,
+    losses,
     metrics,
     optim,
     runs,
