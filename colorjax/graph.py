@@ -64,7 +64,11 @@ class Graph:
     def hinted(self, x: str, kernel: np.ndarray, bias: np.ndarray, hints: np.ndarray | None, stride: int = 1) -> str:
         """`conv` of x, and of the input HINTS by a kernel of its own, where there is one."""
         y = self.conv(x, kernel, bias, stride)
-        return y if hints is None else self.node("Add", y, self.conv(HINTS, hints, np.zeros_like(bias), stride))
+        return (
+            y
+            if hints is None
+            else self.node("Add", y, self.conv(HINTS, hints * resnet.HINT_SCALE[:, None], np.zeros_like(bias), stride))
+        )
 
 
 def _folded(conv: Tree, norm: Tree, stats: Tree) -> tuple[np.ndarray, np.ndarray]:

@@ -116,8 +116,8 @@ def checked(values: Iterable[Any] | None, shape: tuple[int, ...] | None) -> tupl
 
 
 def side(shape: tuple[int, int]) -> int:
-    """Side of the square that one hint colours in what a network sees, (h, w) pixels: about 1/50 of it, and odd."""
-    return round(_SIDE * min(shape)) | 1
+    """Side of the square that one hint colours in what a network sees, (h, w) pixels: about 1/50 of it, odd, at least 3."""
+    return max(3, round(_SIDE * min(shape)) | 1)
 
 
 def drawn(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[int, int]) -> np.ndarray:

@@ -17,7 +17,7 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     *("seed", "weight_decay", "warmup_steps", "clip_norm", "discriminator.warmup_steps", "discriminator.clip_norm"),
-    *("loss.l1", "loss.perceptual", "loss.adversarial"),
+    *("loss.l1", "loss.perceptual", "loss.hints", "loss.adversarial"),
 )
 _BELOW_1 = ("beta1", "ema", "discriminator.beta1", "discriminator.label_smoothing", "data.val_fraction")
 _NAMES = {

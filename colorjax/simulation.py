@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from colorjax import hints
 
-NONE, ALL = 1 / 8, 1 / 100  # shares of the training pictures with no hint, and with the colour of every pixel
+NONE, ALL = 1 / 4, 1 / 100  # shares of the training pictures with no hint, and with the colour of every pixel
 _P = 1 / 8  # of the geometric law of how many hints the others have: 1, 2, ... (8 in the mean)
 _MOST = 48  # hints of one training picture; the law gives more to 2 of 1,000, which get so many
 _LARGEST = 9  # side of a training hint's square, 1..9 pixels

@@ -28,9 +28,9 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     A batch has `luma`, `chroma` and `mask`, or `image_u8` in the place of the first two (`data.lab=device`).
     ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,), for `loss.rarity`.
     The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (what is minimised), `l1` (of
-    ab/128, as validation reports it), `perceptual` where it is asked for, `palette` of guided networks (its cross-entropy, not
-    part of `loss`), `grad_norm` before clipping, and `lost`, the share of the batch's photographs that could not be read;
-    against a discriminator also those of `adversarial`.
+    ab/128, as validation reports it), `perceptual` where it is asked for, of guided networks `hints` (L1 at the hints) and
+    `palette` (its cross-entropy, not part of `loss`), `grad_norm` before clipping, and `lost`, the share of the batch's
+    photographs that could not be read; against a discriminator also those of `adversarial`.
     """
     graphdef, loss = states.graphdef(config.model), losses.reconstruction(config, ab_counts)
     if config.loss.adversarial:
@@ -101,7 +101,7 @@ def regression(graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: o
 
         def objective(params: Any) -> tuple[jax.Array, tuple]:
             (pred, logits), stats = _colored(graphdef, params, state.stats, batch)
-            total, terms = loss(frozen, luma, pred, target)
+            total, terms = loss(frozen, luma, pred, target, batch.get("hints"))
             means = {name: losses.mean(term, mask) for name, term in terms.items()} | _palette(logits, batch)
             value = losses.mean(total, mask)
             return value + _PALETTE * means.get("palette", 0), (value, stats, pred, means)
@@ -158,7 +158,7 @@ def adversarial(
 
         def objective(answer: tuple[jax.Array, Any]) -> tuple[jax.Array, tuple]:
             pred, logits = answer
-            total, terms = loss(frozen, luma, pred, target)
+            total, terms = loss(frozen, luma, pred, target, batch.get("hints"))
             fooling = players.generator(judge(judge_params, judge_stats, luma, pred)[0]).mean((1, 2, 3))
             means = {name: losses.mean(term, mask) for name, term in (terms | {"adversarial": fooling}).items()}
             value = losses.mean(total, mask) + config.loss.adversarial * means["adversarial"]

@@ -19,6 +19,7 @@ from colorjax import (
     color,
     exports,
     guidance,
+    losses,
     metrics,
     optim,
     runs,
@@ -202,6 +203,23 @@ def test_a_step_of_training_moves_hints_and_palette_and_is_the_same_again():
     assert rows[2]["palette"] < rows[0]["palette"]
     assert np.abs(one.params["hints"]["kernel"]).max() > 0
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), one.params, two.params))
+
+
+def test_pixels_with_hints_count_by_their_number_alone():
+    rng = np.random.default_rng(0)
+    pred, target = (jnp.asarray(rng.uniform(-1, 1, (3, 6, 5, 2)), jnp.float32) for _ in range(2))
+    hints = np.zeros((3, 6, 5, 3), np.float32)
+    hints[0, 2, 3, 2] = hints[1, :2, :, 2] = 1  # one pixel, ten, none
+    found = losses.l1_at_hints(pred, target, hints)
+    far = np.abs(pred - target)
+    np.testing.assert_allclose(found, [far[0, 2, 3].mean(), far[1, :2].mean(), 0], atol=1e-6)
+    config = settings(loss__hints=0.5)
+    loss = losses.reconstruction(config, np.zeros(bins.COUNT))
+    luma = jnp.zeros((3, 6, 5, 1))
+    total, terms = loss(loss.frozen, luma, pred, target, hints)
+    np.testing.assert_allclose(terms["hints"], found)
+    np.testing.assert_allclose(total, losses.l1(pred, target) + 0.5 * found, atol=1e-6)
+    assert loss(loss.frozen, luma, pred, target)[1] == {}  # of a network that is not guided
 
 
 # Colour bins and metrics.

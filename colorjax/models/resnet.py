@@ -7,6 +7,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -16,6 +17,7 @@ from colorjax.models.convolution import Conv
 STEMS = ("full", "strided")
 # Between the channels of ImageNet's statistics: padding with 0 after this is padding with mid grey, nearly as torchvision.
 GREY_MEAN, GREY_STD = 0.449, 0.226
+HINT_SCALE = np.float32([5, 5, 1])  # chroma is about 0.2 where it is, and learnt from sooner when it is about 1
 EPSILON = 1e-5  # of BatchNorm, as PyTorch's
 
 
@@ -34,11 +36,16 @@ def _conv(cin: int, cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: n
     )
 
 
-def hint_kernel(cout: int, size: int, stride: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
-    """The part of a convolution that sees hints, (B, H, W, 3). Its kernel starts at 0: the automatic network is the start."""
-    pad = size // 2
-    options = {"strides": (stride, stride), "padding": ((pad, pad), (pad, pad)), "use_bias": False}
-    return Conv(3, cout, (size, size), kernel_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs, **options)
+class HintConv(Conv):
+    """The part of a convolution that sees hints: (B, H, W, 3) -> (B, h, w, cout). It starts at 0, as if there were none."""
+
+    def __init__(self, cout: int, size: int, stride: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+        pad = size // 2
+        options = {"strides": (stride, stride), "padding": ((pad, pad), (pad, pad)), "use_bias": False}
+        super().__init__(3, cout, (size, size), kernel_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs, **options)
+
+    def __call__(self, hints: Float[Array, "b h w 3"]) -> Float[Array, "b _ _ d"]:
+        return super().__call__(hints * HINT_SCALE.reshape(1, 1, 1, 3))
 
 
 def batch_norm(features: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.BatchNorm:
@@ -90,7 +97,7 @@ class ResNetEncoder(nnx.Module):
         self.dtype = dtype
         stride = 2 if self.strided else 1
         self.conv1 = _conv(channels, width, 7, stride, dtype, rngs, bias=True)
-        self.hints = hint_kernel(width, 7, stride, dtype, rngs) if guided else None
+        self.hints = HintConv(width, 7, stride, dtype=dtype, rngs=rngs) if guided else None
         self.bn1 = batch_norm(width, dtype, rngs)
         self.layer1 = Stage(width, width, 1, dtype=dtype, rngs=rngs)
         self.layer2 = Stage(width, 2 * width, 2, dtype=dtype, rngs=rngs)

@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from colorjax.models.convolution import Conv, Double
-from colorjax.models.resnet import hint_kernel, max_pool
+from colorjax.models.resnet import HintConv, max_pool
 from colorjax.models.unet import Palette, chroma_head
 
 
@@ -19,7 +19,7 @@ class Shallow(nnx.Module):
         del stem  # has none
         options = {"dtype": dtype, "rngs": rngs}
         self.down1 = Conv(1, width, (3, 3), **options)
-        self.hints = hint_kernel(width, 3, 1, dtype, rngs) if guided else None
+        self.hints = HintConv(width, 3, 1, **options) if guided else None
         self.down2 = Conv(width, 2 * width, (3, 3), **options)
         self.bottleneck = Conv(2 * width, 4 * width, (3, 3), **options)
         self.up1 = Double(4 * width, 2 * width, dtype=dtype, rngs=rngs)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from colorjax import bins
 from colorjax.models.convolution import Conv, Double
-from colorjax.models.resnet import ResNetEncoder, batch_norm, hint_kernel
+from colorjax.models.resnet import HintConv, ResNetEncoder, batch_norm
 
 
 def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
@@ -42,7 +42,7 @@ class UpBlock(nnx.Module):
         he = nnx.initializers.he_normal()
         self.up = Double(cin, cout, dtype=dtype, rngs=rngs)
         self.conv1 = Conv(cout + cskip, cout, (3, 3), use_bias=False, kernel_init=he, **options)
-        self.hints = hint_kernel(cout, 3, 1, dtype, rngs) if guided else None
+        self.hints = HintConv(cout, 3, 1, **options) if guided else None
         self.bn1 = batch_norm(cout, dtype, rngs)
         self.conv2 = Conv(cout, cout, (3, 3), use_bias=False, kernel_init=he, **options)
         self.bn2 = batch_norm(cout, dtype, rngs)
