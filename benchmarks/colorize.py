@@ -40,8 +40,8 @@ def scan(width: int, height: int, seed: int = 0) -> np.ndarray:
     return np.clip(np.asarray(grey, np.float32) / 255 + 0.02 * grain, 0, 1)
 
 
-def random_weights(folder: Path) -> None:
-    """An exported `unet_fast` whose numbers are random. In a process of its own, for it takes memory."""
+def random_weights(folder: Path, guided: bool = False) -> None:
+    """An exported `unet_fast` whose numbers are random; that follows hints, if asked. In a process of its own, for it takes memory."""
     program = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 import jax, numpy as np
@@ -49,6 +49,7 @@ from pathlib import Path
 from colorjax import checkpoint, state
 from configs import unet_fast
 config = unet_fast.get_config()
+config.model.guided = {guided}
 params, stats = state.init_network(config.model, jax.random.key(0))
 params["head"]["kernel"] = np.random.default_rng(0).normal(0, 0.05, params["head"]["kernel"].shape).astype("float32")
 checkpoint.export(checkpoint.Network(config, params, stats, Path("random")), {str(folder)!r})

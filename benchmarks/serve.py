@@ -2,11 +2,11 @@
 
     python benchmarks/serve.py [--ckpt=DIR] [--clients=20] [--pictures=10] [--side=1600]
 
-A server in a process of its own on loopback. First one visitor alone: a view after each change of a hint (with a network that
-follows them; else the first view of a photograph) and of the strength. Then all clients at once, each with pictures of its own:
+A server in a process of its own on loopback. First one visitor alone: a view after each change of a hint (where --ckpt follows
+none, the first view of a photograph) and of the strength. Then all clients at once, each with pictures of its own:
 sent, seen, copied at full size, downloaded. A copy is wrong unless its lightness is that of the picture that was sent and its
 sidecar says so; a client that is answered about another's photograph counts as a leak. Without --ckpt the weights have the size
-of `configs/unet_fast.py`'s and are random. Linux only, for the memory.
+of `configs/unet_fast.py`'s, follow hints and are random. Linux only, for the memory.
 """
 
 import argparse
@@ -164,7 +164,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if not args.ckpt:
-            random_weights(Path(folder) / "weights")
+            random_weights(Path(folder) / "weights", guided=True)
         weights = Path(args.ckpt or f"{folder}/weights").absolute()
         command = [sys.executable, "-m", "colorjax", "serve", "--port", "0", "--ckpt", str(weights)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
