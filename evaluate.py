@@ -68,7 +68,10 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
         print(note.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
     if out is not None:
         whole = "the whole picture, stretched to a square" if protocol == "stretch" else "the middle square"
-        kinds = {name: f"{n.config.model.name}, stem {n.config.model.stem}" for name, n in networks.items()}
+        kinds = {
+            name: f"{n.config.model.name}, stem {n.config.model.stem}{', guided' * n.config.model.guided}"
+            for name, n in networks.items()
+        }
         facts = {f"row {name}": f"{network.source} ({kinds[name]})" for name, network in networks.items()} | {
             "photographs": f"{count} from {config.data.source} {config.data.dir or config.data.names}, {side}",
             "protocol": f"{protocol}: {whole}, {config.image_size} x {config.image_size}",

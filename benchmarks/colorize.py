@@ -41,7 +41,7 @@ def scan(width: int, height: int, seed: int = 0) -> np.ndarray:
 
 
 def random_weights(folder: Path, guided: bool = False) -> None:
-    """An exported `unet_fast` whose numbers are random; that follows hints, if asked. In a process of its own, for it takes memory."""
+    """An exported `unet_fast` of random numbers, which follows hints if asked. In a process of its own, for it takes memory."""
     program = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 import jax, numpy as np

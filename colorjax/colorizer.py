@@ -128,19 +128,19 @@ class Colorizer:
         """At most `count` colours that a point may well have, given the hints; those of a guided network, the likeliest first.
 
         image, hints: as `__call__` takes them. x, y: column and row, from 0. Each stands for its neighbourhood in the plane of
-        a* and b*, so that no two are alike. Raises as `__call__` does, and hints.HintError for a point outside.
+        a* and b*, so that no two are alike. It asks at the size of the training, without `flip`. Raises as `__call__` does.
         """
         image = pixels.checked(image)
         if not self.guided:
             raise HintError(_NOT_GUIDED)
-        height, width = image.shape[:2]
-        if not (0 <= x < width and 0 <= y < height):
-            raise HintError(f"point {x},{y} is outside the photograph of {width}x{height} pixels")
+        (point,) = checked_hints([(x, y, (0, 0, 0))], image.shape)
         seen = self._seen(image, min(self.size, self.network.config.image_size), self._followed(hints, image))
         given = _given(seen)
         features = self.engine.features(*given)[0]
         step = 4 * len(features) // given[0].shape[1]  # from one colour of the palette to the next
-        row, column = (at * small // large // 4 for at, small, large in zip((y, x), seen.shape, image.shape, strict=False))
+        row, column = (
+            at * small // large // 4 for at, small, large in zip((point.y, point.x), seen.shape, image.shape, strict=False)
+        )
         palette = self.network.params["palette"]["logits"]
         logits = features[row * step, column * step] @ np.asarray(palette["kernel"], np.float32)[0, 0] + palette["bias"]
         lightness = pixels.lightness(image[y : y + 1, x : x + 1])

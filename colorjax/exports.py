@@ -67,7 +67,8 @@ def _onnx(network: Network) -> tuple[bytes, engines.Predict]:
         "chroma": "(a*, b*) / 110; (batch, 2, height, width)",
     }
     if network.config.model.guided:
-        about["hints"] = "chroma, and 1, where there is a hint; 0 elsewhere; (batch, 3, height, width)"
+        square = "a square of 1/50 of the short side, at least 3 pixels, around each hint"
+        about["hints"] = f"chroma, and 1, in {square}; 0 elsewhere; (batch, 3, height, width)"
     with engines.needs_packages("onnx"):
         data = graph.build(network.config.model.name, network.params, network.stats, about)
         return data, engines.run_onnx(data, network.config.model.guided)

@@ -62,7 +62,7 @@ class Graph:
         return self.node("Slice", x, start, ends, self.number([2, 3], np.int64))
 
     def hinted(self, x: str, kernel: np.ndarray, bias: np.ndarray, hints: np.ndarray | None, stride: int = 1) -> str:
-        """`conv` of x, and of the input HINTS by a kernel of its own, where there is one."""
+        """`conv` of x, and of the input HINTS, scaled as in `models.resnet.HintConv`, where there is a kernel for them."""
         y = self.conv(x, kernel, bias, stride)
         return (
             y

@@ -15,14 +15,11 @@ Curve = list[dict[str, Any]]
 
 
 def counts_of(text: str) -> tuple[int, ...]:
-    """Numbers of hints written as "0,1,5,10,50", ascending and each once. Raises ValueError."""
+    """Numbers of hints written as "0,1,5,10,50". Raises ValueError."""
     try:
-        counts = sorted({int(part) for part in text.split(",")} if text.strip() else ())
+        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
     except ValueError:
         raise ValueError(f"hints={text!r} must be whole numbers with commas between, as 0,1,5,10,50") from None
-    if counts and not 0 <= counts[0] <= counts[-1] <= hints.LIMIT:
-        raise ValueError(f"hints={text!r} must be numbers of 0..{hints.LIMIT}")
-    return tuple(counts)
 
 
 def guided(networks: dict[str, checkpoint.Network]) -> dict[str, checkpoint.Network]:
@@ -38,10 +35,13 @@ def curve(network: checkpoint.Network, photographs: Any, mesh: Mesh, counts: Seq
     over all hints of the Delta E between hint and answer (None without hints).
 
     The hints are true colours at points of `simulation.for_measuring`; those of a smaller number are among those of a larger.
+    Raises ValueError for numbers outside 0..hints.LIMIT.
     """
+    if not all(0 <= count <= hints.LIMIT for count in counts):
+        raise ValueError(f"hints={','.join(map(str, counts))} must be numbers of 0..{hints.LIMIT}")
     numbers = jax.device_put((network.params, network.stats), sharding.replicated(mesh))
     rows = []
-    for count in counts:
+    for count in sorted(set(counts)):
         step = steps.evaluate(network.config.model, mesh, {}, count)
         evaluation = evaluators.run(
             lambda batch, step=step: step(*numbers, batch),

@@ -74,7 +74,7 @@ def read(path: str | os.PathLike) -> tuple[Hint, ...]:
 
 def of(value: Any) -> Hint:
     """A hint of a `Hint`, of (x, y, (r, g, b)), of (x, y, "#rrggbb") or of {"x", "y", "color"}. Raises HintError."""
-    if isinstance(value, dict) and value.keys() == {"x", "y", "color"}:
+    if isinstance(value, dict) and value.keys() >= {"x", "y", "color"}:  # and what somebody may have noted beside them
         value = (value["x"], value["y"], value["color"])
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
         raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
@@ -126,19 +126,18 @@ def drawn(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[int, int]) 
     shape: (H, W) of the photograph. onto: (h, w) of the network's copy of it. Each hint colours a square of `side`; where
     squares of different hints meet, the nearer one counts.
     """
-    height, width = onto
-    result = np.zeros((height, width, 3), np.float32)
-    reach = side(onto) / 2
-    nearest = np.full(onto, np.inf)
-    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
-    for hint in hints:
+    result, nearest = np.zeros((*onto, 3), np.float32), np.full(onto, np.inf, np.float32)
+    reach = side(onto) // 2
+    colors = color.rgb_to_lab(np.array([hint.rgb for hint in hints], np.float32).reshape(-1, 3) / 255)[:, 1:] / 110
+    for hint, chroma in zip(hints, colors, strict=True):
         # Of pixels' centres: that of the photograph's first pixel lies at 0.5.
-        y, x = ((at + 0.5) * small / large - 0.5 for at, small, large in zip(hint[1::-1], onto, shape, strict=True))
-        y, x = min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)
-        inside = (abs(rows - y) < reach) & (abs(columns - x) < reach)
-        distance = np.where(inside, np.hypot(rows - y, columns - x), np.inf)
-        closer = distance < nearest
-        nearest[closer] = distance[closer]
-        lab = color.rgb_to_lab(np.asarray(hint.rgb, np.float32) / 255)
-        result[closer] = (*(lab[1:] / 110), 1)
+        places = ((at + 0.5) * small / large - 0.5 for at, small, large in zip(hint[1::-1], onto, shape, strict=True))
+        y, x = (min(max(round(place), 0), small - 1) for place, small in zip(places, onto, strict=True))
+        square = slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1)
+        rows, columns = np.ogrid[square]
+        height, width = nearest[square].shape
+        distance = np.hypot(rows[:height] - y, columns[:, :width] - x)
+        closer = distance < nearest[square]
+        nearest[square][closer] = distance[closer]
+        result[square][closer] = (*chroma, 1)
     return result

@@ -186,7 +186,7 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide:
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
-    others += ["hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
+    others += ["set of hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
     others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
     return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
 

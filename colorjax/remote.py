@@ -133,9 +133,12 @@ def fetch_folder(url: Url, folder: Path) -> Path:
 
 
 def fetch_small(url: Url) -> bytes | None:
-    """The content of a file, None where there is none. Raises OSError where it cannot be had."""
+    """The content of a file, None where there is none. Raises OSError where it cannot be had.
+
+    A store whose folders may not be listed says "forbidden" of what is not there; so that counts as none.
+    """
     files, key = _files(url)
-    with _named(url), contextlib.suppress(FileNotFoundError):
+    with _named(url), contextlib.suppress(FileNotFoundError, PermissionError):
         return files.cat_file(key)
     return None
 

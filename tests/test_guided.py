@@ -88,9 +88,9 @@ def test_hints_have_an_effect_where_the_kernel_is_not_0():
     run = state.predict(state.graphdef(config.model))
     rng = np.random.default_rng(1)
     luma = rng.uniform(-1, 1, (1, 32, 40, 1)).astype(np.float32)
-    hints = np.zeros((1, 32, 40, 3), np.float32)
-    nothing = run(*numbers(config), luma, hints)
+    none, hints = np.zeros((2, 1, 32, 40, 3), np.float32)
     hints[0, 10:13, 12:15] = 0.5, -0.5, 1
+    nothing = run(*numbers(config), luma, none)
     np.testing.assert_allclose(run(*numbers(config), luma), nothing, atol=1e-6)  # all 0 is none
     assert np.abs(run(*numbers(config), luma, hints) - nothing).max() > 1e-3
     np.testing.assert_allclose(run(*numbers(config, hinted=False), luma, hints), nothing, atol=1e-6)
@@ -171,38 +171,51 @@ def test_more_measuring_hints_are_the_fewer_and_others():
         assert hints[..., 2].sum() <= 3 * side**2
 
 
-def test_a_step_of_training_moves_hints_and_palette_and_is_the_same_again():
-    config = settings()
-    optimizers, mesh = optim.make(config, 6), sharding.make_mesh()
-    step = steps.make(config, optimizers, mesh, np.zeros(bins.COUNT))
+def batch_of(config):
+    """8 pictures of noise, each of one colour, as `data.lab` says."""
     rng = np.random.default_rng(0)
-    batch = {
-        "luma": rng.uniform(-1, 1, (8, 16, 16, 1)),
-        "chroma": rng.uniform(-0.5, 0.5, (8, 1, 1, 2)) + np.zeros((8, 16, 16, 2)),
-    }
-    batch = {key: value.astype(np.float32) for key, value in batch.items()} | {"mask": np.ones(8, np.float32)}
+    if config.data.lab == "device":
+        return {"image_u8": rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8), "mask": np.ones(8, np.float32)}
+    chroma = np.broadcast_to(rng.uniform(-0.5, 0.5, (8, 1, 1, 2)), (8, 16, 16, 2))
+    batch = {"luma": rng.uniform(-1, 1, (8, 16, 16, 1)), "chroma": chroma, "mask": np.ones(8)}
+    return {key: value.astype(np.float32) for key, value in batch.items()}
 
-    def new():
-        params, stats = numbers(config, hinted=False)
-        params["palette"]["logits"] = jax.tree.map(jnp.zeros_like, params["palette"]["logits"])
-        now = state.TrainState(
-            jnp.int32(0), params, stats, optimizers.network.init(params), jax.random.key_data(jax.random.key(0))
-        )
-        return sharding.place(now, jax.tree.map(lambda leaf: leaf.sharding, state.abstract(config, optimizers, mesh)))
 
-    def trained():
-        now, rows = new(), []
-        for _ in range(3):
-            now, scalars = step(now, sharding.put(batch, mesh))
-            rows.append({name: float(value) for name, value in scalars.items()})
-        return now, rows
+def trained(config, count):
+    """(the state after so many steps, the metrics of each)."""
+    optimizers, mesh = optim.make(config, 6), sharding.make_mesh()
+    step, batch = steps.make(config, optimizers, mesh, np.zeros(bins.COUNT)), batch_of(config)
+    now, rows = state.init(config, optimizers), []
+    now.params, now.stats = numbers(config, hinted=False)
+    now.params["palette"]["logits"] = jax.tree.map(jnp.zeros_like, now.params["palette"]["logits"])
+    now.average = {"params": now.params, "stats": now.stats} if config.ema else {}
+    now = sharding.place(now, jax.tree.map(lambda leaf: leaf.sharding, state.abstract(config, optimizers, mesh)))
+    for _ in range(count):
+        now, scalars = step(now, sharding.put(batch, mesh))
+        rows.append({name: float(value) for name, value in scalars.items()})
+    return now, rows
 
-    (one, rows), (two, again) = trained(), trained()
+
+def test_a_step_of_training_moves_hints_and_palette_and_is_the_same_again():
+    (one, rows), (two, again) = (trained(settings(), 3) for _ in range(2))
     assert rows == again
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), one.params, two.params))
     assert rows[0]["palette"] == pytest.approx(np.log(bins.COUNT), abs=1e-3)  # it starts knowing nothing
     assert rows[2]["palette"] < rows[0]["palette"]
     assert np.abs(one.params["hints"]["kernel"]).max() > 0
-    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), one.params, two.params))
+    expected = rows[0]["l1"] * 128 / 110 + settings().loss.hints * rows[0]["hints"]  # without the palette's
+    assert rows[0]["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_guided_networks_are_trained_against_a_discriminator_from_pixels_and_averaged():
+    changes = {"loss__adversarial": 1.0, "loss__l1": 10.0, "discriminator__width": 4, "discriminator__layers": 1}
+    now, (row,) = trained(settings(**changes, data__lab="device", ema=0.5), 1)
+    assert {"adversarial", "discriminator_loss", "palette", "hints"} <= row.keys()
+    expected = 10 * row["l1"] * 128 / 110 + settings().loss.hints * row["hints"] + row["adversarial"]
+    assert row["loss"] == pytest.approx(expected, rel=1e-4)
+    for numbers_ in (now.params, now.average["params"]):
+        assert np.abs(numbers_["hints"]["kernel"]).max() > 0
+        assert np.abs(numbers_["palette"]["logits"]["kernel"]).max() > 0
 
 
 def test_pixels_with_hints_count_by_their_number_alone():
@@ -331,18 +344,23 @@ def test_bad_hints_are_refused(paint, cat, hints, message):
 
 
 def test_a_point_outside_has_no_suggestions(paint, cat):
-    with pytest.raises(HintError, match="point 0,100 is outside the photograph of 150x100 pixels"):
+    with pytest.raises(HintError, match="outside the photograph of 150x100 pixels"):
         paint.suggest(cat, 0, 100)
+    with pytest.raises(HintError, match="whole numbers of pixels"):
+        paint.suggest(cat, 10.0, 10)
 
 
 # Measuring.
 
 
 def test_counts_of_hints():
-    assert guidance.counts_of("10,0, 5,5") == (0, 5, 10) and guidance.counts_of("") == ()
-    for text in ("1;2", "-1", "1001", "a"):
+    assert guidance.counts_of("0,1, 5,10") == (0, 1, 5, 10) and guidance.counts_of("") == ()
+    for text in ("1;2", "a"):
         with pytest.raises(ValueError, match="hints="):
             guidance.counts_of(text)
+    for counts in ((-1,), (0, 1001)):
+        with pytest.raises(ValueError, match=r"must be numbers of 0\.\.1000"):
+            guidance.curve(network(), None, sharding.make_mesh(), counts)
 
 
 def test_evaluate_measures_with_hints_and_draws_the_curve(tmp_path, capsys):

@@ -67,6 +67,10 @@ def test_a_hint_is_the_same_however_it_is_told(hint):
     assert json.loads(json.dumps(hint.as_dict())) == hint.as_dict()
 
 
+def test_what_is_noted_beside_a_hint_is_passed_over():
+    assert hints.of(ONE | {"note": "the coat is in the museum"}) == hints.of(ONE)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -77,7 +81,7 @@ def test_a_hint_is_the_same_however_it_is_told(hint):
         (1, 2),
         (1, 2, (0, 0, 0), 4),
         {},
-        ONE | {"colour": "#23408e"},
+        {"x": 1, "y": 2, "colour": "#23408e"},
         {"x": 1, "y": 2},
         ONE | {"x": "120"},
         ONE | {"x": 120.0},
@@ -267,3 +271,15 @@ def test_of_a_photograph_that_is_enlarged_for_the_network():
     seen = hints.drawn([Hint(1, 0, (255, 0, 0))], (2, 2), (64, 64))
     rows, columns = np.nonzero(seen[..., 2])
     assert (rows.mean(), columns.mean()) == pytest.approx((15.5, 47.5), abs=0.5)
+
+
+def test_as_many_hints_as_may_be_are_drawn_one_by_one():
+    """Each in its square alone: 1,000 over a large picture take no longer than a moment."""
+    many = [Hint(x, y, (x % 256, y % 256, 90)) for x in range(0, 4000, 100) for y in range(0, 2500, 100)]
+    seen = hints.drawn(many, (2500, 4000), (1280, 2048))
+    assert len(many) == hints.LIMIT
+    side = hints.side((1280, 2048))
+    for hint in many[::97]:
+        y, x = (round((at + 0.5) * 0.512 - 0.5) for at in (hint.y, hint.x))
+        np.testing.assert_allclose(seen[y, x], [*chroma(hint.rgb), 1], atol=1e-6)
+    assert seen[..., 2].sum() > 0.8 * side**2 * len(many)

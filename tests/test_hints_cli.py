@@ -279,7 +279,7 @@ def test_networks_as_they_are(colorize, scan, tmp_path, weights, monkeypatch, fo
 
 
 def test_a_copy_of_other_hints_is_told_apart(colorize, scan, tmp_path):
-    copy, other = tmp_path / "out" / "scan.colorized.png", f"{scan}: its copy is there already, with another hints\n"
+    copy, other = tmp_path / "out" / "scan.colorized.png", f"{scan}: its copy is there already, with another set of hints\n"
     assert colorize(scan)[0] == 0
     first = digests(tmp_path / "out")
     write_hints(scan, TEAL)
@@ -306,7 +306,7 @@ def test_a_sidecar_whose_hints_are_damaged_is_of_other_hints(colorize, scan, tmp
     for value in (None, 7, {}, [7], "x"):
         said["pages"][0]["hints"] = value
         path.write_text(json.dumps(said))
-        assert "with another hints" in colorize(scan, *BOTH)[2]
+        assert "with another set of hints" in colorize(scan, *BOTH)[2]
         assert cli.main(["verify", str(path)]) == 0
 
 
