@@ -184,13 +184,14 @@ def test_a_home_folder_is_understood(monkeypatch, tmp_path):
 def test_a_file_without_layer4_says_so_loudly(tmp_path, capsys, weights):
     part = {name: value for name, value in weights.items() if not name.startswith(("layer4", "fc"))}
     path = write_safetensors(tmp_path / "part.safetensors", part)
-    params, stats, left = pretrained.load_encoder(str(path), *untouched())
+    params, stats, left = pretrained.load_encoder(str(path), *untouched(settings(guided=True)))
     out, err = capsys.readouterr()
     assert left == ["layer4"] and out == ""
     assert "part.safetensors" in err and "no layer4" in err and "random" in err and err.count("\n") == 1
     for tree in (params, stats):
         assert all((leaf == -1).all() for leaf in jax.tree.leaves(tree["encoder"]["layer4"]))
         assert not any((leaf == -1).all() for leaf in jax.tree.leaves(tree["encoder"]["layer3"]))
+    assert (params["encoder"]["hints"]["kernel"] == -1).all()  # torchvision's network takes none
 
 
 def test_the_shared_imagenet_weights(capsys):
