@@ -409,12 +409,13 @@ def test_the_command_refuses_what_would_not_be_safe(capsys, monkeypatch):
 
 
 def test_a_server_leaves_nothing_behind(tmp_path):
-    """A process of its own: it says where it is, SIGTERM ends it, a killed one's photographs are deleted by the next."""
+    """A process of its own: it says where it is, signals end it, a killed one's photographs are deleted by the next."""
     program = """
-import sys
+import signal, sys
 from painter import Painter
 from colorjax import batch, cli
 batch.load = lambda *args: Painter()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
 assert not {"starlette", "uvicorn"} & sys.modules.keys()
 sys.exit(cli.main(["serve", "--port", "0", "--token"]))
 """
@@ -438,4 +439,5 @@ sys.exit(cli.main(["serve", "--port", "0", "--token"]))
                 process.kill()
 
     assert served(signal.SIGKILL) == -9 and len(list(tmp_path.glob("colorjax-serve-*"))) == 1
-    assert served(signal.SIGTERM) == 0 and not list(tmp_path.glob("colorjax-serve-*"))
+    for how in (signal.SIGTERM, signal.SIGHUP):
+        assert served(how) == 0 and not list(tmp_path.glob("colorjax-serve-*"))
