@@ -306,6 +306,28 @@ def test_what_is_removed_or_left_alone_is_deleted(page, painter, folder):
     assert keeper.held == 0 and not list(folder.iterdir())
 
 
+def test_what_is_asked_of_a_photograph_that_is_removed_meanwhile_is_not_there(page, painter, folder, capsys):
+    application = app.Page(painter, Sessions(folder, Limits()))
+    with visitor(application.app([])) as client:
+        upload(client, encoded(cat()))
+        (photograph,) = next(iter(application.sessions._visitors.values())).photographs.values()
+        studio, go = application.studio, threading.Event()
+        for lane in (studio.quick, studio.slow):
+            lane.submit(lambda task: go.wait(10), "somebody", "first")
+        application.sessions.remove(photograph)
+        copy = studio.copy(photograph, (), 1.0)
+        tasks = [studio.before(photograph), studio.view(photograph, [], 1.0), copy.task]
+        go.set()
+        for task in tasks:
+            assert task.future.exception(5).status == 404 and "not here" in str(task.future.exception())
+        upload(client, encoded(cat()))
+        (other,) = photograph.visitor.photographs.values()
+        shown = studio._quickly(other, "view", lambda task: (application.sessions.remove(other), studio._view(other)))
+        assert shown.future.exception(5).status == 404
+        assert not studio._views._values and not painter.seen
+    assert not capsys.readouterr().err
+
+
 def test_there_is_room_for_so_much(page):
     with visitor(page(photographs=2)) as client:
         ids = [upload(client, encoded(cat()))["id"] for _ in range(2)]

@@ -14,6 +14,7 @@ from colorjax import photos
 
 _VISITORS = 2000  # who may be known at once; beyond, those without photographs are forgotten first
 _LONGEST_NAME = 120  # bytes of UTF-8
+_NOT_HERE = "this photograph is not here (any more)"
 _NOT_IN_NAMES = '<>:"/\\|?*%#'
 
 
@@ -92,6 +93,11 @@ class Photograph:
         """What of it is worked with: (h, w, 3) uint8, in NumPy's format."""
         return self.folder / "view.npy"
 
+    def check(self) -> None:
+        """Raises Refused where it has been removed."""
+        if self.visitor.photographs.get(self.id) is not self:
+            raise Refused(404, _NOT_HERE)
+
     def as_dict(self) -> dict[str, Any]:
         """For the page."""
         about = {"id": self.id, "name": self.name, "width": self.width, "height": self.height}
@@ -145,7 +151,7 @@ class Sessions:
         """A photograph of this visitor. Raises Refused where there is none, or it is somebody else's."""
         found = visitor.photographs.get(id) if visitor is not None else None
         if found is None or not found.width:
-            raise Refused(404, "this photograph is not here (any more)")
+            raise Refused(404, _NOT_HERE)
         return found
 
     def begin(self, visitor: Visitor, name: str) -> Photograph:

@@ -44,9 +44,8 @@ class Studio:
 
     def open(self, photograph: Photograph) -> Task:
         """Decode a photograph once and keep a view of it. The work raises PhotoError where it cannot be coloured."""
-        return self.slow.submit(
-            lambda task: self._open(photograph, task), photograph.visitor.id, (photograph.id, "open"), _OPENING
-        )
+        work = _while_there(photograph, lambda task: self._open(photograph, task))
+        return self.slow.submit(work, photograph.visitor.id, (photograph.id, "open"), _OPENING)
 
     def before(self, photograph: Photograph) -> Task:
         """The work gives a JPEG of the photograph as it is."""
@@ -65,9 +64,8 @@ class Studio:
         if photograph.copy is not None and photograph.copy.asked == (hints, strength) and photograph.copy.state != "failed":
             return photograph.copy
         copy = photograph.copy = Copy((hints, strength))
-        copy.task = self.slow.submit(
-            lambda task: self._copy(photograph, copy, task), photograph.visitor.id, (photograph.id, "copy"), _COPYING
-        )
+        work = _while_there(photograph, lambda task: self._copy(photograph, copy, task))
+        copy.task = self.slow.submit(work, photograph.visitor.id, (photograph.id, "copy"), _COPYING)
         copy.task.future.add_done_callback(lambda future: _settle(copy, future.exception()))
         return copy
 
@@ -75,13 +73,14 @@ class Studio:
         """Delete a photograph; what is waiting or being done for it comes to nothing."""
         for lane in (self.quick, self.slow):
             lane.forget(lambda key: key[0] == photograph.id)
-        self._forget_seen(photograph)
-        self._quickly(photograph, "forget", lambda task: self._forget_seen(photograph))  # what was under way may come after
         self._sessions.remove(photograph)
 
-    def _forget_seen(self, photograph: Photograph) -> None:
-        for recent in (self._views, self._predictions):
-            recent.forget(lambda key: key[0] == photograph.id)
+        def forget_seen(task: Task | None = None) -> None:
+            for recent in (self._views, self._predictions):
+                recent.forget(lambda key: key[0] == photograph.id)
+
+        forget_seen()
+        self.quick.submit(forget_seen, photograph.visitor.id, (photograph.id, "forget"))  # a view under way may come after
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -89,7 +88,7 @@ class Studio:
         self.slow.close()
 
     def _quickly(self, photograph: Photograph, what: str, work: Callable[[Task], Any]) -> Task:
-        return self.quick.submit(work, photograph.visitor.id, (photograph.id, what))
+        return self.quick.submit(_while_there(photograph, work), photograph.visitor.id, (photograph.id, what))
 
     def _open(self, photograph: Photograph, task: Task) -> None:
         photo = photos.read(photograph.source, self._sessions.limits.pixels)
@@ -166,6 +165,20 @@ def checked_strength(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_STRENGTH:
         raise Refused(422, f"the strength must be in 0..{MAX_STRENGTH}")
     return float(value)
+
+
+def _while_there(photograph: Photograph, work: Callable[[Task], Any]) -> Callable[[Task], Any]:
+    """The same work; it raises Refused where the photograph has been removed before, or meanwhile."""
+
+    def done(task: Task) -> Any:
+        photograph.check()
+        try:
+            return work(task)
+        except FileNotFoundError:
+            photograph.check()
+            raise
+
+    return done
 
 
 def _while_there_is_time(pages: Iterator[Any], task: Task) -> Iterator[Any]:
