@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -322,7 +323,7 @@ def test_what_is_asked_of_a_photograph_that_is_removed_meanwhile_is_not_there(pa
             assert task.future.exception(5).status == 404 and "not here" in str(task.future.exception())
         upload(client, encoded(cat()))
         (other,) = photograph.visitor.photographs.values()
-        shown = studio._quickly(other, "view", lambda task: (application.sessions.remove(other), studio._view(other)))
+        shown = studio._quickly(other, ("view",), lambda task: (application.sessions.remove(other), studio._view(other)))
         assert shown.future.exception(5).status == 404
         assert not studio._views._values and not painter.seen
     assert not capsys.readouterr().err
@@ -369,6 +370,28 @@ def test_of_many_views_the_latest_is_made(page, painter, folder):
         painter.slowly.set()
         assert all(tasks[i].future.result(5)[:2] == b"\xff\xd8" for i in (0, 2))
         assert [seen[1][0].x for seen in painter.seen] == [1, 3]
+
+
+def test_two_tabs_do_not_take_each_other_s_place(page, painter, folder):
+    application = app.Page(painter, Sessions(folder, Limits()))
+    with visitor(application.app([])) as client:
+        path = f"/api/photographs/{upload(client, encoded(cat()))['id']}"
+        for name in (7, "x" * 41):
+            assert client.post(f"{path}/view", json={"page": name}).status_code == 400
+            assert client.post(f"{path}/suggest", json={"x": 1, "y": 1, "page": name}).status_code == 400
+        painter.slowly.clear()
+        asked = [("GET", "before", None)] * 3 + [("POST", "view", {"page": name}) for name in ("one", "two")]
+        asked += [("POST", "suggest", {"x": 1, "y": 1, "page": name}) for name in ("one", "two")]
+        with ThreadPoolExecutor(8) as pool:
+            first = pool.submit(client.post, f"{path}/view", json={"strength": 0.5})
+            while not painter.seen:
+                time.sleep(0.01)
+            answers = [pool.submit(client.request, method, f"{path}/{what}", json=json) for method, what, json in asked]
+            while len(application.studio.quick._waiting) < 5:  # the three of before are one
+                time.sleep(0.01)
+            painter.slowly.set()
+            assert [answer.result(10).status_code for answer in [first, *answers]] == [200] * 8
+        assert answers[0].result().content == answers[2].result().content
 
 
 def test_work_that_takes_too_long_is_given_up_with_words(page, painter):

@@ -174,7 +174,8 @@ class Page:
     @_polite
     async def view(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
-        task = self.studio.view(photograph, self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0)))
+        chosen, strength = self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0))
+        task = self.studio.view(photograph, chosen, strength, bodies.page_of(asked))
         return Response(await _result(task), media_type="image/jpeg")
 
     @_polite
@@ -184,7 +185,8 @@ class Page:
         (point,) = hints.checked([{"x": asked.get("x"), "y": asked.get("y"), "color": "#000000"}], _shape(photograph))
         if not self.studio.guided:
             raise Refused(422, "this network does not follow hints")
-        return JSONResponse({"suggestions": await _result(self.studio.suggest(photograph, point.x, point.y, chosen))})
+        task = self.studio.suggest(photograph, point.x, point.y, chosen, bodies.page_of(asked))
+        return JSONResponse({"suggestions": await _result(task)})
 
     @_polite
     async def copy(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from colorjax.web.sessions import Photograph, Refused, Sessions
 
 _LARGEST_JSON = 200_000  # bytes: 1,000 hints
+_LONGEST_PAGE = 40
 _SILENCE = 30.0  # seconds that may pass without a byte
 
 
@@ -47,6 +48,14 @@ async def json_of(request: Request) -> dict[str, Any]:
     if not isinstance(asked, dict) or not isinstance(asked.get("hints", []), list):
         raise Refused(400, "this is no JSON that the page would send")
     return asked
+
+
+def page_of(asked: dict[str, Any]) -> str:
+    """What a tab calls itself, so that another of the same visitor does not take its place. Raises Refused."""
+    page = asked.get("page", "")
+    if not isinstance(page, str) or len(page) > _LONGEST_PAGE:
+        raise Refused(400, f"the name of a page is a text of at most {_LONGEST_PAGE} letters")
+    return page
 
 
 async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

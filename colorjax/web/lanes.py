@@ -57,11 +57,18 @@ class Lane:
         self._served: dict[Hashable, int] = {}  # of visitors who wait: when it was last their turn
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def submit(self, work: Callable[[Task], Any], visitor: Hashable, key: Hashable, urgency: int = 0) -> Task:
-        """Let the work be done; of waiting tasks with this key, older ones fail with Superseded."""
+    def submit(
+        self, work: Callable[[Task], Any], visitor: Hashable, key: Hashable, urgency: int = 0, shared: bool = False
+    ) -> Task:
+        """Let the work be done; of waiting tasks with this key, older ones fail with Superseded.
+
+        shared: the work is always the same; one that is waiting already is the one for both.
+        """
         task = Task(work, visitor, key, urgency)
         with self._changed:
             older = [other for other in self._waiting if other.key == key]
+            if shared and older:
+                return older[-1]
             self._waiting = [other for other in self._waiting if other.key != key]
             self._waiting.append(task)
             self._changed.notify_all()

@@ -49,15 +49,16 @@ class Studio:
 
     def before(self, photograph: Photograph) -> Task:
         """The work gives a JPEG of the photograph as it is."""
-        return self._quickly(photograph, "before", lambda task: _jpeg(self._view(photograph)))
+        return self._quickly(photograph, ("before",), lambda task: _jpeg(self._view(photograph)), shared=True)
 
-    def view(self, photograph: Photograph, hints: Sequence[Hint], strength: float) -> Task:
-        """The work gives a JPEG of the photograph in colour; hints in pixels of the photograph."""
-        return self._quickly(photograph, "view", lambda task: _jpeg(self._coloured(photograph, hints, strength)))
+    def view(self, photograph: Photograph, hints: Sequence[Hint], strength: float, page: str = "") -> Task:
+        """The work gives a JPEG of the photograph in colour; hints in pixels of the photograph. page: whose next view takes
+        the place of this one."""
+        return self._quickly(photograph, ("view", page), lambda task: _jpeg(self._coloured(photograph, hints, strength)))
 
-    def suggest(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> Task:
+    def suggest(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint], page: str = "") -> Task:
         """The work gives the likely colours of a point: {"color": "#rrggbb", "share": 0 to 1}, the likeliest first."""
-        return self._quickly(photograph, "suggest", lambda task: self._suggestions(photograph, x, y, hints))
+        return self._quickly(photograph, ("suggest", page), lambda task: self._suggestions(photograph, x, y, hints))
 
     def copy(self, photograph: Photograph, hints: tuple[Hint, ...], strength: float) -> Copy:
         """Have the copy made; a copy that was asked for with the same hints and strength is the one that there is."""
@@ -87,8 +88,11 @@ class Studio:
         self.quick.close()
         self.slow.close()
 
-    def _quickly(self, photograph: Photograph, what: str, work: Callable[[Task], Any]) -> Task:
-        return self.quick.submit(_while_there(photograph, work), photograph.visitor.id, (photograph.id, what))
+    def _quickly(
+        self, photograph: Photograph, what: tuple[str, ...], work: Callable[[Task], Any], shared: bool = False
+    ) -> Task:
+        key = (photograph.id, *what)
+        return self.quick.submit(_while_there(photograph, work), photograph.visitor.id, key, shared=shared)
 
     def _open(self, photograph: Photograph, task: Task) -> None:
         photo = photos.read(photograph.source, self._sessions.limits.pixels)
