@@ -166,6 +166,19 @@ def test_a_network_that_follows_no_hints_is_not_asked_to(page, painter):
             assert answer.status_code == 422 and "does not follow hints" in answer.json()["error"]
 
 
+def test_hints_of_a_photograph_of_several_pages_are_refused_by_view_and_copy_alike(page):
+    stream, pages = io.BytesIO(), [Image.fromarray(one) for one in (cat(), cat()[::-1])]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    with visitor(page()) as client:
+        about = upload(client, stream.getvalue(), "two.tif")
+        assert about["pages"] == 2
+        for what in ("view", "copy"):
+            answer = client.post(f"/api/photographs/{about['id']}/{what}", json={"hints": [{"x": 1, "y": 1, "color": RED}]})
+            assert answer.status_code == 422
+            assert answer.json()["error"] == "it has 2 pages: which one the hints are of is not known"
+        copied(client, about["id"])
+
+
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [

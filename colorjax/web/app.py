@@ -238,6 +238,8 @@ class Page:
         chosen = hints.checked(asked.get("hints") or (), _shape(photograph))
         if chosen and not self.studio.guided:
             raise Refused(422, "this network does not follow hints")
+        if chosen and photograph.pages > 1:
+            raise Refused(422, f"it has {photograph.pages} pages: which one the hints are of is not known")
         return chosen
 
     def _progress(self, photograph: Photograph) -> dict[str, Any]:
