@@ -4,6 +4,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from colorjax import cli, color, photos, sidecar
-from colorjax.web import app, lanes
+from colorjax.web import app, lanes, server
 from colorjax.web.sessions import Limits, Sessions, display_name
 
 HOME = "http://127.0.0.1:8000"
@@ -464,6 +465,14 @@ def test_the_command_refuses_what_would_not_be_safe(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert cli.main(["serve"]) == 2
     assert "pip install 'colorjax[web]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("0.0.0.0", socket.gethostname()), ("127.0.0.1", "127.0.0.1"), ("localhost", "localhost")]
+)
+def test_the_address_is_one_that_others_can_open(host, name):
+    with server._listening(host, 0) as listening:
+        assert server._address(host, listening) == f"http://{name}:{listening.getsockname()[1]}"
 
 
 def test_a_server_leaves_nothing_behind(tmp_path):
