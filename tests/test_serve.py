@@ -5,11 +5,13 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,6 +90,14 @@ def copied(client, id, **asked):
 
 def pixels(answer):
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+
+
+def declared(width, height):
+    """A PNG that says that it is so large."""
+    data = bytearray(encoded(np.zeros((8, 8), np.uint8)))
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
 
 
 def test_a_photograph_is_shown_and_its_copy_is_that_of_the_colorizer(page, painter, tmp_path):
@@ -187,6 +197,8 @@ def test_hints_of_a_photograph_of_several_pages_are_refused_by_view_and_copy_ali
         (b"<svg></svg>", 415, "not a picture"),
         (encoded(cat())[:3000], 415, "cannot be decoded"),
         (encoded(np.zeros((300, 400), np.uint8)), 415, "too many"),
+        (declared(500, 500), 415, "declares 500x500 pixels, too many to decode safely (the limit is 0.1 megapixels)"),
+        (declared(30000, 30000), 415, "declares too many pixels to decode safely (the limit is 0.1 megapixels)"),
         (bytes(60_001), 413, "larger than 0.06 MB"),
         (iter([bytes(40_000)] * 2), 413, "larger than 0.06 MB"),  # no length is declared
     ],
