@@ -254,6 +254,15 @@ def test_visitors_see_nothing_of_each_other(page):
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie
 
 
+def test_the_page_can_tell_whether_cookies_come_back(page):
+    application = page()
+    with visitor(application) as client:
+        assert [client.get("/api/about").json()["cookie"] for _ in range(3)] == [False, True, True]
+        forgetful = visitor(application, cookies={"colorjax-visitor-8000": "of a server before"})
+        answers = [forgetful.get("/api/about"), forgetful.get("/api/about")]
+        assert [answer.json()["cookie"] for answer in answers] == [False, True] and "set-cookie" in answers[0].headers
+
+
 def test_only_the_page_itself_is_answered(page):
     with visitor(page()) as client:
         for host in ("evil.example", "[", "127.0.0.1.evil.example:8000"):

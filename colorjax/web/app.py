@@ -121,8 +121,8 @@ class Page:
     @_polite
     async def about(self, request: Request) -> Response:
         """What the page asks first. Whoever has no cookie yet gets one: here, for a browser that follows a link from another
-        site to the page does not show the cookie that it has."""
-        limits = self.sessions.limits
+        site to the page does not show the cookie that it has. cookie: whether the one given before came back."""
+        limits, known = self.sessions.limits, self._visitor(request) is not None
         response = JSONResponse(
             {
                 "version": colorjax.__version__,
@@ -132,9 +132,10 @@ class Page:
                 "megapixels": round(limits.pixels / 1e6, 1),
                 "photographs": limits.photographs,
                 "idle_minutes": round(limits.idle / 60),
+                "cookie": known,
             }
         )
-        if self._visitor(request) is None:
+        if not known:
             self._welcome(request, response)
         return response
 
