@@ -378,6 +378,23 @@ def test_there_is_room_for_so_much(page):
             assert answer.status_code == status
 
 
+def test_a_copy_counts_while_it_is_written(page, painter, folder):
+    """A TIFF whose pages in colour take more than there is room for is given up on the way."""
+    noise = np.random.default_rng(0).integers(0, 256, (10, 90, 120), np.uint8)
+    stream, pages = io.BytesIO(), [Image.fromarray(one) for one in noise]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    for limit, words in (("held", "remove some first"), ("total", "try again later")):
+        painter.seen.clear()
+        application = app.Page(painter, sessions := Sessions(folder / limit, Limits(**{limit: 220_000})))
+        with visitor(application.app([])) as client:
+            id = upload(client, stream.getvalue(), "ten.tif")["id"]
+            held = sessions.held
+            client.post(f"/api/photographs/{id}/copy", json={})
+            about = finished(client, id)
+            assert about["state"] == "failed" and words in about["reason"] and 1 < len(painter.seen) < 7
+            assert sessions.held == held and not [path for path in folder.rglob("copy/*") if path.is_file()]
+
+
 def test_all_copies_come_as_one_archive(page, tmp_path):
     with visitor(page()) as client:
         assert client.get("/api/copies.zip").status_code == 404

@@ -176,20 +176,16 @@ class Sessions:
                 raise Refused(507, "the photographs of all visitors take all the room there is; please try again later")
             photograph.held += size
 
-    def keep_copy(self, photograph: Photograph) -> None:
-        """What is in the folder of its copy counts from now on. Raises Refused, and deletes it, where that is too much."""
+    def count_copy(self, photograph: Photograph) -> None:
+        """What is in the folder of its copy by now counts. Raises Refused where that is too much."""
         size = sum(file.stat().st_size for file in photograph.out.iterdir())
-        try:
-            self.grow(photograph, size)
-        except Refused:
-            self.drop_copy(photograph)
-            raise
+        self.grow(photograph, size - photograph.copied)
         photograph.copied = size
 
     def drop_copy(self, photograph: Photograph) -> None:
-        """Delete what is in the folder of its copy."""
-        for file in photograph.out.iterdir():
-            file.unlink()
+        """Delete what is in the folder of its copy, where that is there."""
+        for file in photograph.out.glob("*"):
+            file.unlink(missing_ok=True)
         with self._lock:
             photograph.held, photograph.copied = photograph.held - photograph.copied, 0
 

@@ -129,26 +129,32 @@ class Studio:
         options = replace(self._options, strength=strength)
         (job,) = batch.plan([(photograph.source.parent, photograph.source)], photograph.out, options)
         job = replace(job, origin=photograph.name, hints=hints)
-        outcome = self._outcome(job, options, task)
-        if task.future.done():  # it took too long, and that has been told
+
+        def step() -> None:
+            task.check()
+            self._sessions.count_copy(photograph)
+
+        try:
+            outcome = self._outcome(job, options, step)
+            copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
+            if outcome.status != "coloured":
+                raise Refused(422, copy.reason)
+            step()
+        except BaseException:
             self._sessions.drop_copy(photograph)
-            return
-        copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
-        if outcome.status != "coloured":
-            raise Refused(422, copy.reason)
-        self._sessions.keep_copy(photograph)
+            raise
         copy.target, copy.sidecar = job.target, job.sidecar
 
-    def _outcome(self, job: Job, options: Options, task: Task) -> Outcome:
-        """As `batch.run` makes it, but given up where there is no more time."""
+    def _outcome(self, job: Job, options: Options, step: Callable[[], None]) -> Outcome:
+        """As `batch.run` makes it; `step` is called before each page is written."""
         copier = Copier(self.colorizer, options)
         outcome = jobs.foresee(job, options, copier.made_with)
         if outcome.status != "to colour":
             return outcome
         try:
             reading = copier.read(outcome)
-            return copier.write(reading, _while_there_is_time(copier.colour(reading), task))
-        except (FloatingPointError, TooLong, Superseded):
+            return copier.write(reading, _step_by_step(copier.colour(reading), step))
+        except (FloatingPointError, Refused, TooLong, Superseded):
             raise
         except Exception as error:  # whatever a photograph does to the libraries under it
             return outcome.failed(error)
@@ -185,9 +191,9 @@ def _while_there(photograph: Photograph, work: Callable[[Task], Any]) -> Callabl
     return done
 
 
-def _while_there_is_time(pages: Iterator[Any], task: Task) -> Iterator[Any]:
+def _step_by_step(pages: Iterator[Any], step: Callable[[], None]) -> Iterator[Any]:
     for page in pages:
-        task.check()
+        step()
         yield page
 
 
