@@ -24,7 +24,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from colorjax import cli, color, photos, sidecar
-from colorjax.web import app, lanes, server
+from colorjax.web import app, bodies, lanes, server
 from colorjax.web.sessions import Limits, Sessions, display_name
 
 HOME = "http://127.0.0.1:8000"
@@ -503,6 +503,89 @@ def test_the_command_refuses_what_would_not_be_safe(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert cli.main(["serve"]) == 2
     assert "pip install 'colorjax[web]'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def served(page, painter, monkeypatch):
+    """A server in a thread, of short patience: (its port, its uvicorn.Server)."""
+    import uvicorn
+
+    from colorjax.web import connections
+
+    monkeypatch.setattr(connections, "_HEADER", 0.4)
+    monkeypatch.setattr(connections, "_UNWANTED", 0.4)
+    monkeypatch.setattr(connections, "_OF_ONE", 3)
+    monkeypatch.setattr(bodies, "_SILENCE", 0.4)
+    config = uvicorn.Config(page(), log_level="critical", http=connections.Patient, ws="none", timeout_graceful_shutdown=1)
+    with server._listening("127.0.0.1", 0) as listening:
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        yield listening.getsockname()[1], running
+        running.should_exit = True
+        thread.join(10)
+
+
+def dripped(port, head=b"", drop=b""):
+    """What is answered to a connection that says `head` and then a little at a time, until it is closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=0.05) as connection:
+        connection.sendall(head)
+        answer, end = b"", time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                connection.sendall(drop)
+                if not (data := connection.recv(10_000)):
+                    return answer
+                answer += data
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                return answer
+    raise AssertionError("it is still open")
+
+
+def test_who_says_little_keeps_no_place(served, painter):
+    port, running = served
+    assert dripped(port) == b""  # nothing at all
+    assert dripped(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"x") == b""  # a header without an end
+    head = b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n"
+    assert b" 503 " in dripped(port, b"POST /api/photographs?name=a.png" + head, b"x")  # a body: so many bytes a second
+    assert b" 200 OK" in dripped(port, b"GET /" + head, b"x")  # the rest of a body, when all is answered
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:  # but the server may take its time
+        id = upload(client, encoded(cat()))["id"]
+        painter.slowly.clear()
+        threading.Timer(1.0, painter.slowly.set).start()
+        assert client.post(f"/api/photographs/{id}/view", json={}).status_code == 200
+    while running.server_state.connections:
+        time.sleep(0.01)
+
+
+def test_one_machine_does_not_take_all_places(served, monkeypatch):
+    from colorjax.web import connections
+
+    def opened(count):
+        there = [socket.create_connection(("127.0.0.1", served[0]), timeout=10) for _ in range(count)]
+        for connection in there:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        try:
+            return sum(b"200 OK" in received(connection) for connection in there)
+        finally:
+            for connection in there:
+                connection.close()
+
+    def received(connection):
+        try:
+            return connection.recv(100)
+        except ConnectionError:
+            return b""
+
+    assert opened(6) == 6  # of this one, they may be those of a proxy
+    monkeypatch.setattr(connections, "_is_local", lambda host: False)
+    while served[1].server_state.connections:
+        time.sleep(0.01)
+    assert opened(6) == 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from colorjax.web.sessions import Photograph, Refused, Sessions
 _LARGEST_JSON = 200_000  # bytes: 1,000 hints
 _LONGEST_PAGE = 40
 _SILENCE = 30.0  # seconds that may pass without a byte
+_SLOWEST = 20_000  # bytes a second that must come on average, after so long
 
 
 def check_length(request: Request, limit: int) -> None:
@@ -59,12 +61,16 @@ def page_of(asked: dict[str, Any]) -> str:
 
 
 async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks. Raises TimeoutError where one lets wait too long."""
+    """The same chunks. Raises TimeoutError where one lets wait too long, or all together do."""
+    end, size = time.monotonic() + _SILENCE, 0
     while True:
+        left = end + size / _SLOWEST - time.monotonic()
         try:
-            yield await asyncio.wait_for(anext(stream), _SILENCE)
+            chunk = await asyncio.wait_for(anext(stream), min(_SILENCE, left))
         except StopAsyncIteration:
             return
+        size += len(chunk)
+        yield chunk
 
 
 def _too_large(limit: int) -> Refused:

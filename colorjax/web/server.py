@@ -18,7 +18,6 @@ from colorjax import batch, caching, engines, photos
 from colorjax.web.sessions import Limits, Sessions
 
 _PREFIX = "colorjax-serve-"
-_CLIENTS = 256  # connections at once
 _SHORTEST_TOKEN = 8
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -28,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     with engines.needs_packages("web"):
         import uvicorn
 
-        from colorjax.web import app
+        from colorjax.web import app, connections
     limits, token = _limits(args), _token(args)
     local = _is_loopback(args.host)
     if not local and token is None:
@@ -47,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
             access_log=False,  # it would hold names of photographs, and the token
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_CLIENTS,
+            http=connections.Patient,
+            ws="none",
+            limit_concurrency=connections.CONNECTIONS,
             timeout_graceful_shutdown=3,
         )
         with contextlib.suppress(KeyboardInterrupt):
