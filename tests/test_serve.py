@@ -474,6 +474,22 @@ def test_a_lane_serves_each_visitor_in_turn():
     lane.close()
 
 
+def test_what_has_waited_long_is_urgent():
+    """However many photographs come, a copy is made."""
+    lane, go = lanes.Lane("test", 10), threading.Event()
+    first = lane.submit(lambda task: go.wait(10), "somebody", "first")
+    while not first.begun:
+        time.sleep(0.005)
+    copies = [lane.submit(lambda task: None, "a", f"copy {n}", 1) for n in range(3)]
+    openings = [lane.submit(lambda task: None, visitor, f"open {visitor}") for visitor in "bc"]
+    assert [lane.ahead(task) for task in copies] == [3, 4, 5]
+    for copy in copies[:2]:
+        copy.since -= lanes._LONG
+    assert [lane.ahead(task) for task in (*copies, *openings)] == [1, 4, 5, 2, 3]
+    go.set()
+    lane.close()
+
+
 def test_a_copy_lets_views_pass_for_a_while(monkeypatch):
     monkeypatch.setattr(lanes, "_PATIENCE", 1.0)
     quick, done, go = lanes.Lane("quick", 10), [], threading.Event()
