@@ -5,6 +5,7 @@ import errno
 import io
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import Any
@@ -76,8 +77,9 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
         if head[:4] == b"MM\0+":  # Pillow misreads these
             return deep.opened(stream)
         return Image.open(stream, formats=kinds.decoders(head))
-    except Image.DecompressionBombError:  # its words are of another limit
-        words = f"declares too many pixels to decode safely ({limit_in_words(max_pixels)})"
+    except Image.DecompressionBombError as error:  # its words are of another limit
+        number = re.search(r"\d+", str(error))
+        words = f"declares {number[0] if number else 'its'} pixels, too many to decode safely ({limit_in_words(max_pixels)})"
         raise PhotoError(words, "too large") from None
     except Image.UnidentifiedImageError:
         if head[:4] in kinds.TIFF_MAGIC:
