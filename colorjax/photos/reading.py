@@ -78,9 +78,8 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
             return deep.opened(stream)
         return Image.open(stream, formats=kinds.decoders(head))
     except Image.DecompressionBombError as error:  # its words are of another limit
-        number = re.search(r"\d+", str(error))
-        words = f"declares {number[0] if number else 'its'} pixels, too many to decode safely ({limit_in_words(max_pixels)})"
-        raise PhotoError(words, "too large") from None
+        number = "; ".join([*re.findall(r"\d+", str(error))[:1], limit_in_words(max_pixels)])
+        raise PhotoError(f"declares too many pixels to decode safely ({number})", "too large") from None
     except Image.UnidentifiedImageError:
         if head[:4] in kinds.TIFF_MAGIC:
             return deep.opened(stream)
