@@ -4,11 +4,15 @@ import io
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -20,7 +24,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from colorjax import cli, color, photos, sidecar
-from colorjax.web import app, lanes
+from colorjax.web import app, bodies, lanes, server
 from colorjax.web.sessions import Limits, Sessions, display_name
 
 HOME = "http://127.0.0.1:8000"
@@ -86,6 +90,14 @@ def copied(client, id, **asked):
 
 def pixels(answer):
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+
+
+def declared(width, height):
+    """A PNG that says that it is so large."""
+    data = bytearray(encoded(np.zeros((8, 8), np.uint8)))
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
 
 
 def test_a_photograph_is_shown_and_its_copy_is_that_of_the_colorizer(page, painter, tmp_path):
@@ -165,6 +177,19 @@ def test_a_network_that_follows_no_hints_is_not_asked_to(page, painter):
             assert answer.status_code == 422 and "does not follow hints" in answer.json()["error"]
 
 
+def test_hints_of_a_photograph_of_several_pages_are_refused_by_view_and_copy_alike(page):
+    stream, pages = io.BytesIO(), [Image.fromarray(one) for one in (cat(), cat()[::-1])]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    with visitor(page()) as client:
+        about = upload(client, stream.getvalue(), "two.tif")
+        assert about["pages"] == 2
+        for what in ("view", "copy"):
+            answer = client.post(f"/api/photographs/{about['id']}/{what}", json={"hints": [{"x": 1, "y": 1, "color": RED}]})
+            assert answer.status_code == 422
+            assert answer.json()["error"] == "it has 2 pages: which one the hints are of is not known"
+        copied(client, about["id"])
+
+
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
@@ -172,6 +197,8 @@ def test_a_network_that_follows_no_hints_is_not_asked_to(page, painter):
         (b"<svg></svg>", 415, "not a picture"),
         (encoded(cat())[:3000], 415, "cannot be decoded"),
         (encoded(np.zeros((300, 400), np.uint8)), 415, "too many"),
+        (declared(500, 500), 415, "declares 500x500 pixels, too many to decode safely (the limit is 0.1 megapixels)"),
+        (declared(30000, 30000), 415, "declares too many pixels to decode safely (900000000; the limit is 0.1 megapixels)"),
         (bytes(60_001), 413, "larger than 0.06 MB"),
         (iter([bytes(40_000)] * 2), 413, "larger than 0.06 MB"),  # no length is declared
     ],
@@ -225,6 +252,15 @@ def test_visitors_see_nothing_of_each_other(page):
         assert "set-cookie" not in one.get("/api/about").headers
         cookie = visitor(application).get("/api/about").headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+
+
+def test_the_page_can_tell_whether_cookies_come_back(page):
+    application = page()
+    with visitor(application) as client:
+        assert [client.get("/api/about").json()["cookie"] for _ in range(3)] == [False, True, True]
+        forgetful = visitor(application, cookies={"colorjax-visitor-8000": "of a server before"})
+        answers = [forgetful.get("/api/about"), forgetful.get("/api/about")]
+        assert [answer.json()["cookie"] for answer in answers] == [False, True] and "set-cookie" in answers[0].headers
 
 
 def test_only_the_page_itself_is_answered(page):
@@ -306,6 +342,28 @@ def test_what_is_removed_or_left_alone_is_deleted(page, painter, folder):
     assert keeper.held == 0 and not list(folder.iterdir())
 
 
+def test_what_is_asked_of_a_photograph_that_is_removed_meanwhile_is_not_there(page, painter, folder, capsys):
+    application = app.Page(painter, Sessions(folder, Limits()))
+    with visitor(application.app([])) as client:
+        upload(client, encoded(cat()))
+        (photograph,) = next(iter(application.sessions._visitors.values())).photographs.values()
+        studio, go = application.studio, threading.Event()
+        for lane in (studio.quick, studio.slow):
+            lane.submit(lambda task: go.wait(10), "somebody", "first")
+        application.sessions.remove(photograph)
+        copy = studio.copy(photograph, (), 1.0)
+        tasks = [studio.before(photograph), studio.view(photograph, [], 1.0), copy.task]
+        go.set()
+        for task in tasks:
+            assert task.future.exception(5).status == 404 and "not here" in str(task.future.exception())
+        upload(client, encoded(cat()))
+        (other,) = photograph.visitor.photographs.values()
+        shown = studio._quickly(other, ("view",), lambda task: (application.sessions.remove(other), studio._view(other)))
+        assert shown.future.exception(5).status == 404
+        assert not studio._views._values and not painter.seen
+    assert not capsys.readouterr().err
+
+
 def test_there_is_room_for_so_much(page):
     with visitor(page(photographs=2)) as client:
         ids = [upload(client, encoded(cat()))["id"] for _ in range(2)]
@@ -318,6 +376,23 @@ def test_there_is_room_for_so_much(page):
             upload(client, encoded(cat()))
             answer = client.post("/api/photographs", params={"name": "a.png"}, content=encoded(cat()))
             assert answer.status_code == status
+
+
+def test_a_copy_counts_while_it_is_written(page, painter, folder):
+    """A TIFF whose pages in colour take more than there is room for is given up on the way."""
+    noise = np.random.default_rng(0).integers(0, 256, (10, 90, 120), np.uint8)
+    stream, pages = io.BytesIO(), [Image.fromarray(one) for one in noise]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    for limit, words in (("held", "remove some first"), ("total", "try again later")):
+        painter.seen.clear()
+        application = app.Page(painter, sessions := Sessions(folder / limit, Limits(**{limit: 220_000})))
+        with visitor(application.app([])) as client:
+            id = upload(client, stream.getvalue(), "ten.tif")["id"]
+            held = sessions.held
+            client.post(f"/api/photographs/{id}/copy", json={})
+            about = finished(client, id)
+            assert about["state"] == "failed" and words in about["reason"] and 1 < len(painter.seen) < 7
+            assert sessions.held == held and not [path for path in folder.rglob("copy/*") if path.is_file()]
 
 
 def test_all_copies_come_as_one_archive(page, tmp_path):
@@ -349,6 +424,28 @@ def test_of_many_views_the_latest_is_made(page, painter, folder):
         assert [seen[1][0].x for seen in painter.seen] == [1, 3]
 
 
+def test_two_tabs_do_not_take_each_other_s_place(page, painter, folder):
+    application = app.Page(painter, Sessions(folder, Limits()))
+    with visitor(application.app([])) as client:
+        path = f"/api/photographs/{upload(client, encoded(cat()))['id']}"
+        for name in (7, "x" * 41):
+            assert client.post(f"{path}/view", json={"page": name}).status_code == 400
+            assert client.post(f"{path}/suggest", json={"x": 1, "y": 1, "page": name}).status_code == 400
+        painter.slowly.clear()
+        asked = [("GET", "before", None)] * 3 + [("POST", "view", {"page": name}) for name in ("one", "two")]
+        asked += [("POST", "suggest", {"x": 1, "y": 1, "page": name}) for name in ("one", "two")]
+        with ThreadPoolExecutor(8) as pool:
+            first = pool.submit(client.post, f"{path}/view", json={"strength": 0.5})
+            while not painter.seen:
+                time.sleep(0.01)
+            answers = [pool.submit(client.request, method, f"{path}/{what}", json=json) for method, what, json in asked]
+            while len(application.studio.quick._waiting) < 5:  # the three of before are one
+                time.sleep(0.01)
+            painter.slowly.set()
+            assert [answer.result(10).status_code for answer in [first, *answers]] == [200] * 8
+        assert answers[0].result().content == answers[2].result().content
+
+
 def test_work_that_takes_too_long_is_given_up_with_words(page, painter):
     with visitor(page(seconds=1.0)) as client:
         id = upload(client, encoded(cat()))["id"]
@@ -374,6 +471,22 @@ def test_a_lane_serves_each_visitor_in_turn():
     assert done == ["a1", "c1", "a2", "a3", "b1"]
     with pytest.raises(lanes.Superseded):
         tasks[-1].future.result(1)
+    lane.close()
+
+
+def test_what_has_waited_long_is_urgent():
+    """However many photographs come, a copy is made."""
+    lane, go = lanes.Lane("test", 10), threading.Event()
+    first = lane.submit(lambda task: go.wait(10), "somebody", "first")
+    while not first.begun:
+        time.sleep(0.005)
+    copies = [lane.submit(lambda task: None, "a", f"copy {n}", 1) for n in range(3)]
+    openings = [lane.submit(lambda task: None, visitor, f"open {visitor}") for visitor in "bc"]
+    assert [lane.ahead(task) for task in copies] == [3, 4, 5]
+    for copy in copies[:2]:
+        copy.since -= lanes._LONG
+    assert [lane.ahead(task) for task in (*copies, *openings)] == [1, 4, 5, 2, 3]
+    go.set()
     lane.close()
 
 
@@ -408,13 +521,105 @@ def test_the_command_refuses_what_would_not_be_safe(capsys, monkeypatch):
     assert "pip install 'colorjax[web]'" in capsys.readouterr().err
 
 
+@pytest.fixture
+def served(page, painter, monkeypatch):
+    """A server in a thread, of short patience: (its port, its uvicorn.Server)."""
+    import uvicorn
+
+    from colorjax.web import connections
+
+    monkeypatch.setattr(connections, "_HEADER", 0.4)
+    monkeypatch.setattr(connections, "_UNWANTED", 0.4)
+    monkeypatch.setattr(connections, "_OF_ONE", 3)
+    monkeypatch.setattr(bodies, "_SILENCE", 0.4)
+    config = uvicorn.Config(page(), log_level="critical", http=connections.Patient, ws="none", timeout_graceful_shutdown=1)
+    with server._listening("127.0.0.1", 0) as listening:
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        yield listening.getsockname()[1], running
+        running.should_exit = True
+        thread.join(10)
+
+
+def dripped(port, head=b"", drop=b""):
+    """What is answered to a connection that says `head` and then a little at a time, until it is closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=0.05) as connection:
+        connection.sendall(head)
+        answer, end = b"", time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                connection.sendall(drop)
+                if not (data := connection.recv(10_000)):
+                    return answer
+                answer += data
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                return answer
+    raise AssertionError("it is still open")
+
+
+def test_who_says_little_keeps_no_place(served, painter):
+    port, running = served
+    assert dripped(port) == b""  # nothing at all
+    assert dripped(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"x") == b""  # a header without an end
+    head = b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n"
+    assert b" 503 " in dripped(port, b"POST /api/photographs?name=a.png" + head, b"x")  # a body: so many bytes a second
+    assert b" 200 OK" in dripped(port, b"GET /" + head, b"x")  # the rest of a body, when all is answered
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:  # but the server may take its time
+        id = upload(client, encoded(cat()))["id"]
+        painter.slowly.clear()
+        threading.Timer(1.0, painter.slowly.set).start()
+        assert client.post(f"/api/photographs/{id}/view", json={}).status_code == 200
+    while running.server_state.connections:
+        time.sleep(0.01)
+
+
+def test_one_machine_does_not_take_all_places(served, monkeypatch):
+    from colorjax.web import connections
+
+    def opened(count):
+        there = [socket.create_connection(("127.0.0.1", served[0]), timeout=10) for _ in range(count)]
+        for connection in there:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        try:
+            return sum(b"200 OK" in received(connection) for connection in there)
+        finally:
+            for connection in there:
+                connection.close()
+
+    def received(connection):
+        try:
+            return connection.recv(100)
+        except ConnectionError:
+            return b""
+
+    assert opened(6) == 6  # of this one, they may be those of a proxy
+    monkeypatch.setattr(connections, "_is_local", lambda host: False)
+    while served[1].server_state.connections:
+        time.sleep(0.01)
+    assert opened(6) == 3
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("0.0.0.0", socket.gethostname()), ("127.0.0.1", "127.0.0.1"), ("localhost", "localhost")]
+)
+def test_the_address_is_one_that_others_can_open(host, name):
+    with server._listening(host, 0) as listening:
+        assert server._address(host, listening) == f"http://{name}:{listening.getsockname()[1]}"
+
+
 def test_a_server_leaves_nothing_behind(tmp_path):
-    """A process of its own: it says where it is, SIGTERM ends it, a killed one's photographs are deleted by the next."""
+    """A process of its own: it says where it is, signals end it, a killed one's photographs are deleted by the next."""
     program = """
-import sys
+import signal, sys
 from painter import Painter
 from colorjax import batch, cli
 batch.load = lambda *args: Painter()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
 assert not {"starlette", "uvicorn"} & sys.modules.keys()
 sys.exit(cli.main(["serve", "--port", "0", "--token"]))
 """
@@ -438,4 +643,5 @@ sys.exit(cli.main(["serve", "--port", "0", "--token"]))
                 process.kill()
 
     assert served(signal.SIGKILL) == -9 and len(list(tmp_path.glob("colorjax-serve-*"))) == 1
-    assert served(signal.SIGTERM) == 0 and not list(tmp_path.glob("colorjax-serve-*"))
+    for how in (signal.SIGTERM, signal.SIGHUP):
+        assert served(how) == 0 and not list(tmp_path.glob("colorjax-serve-*"))

@@ -17,12 +17,17 @@ _PIXELS_A_BYTE = {"JPEG": 600, "PNG": 8 * 1040, "BMP": 8 * 65, "TIFF": 8 * 4096}
 _BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of white rows
 
 
+def limit_in_words(max_pixels: int) -> str:
+    """For people."""
+    return f"the limit is {max_pixels / 1e6:.4g} megapixels"
+
+
 def check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
     """Raises PhotoError where more pixels are declared than are safe, or than the file can hold."""
     width, height = picture.size
     if width * height > max_pixels:
-        limit = f"the limit is {max_pixels / 1e6:.4g} megapixels"
-        raise PhotoError(f"declares {width}x{height} pixels, too many to decode safely ({limit})", "too large")
+        words = f"declares {width}x{height} pixels, too many to decode safely ({limit_in_words(max_pixels)})"
+        raise PhotoError(words, "too large")
     if picture.format == "WEBP" and max(width, height) > _LONGEST_WEBP:
         raise PhotoError(f"declares {width}x{height} pixels, more than a WebP can have")
     position = stream.tell()

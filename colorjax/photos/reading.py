@@ -5,6 +5,7 @@ import errno
 import io
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from colorjax.photos import deep, kinds, metadata, profiles
-from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles
+from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.strips import by_rows
 
@@ -58,7 +59,7 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
         raise problem from None
     with stream:
         try:
-            with _identified(stream) as picture:
+            with _identified(stream, max_pixels) as picture:
                 check_size(picture, stream, max_pixels)
                 _settle(picture)
                 yield picture, stream
@@ -68,7 +69,7 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
             raise
 
 
-def _identified(stream: Any) -> Image.Image:
+def _identified(stream: Any, max_pixels: int) -> Image.Image:
     head = b""
     try:
         head = stream.read(64)
@@ -76,8 +77,9 @@ def _identified(stream: Any) -> Image.Image:
         if head[:4] == b"MM\0+":  # Pillow misreads these
             return deep.opened(stream)
         return Image.open(stream, formats=kinds.decoders(head))
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"declares too many pixels to decode safely ({error})", "too large") from None
+    except Image.DecompressionBombError as error:  # its words are of another limit
+        number = "; ".join([*re.findall(r"\d+", str(error))[:1], limit_in_words(max_pixels)])
+        raise PhotoError(f"declares too many pixels to decode safely ({number})", "too large") from None
     except Image.UnidentifiedImageError:
         if head[:4] in kinds.TIFF_MAGIC:
             return deep.opened(stream)

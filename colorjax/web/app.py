@@ -121,8 +121,8 @@ class Page:
     @_polite
     async def about(self, request: Request) -> Response:
         """What the page asks first. Whoever has no cookie yet gets one: here, for a browser that follows a link from another
-        site to the page does not show the cookie that it has."""
-        limits = self.sessions.limits
+        site to the page does not show the cookie that it has. cookie: whether the one given before came back."""
+        limits, known = self.sessions.limits, self._visitor(request) is not None
         response = JSONResponse(
             {
                 "version": colorjax.__version__,
@@ -132,9 +132,10 @@ class Page:
                 "megapixels": round(limits.pixels / 1e6, 1),
                 "photographs": limits.photographs,
                 "idle_minutes": round(limits.idle / 60),
+                "cookie": known,
             }
         )
-        if self._visitor(request) is None:
+        if not known:
             self._welcome(request, response)
         return response
 
@@ -174,7 +175,8 @@ class Page:
     @_polite
     async def view(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
-        task = self.studio.view(photograph, self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0)))
+        chosen, strength = self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0))
+        task = self.studio.view(photograph, chosen, strength, bodies.page_of(asked))
         return Response(await _result(task), media_type="image/jpeg")
 
     @_polite
@@ -184,7 +186,8 @@ class Page:
         (point,) = hints.checked([{"x": asked.get("x"), "y": asked.get("y"), "color": "#000000"}], _shape(photograph))
         if not self.studio.guided:
             raise Refused(422, "this network does not follow hints")
-        return JSONResponse({"suggestions": await _result(self.studio.suggest(photograph, point.x, point.y, chosen))})
+        task = self.studio.suggest(photograph, point.x, point.y, chosen, bodies.page_of(asked))
+        return JSONResponse({"suggestions": await _result(task)})
 
     @_polite
     async def copy(self, request: Request) -> Response:
@@ -236,6 +239,8 @@ class Page:
         chosen = hints.checked(asked.get("hints") or (), _shape(photograph))
         if chosen and not self.studio.guided:
             raise Refused(422, "this network does not follow hints")
+        if chosen and photograph.pages > 1:
+            raise Refused(422, f"it has {photograph.pages} pages: which one the hints are of is not known")
         return chosen
 
     def _progress(self, photograph: Photograph) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,9 @@ from starlette.requests import Request
 from colorjax.web.sessions import Photograph, Refused, Sessions
 
 _LARGEST_JSON = 200_000  # bytes: 1,000 hints
+_LONGEST_PAGE = 40
 _SILENCE = 30.0  # seconds that may pass without a byte
+_SLOWEST = 20_000  # bytes a second that must come on average, after so long
 
 
 def check_length(request: Request, limit: int) -> None:
@@ -49,13 +52,25 @@ async def json_of(request: Request) -> dict[str, Any]:
     return asked
 
 
+def page_of(asked: dict[str, Any]) -> str:
+    """What a tab calls itself, so that another of the same visitor does not take its place. Raises Refused."""
+    page = asked.get("page", "")
+    if not isinstance(page, str) or len(page) > _LONGEST_PAGE:
+        raise Refused(400, f"the name of a page is a text of at most {_LONGEST_PAGE} letters")
+    return page
+
+
 async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks. Raises TimeoutError where one lets wait too long."""
+    """The same chunks. Raises TimeoutError where one lets wait too long, or all together do."""
+    end, size = time.monotonic() + _SILENCE, 0
     while True:
+        left = end + size / _SLOWEST - time.monotonic()
         try:
-            yield await asyncio.wait_for(anext(stream), _SILENCE)
+            chunk = await asyncio.wait_for(anext(stream), min(_SILENCE, left))
         except StopAsyncIteration:
             return
+        size += len(chunk)
+        yield chunk
 
 
 def _too_large(limit: int) -> Refused:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _PATIENCE = 1.0  # seconds
+_LONG = 20.0  # seconds of waiting that make a task urgent
 
 
 class Superseded(Exception):
@@ -31,6 +32,7 @@ class Task:
     urgency: int
     future: Future = field(default_factory=Future)
     deadline: float = float("inf")
+    since: float = field(default_factory=time.monotonic)
     begun: bool = False
 
     def check(self) -> None:
@@ -42,7 +44,8 @@ class Task:
 
 
 class Lane:
-    """One thread that does tasks: the urgent ones first, then each visitor's first, each visitor's second, and so on.
+    """One thread that does tasks: the urgent ones and those that have waited long first, of these each visitor's first, each
+    visitor's second, and so on.
 
     A task that takes more than `seconds` fails with TooLong there and then. A thread cannot be stopped, so what it does goes
     on until it looks at `Task.check`, and the others wait for that. Tasks that are not urgent wait up to `_PATIENCE` each for
@@ -57,11 +60,18 @@ class Lane:
         self._served: dict[Hashable, int] = {}  # of visitors who wait: when it was last their turn
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def submit(self, work: Callable[[Task], Any], visitor: Hashable, key: Hashable, urgency: int = 0) -> Task:
-        """Let the work be done; of waiting tasks with this key, older ones fail with Superseded."""
+    def submit(
+        self, work: Callable[[Task], Any], visitor: Hashable, key: Hashable, urgency: int = 0, shared: bool = False
+    ) -> Task:
+        """Let the work be done; of waiting tasks with this key, older ones fail with Superseded.
+
+        shared: the work is always the same; one that is waiting already is the one for both.
+        """
         task = Task(work, visitor, key, urgency)
         with self._changed:
             older = [other for other in self._waiting if other.key == key]
+            if shared and older:
+                return older[-1]
             self._waiting = [other for other in self._waiting if other.key != key]
             self._waiting.append(task)
             self._changed.notify_all()
@@ -98,11 +108,11 @@ class Lane:
 
     def _in_order(self) -> list[Task]:
         before: Counter = Counter()
-        ranked = []
+        ranked, long_ago = [], time.monotonic() - _LONG
         for number, task in enumerate(self._waiting):
-            of = (task.urgency, task.visitor)
-            ranked.append((task.urgency, before[of], self._served.get(task.visitor, 0), number))
-            before[of] += 1
+            urgency = task.urgency if task.since > long_ago else 0
+            ranked.append((urgency, before[urgency, task.visitor], self._served.get(task.visitor, 0), number))
+            before[urgency, task.visitor] += 1
         return [self._waiting[rank[-1]] for rank in sorted(ranked)]
 
     def _run(self) -> None:

@@ -18,16 +18,16 @@ from colorjax import batch, caching, engines, photos
 from colorjax.web.sessions import Limits, Sessions
 
 _PREFIX = "colorjax-serve-"
-_CLIENTS = 256  # connections at once
 _SHORTEST_TOKEN = 8
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM. Returns 0; raises ValueError for wrong usage, OSError where the port is taken."""
+    """Serve until Ctrl-C, SIGTERM or SIGHUP. Returns 0; raises ValueError for wrong usage, or where the port is taken."""
     with engines.needs_packages("web"):
         import uvicorn
 
-        from colorjax.web import app
+        from colorjax.web import app, connections
     limits, token = _limits(args), _token(args)
     local = _is_loopback(args.host)
     if not local and token is None:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     photos.allow_large(limits.pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     caching.keep_compiled()
-    with _listening(args.host, args.port) as listening, _private_folder() as folder:
+    with _listening(args.host, args.port) as listening, _ends(), _private_folder() as folder:
         colorizer = batch.load(args.ckpt, args.size, args.flip, args.engine)
         hosts = ["127.0.0.1", "localhost", "::1", args.host] if token is None else None
         page = app.make(colorizer, Sessions(folder, limits), token, hosts)
@@ -46,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
             access_log=False,  # it would hold names of photographs, and the token
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_CLIENTS,
+            http=connections.Patient,
+            ws="none",
+            limit_concurrency=connections.CONNECTIONS,
             timeout_graceful_shutdown=3,
         )
         with contextlib.suppress(KeyboardInterrupt):
@@ -96,13 +98,35 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _address(host: str, listening: socket.socket) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listening.getsockname()[1]}"
+    """What a browser is to open: where every address of the machine is listened on, the machine's name."""
+    place, port = listening.getsockname()[:2]
+    if ipaddress.ip_address(place).is_unspecified:
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def _ends() -> Iterator[None]:
+    """SIGTERM is an end as Ctrl-C is, and so is SIGHUP, unless it is ignored already (nohup).
+
+    While uvicorn runs it has handlers of its own for SIGINT and SIGTERM, not for SIGHUP: that becomes SIGTERM.
+    """
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, *_ENDS)}
+    for one in _ENDS:
+        if one == signal.SIGTERM:
+            signal.signal(one, signal.default_int_handler)
+        elif before[one] != signal.SIG_IGN:
+            signal.signal(one, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextlib.contextmanager
 def _private_folder() -> Iterator[Path]:
-    """A folder that nobody else may enter, deleted at the end; SIGTERM is an end as Ctrl-C is.
+    """A folder that nobody else may enter, deleted at the end, whatever signals come then: a terminal that is closed sends two.
 
     What servers that were killed have left is deleted first: each holds a lock on its folder for as long as it lives.
     """
@@ -111,13 +135,13 @@ def _private_folder() -> Iterator[Path]:
             if left.stat().st_uid == os.getuid() and not left.is_symlink() and (lock := _locked(left)) is not None:
                 shutil.rmtree(left, ignore_errors=True)
                 os.close(lock)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     lock = _locked(folder)
     try:
         yield folder
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one in (signal.SIGINT, *_ENDS):
+            signal.signal(one, signal.SIG_IGN)
         shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:
             os.close(lock)

@@ -14,6 +14,7 @@ from colorjax import photos
 
 _VISITORS = 2000  # who may be known at once; beyond, those without photographs are forgotten first
 _LONGEST_NAME = 120  # bytes of UTF-8
+_NOT_HERE = "this photograph is not here (any more)"
 _NOT_IN_NAMES = '<>:"/\\|?*%#'
 
 
@@ -92,6 +93,11 @@ class Photograph:
         """What of it is worked with: (h, w, 3) uint8, in NumPy's format."""
         return self.folder / "view.npy"
 
+    def check(self) -> None:
+        """Raises Refused where it has been removed."""
+        if self.visitor.photographs.get(self.id) is not self:
+            raise Refused(404, _NOT_HERE)
+
     def as_dict(self) -> dict[str, Any]:
         """For the page."""
         about = {"id": self.id, "name": self.name, "width": self.width, "height": self.height}
@@ -145,7 +151,7 @@ class Sessions:
         """A photograph of this visitor. Raises Refused where there is none, or it is somebody else's."""
         found = visitor.photographs.get(id) if visitor is not None else None
         if found is None or not found.width:
-            raise Refused(404, "this photograph is not here (any more)")
+            raise Refused(404, _NOT_HERE)
         return found
 
     def begin(self, visitor: Visitor, name: str) -> Photograph:
@@ -170,20 +176,16 @@ class Sessions:
                 raise Refused(507, "the photographs of all visitors take all the room there is; please try again later")
             photograph.held += size
 
-    def keep_copy(self, photograph: Photograph) -> None:
-        """What is in the folder of its copy counts from now on. Raises Refused, and deletes it, where that is too much."""
+    def count_copy(self, photograph: Photograph) -> None:
+        """What is in the folder of its copy by now counts. Raises Refused where that is too much."""
         size = sum(file.stat().st_size for file in photograph.out.iterdir())
-        try:
-            self.grow(photograph, size)
-        except Refused:
-            self.drop_copy(photograph)
-            raise
+        self.grow(photograph, size - photograph.copied)
         photograph.copied = size
 
     def drop_copy(self, photograph: Photograph) -> None:
-        """Delete what is in the folder of its copy."""
-        for file in photograph.out.iterdir():
-            file.unlink()
+        """Delete what is in the folder of its copy, where that is there."""
+        for file in photograph.out.glob("*"):
+            file.unlink(missing_ok=True)
         with self._lock:
             photograph.held, photograph.copied = photograph.held - photograph.copied, 0
 

@@ -44,30 +44,29 @@ class Studio:
 
     def open(self, photograph: Photograph) -> Task:
         """Decode a photograph once and keep a view of it. The work raises PhotoError where it cannot be coloured."""
-        return self.slow.submit(
-            lambda task: self._open(photograph, task), photograph.visitor.id, (photograph.id, "open"), _OPENING
-        )
+        work = _while_there(photograph, lambda task: self._open(photograph, task))
+        return self.slow.submit(work, photograph.visitor.id, (photograph.id, "open"), _OPENING)
 
     def before(self, photograph: Photograph) -> Task:
         """The work gives a JPEG of the photograph as it is."""
-        return self._quickly(photograph, "before", lambda task: _jpeg(self._view(photograph)))
+        return self._quickly(photograph, ("before",), lambda task: _jpeg(self._view(photograph)), shared=True)
 
-    def view(self, photograph: Photograph, hints: Sequence[Hint], strength: float) -> Task:
-        """The work gives a JPEG of the photograph in colour; hints in pixels of the photograph."""
-        return self._quickly(photograph, "view", lambda task: _jpeg(self._coloured(photograph, hints, strength)))
+    def view(self, photograph: Photograph, hints: Sequence[Hint], strength: float, page: str = "") -> Task:
+        """The work gives a JPEG of the photograph in colour; hints in pixels of the photograph. page: whose next view takes
+        the place of this one."""
+        return self._quickly(photograph, ("view", page), lambda task: _jpeg(self._coloured(photograph, hints, strength)))
 
-    def suggest(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> Task:
+    def suggest(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint], page: str = "") -> Task:
         """The work gives the likely colours of a point: {"color": "#rrggbb", "share": 0 to 1}, the likeliest first."""
-        return self._quickly(photograph, "suggest", lambda task: self._suggestions(photograph, x, y, hints))
+        return self._quickly(photograph, ("suggest", page), lambda task: self._suggestions(photograph, x, y, hints))
 
     def copy(self, photograph: Photograph, hints: tuple[Hint, ...], strength: float) -> Copy:
         """Have the copy made; a copy that was asked for with the same hints and strength is the one that there is."""
         if photograph.copy is not None and photograph.copy.asked == (hints, strength) and photograph.copy.state != "failed":
             return photograph.copy
         copy = photograph.copy = Copy((hints, strength))
-        copy.task = self.slow.submit(
-            lambda task: self._copy(photograph, copy, task), photograph.visitor.id, (photograph.id, "copy"), _COPYING
-        )
+        work = _while_there(photograph, lambda task: self._copy(photograph, copy, task))
+        copy.task = self.slow.submit(work, photograph.visitor.id, (photograph.id, "copy"), _COPYING)
         copy.task.future.add_done_callback(lambda future: _settle(copy, future.exception()))
         return copy
 
@@ -75,21 +74,25 @@ class Studio:
         """Delete a photograph; what is waiting or being done for it comes to nothing."""
         for lane in (self.quick, self.slow):
             lane.forget(lambda key: key[0] == photograph.id)
-        self._forget_seen(photograph)
-        self._quickly(photograph, "forget", lambda task: self._forget_seen(photograph))  # what was under way may come after
         self._sessions.remove(photograph)
 
-    def _forget_seen(self, photograph: Photograph) -> None:
-        for recent in (self._views, self._predictions):
-            recent.forget(lambda key: key[0] == photograph.id)
+        def forget_seen(task: Task | None = None) -> None:
+            for recent in (self._views, self._predictions):
+                recent.forget(lambda key: key[0] == photograph.id)
+
+        forget_seen()
+        self.quick.submit(forget_seen, photograph.visitor.id, (photograph.id, "forget"))  # a view under way may come after
 
     def close(self) -> None:
         """Begin nothing more."""
         self.quick.close()
         self.slow.close()
 
-    def _quickly(self, photograph: Photograph, what: str, work: Callable[[Task], Any]) -> Task:
-        return self.quick.submit(work, photograph.visitor.id, (photograph.id, what))
+    def _quickly(
+        self, photograph: Photograph, what: tuple[str, ...], work: Callable[[Task], Any], shared: bool = False
+    ) -> Task:
+        key = (photograph.id, *what)
+        return self.quick.submit(_while_there(photograph, work), photograph.visitor.id, key, shared=shared)
 
     def _open(self, photograph: Photograph, task: Task) -> None:
         photo = photos.read(photograph.source, self._sessions.limits.pixels)
@@ -126,26 +129,32 @@ class Studio:
         options = replace(self._options, strength=strength)
         (job,) = batch.plan([(photograph.source.parent, photograph.source)], photograph.out, options)
         job = replace(job, origin=photograph.name, hints=hints)
-        outcome = self._outcome(job, options, task)
-        if task.future.done():  # it took too long, and that has been told
+
+        def step() -> None:
+            task.check()
+            self._sessions.count_copy(photograph)
+
+        try:
+            outcome = self._outcome(job, options, step)
+            copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
+            if outcome.status != "coloured":
+                raise Refused(422, copy.reason)
+            step()
+        except BaseException:
             self._sessions.drop_copy(photograph)
-            return
-        copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
-        if outcome.status != "coloured":
-            raise Refused(422, copy.reason)
-        self._sessions.keep_copy(photograph)
+            raise
         copy.target, copy.sidecar = job.target, job.sidecar
 
-    def _outcome(self, job: Job, options: Options, task: Task) -> Outcome:
-        """As `batch.run` makes it, but given up where there is no more time."""
+    def _outcome(self, job: Job, options: Options, step: Callable[[], None]) -> Outcome:
+        """As `batch.run` makes it; `step` is called before each page is written."""
         copier = Copier(self.colorizer, options)
         outcome = jobs.foresee(job, options, copier.made_with)
         if outcome.status != "to colour":
             return outcome
         try:
             reading = copier.read(outcome)
-            return copier.write(reading, _while_there_is_time(copier.colour(reading), task))
-        except (FloatingPointError, TooLong, Superseded):
+            return copier.write(reading, _step_by_step(copier.colour(reading), step))
+        except (FloatingPointError, Refused, TooLong, Superseded):
             raise
         except Exception as error:  # whatever a photograph does to the libraries under it
             return outcome.failed(error)
@@ -168,9 +177,23 @@ def checked_strength(value: Any) -> float:
     return float(value)
 
 
-def _while_there_is_time(pages: Iterator[Any], task: Task) -> Iterator[Any]:
+def _while_there(photograph: Photograph, work: Callable[[Task], Any]) -> Callable[[Task], Any]:
+    """The same work; it raises Refused where the photograph has been removed before, or meanwhile."""
+
+    def done(task: Task) -> Any:
+        photograph.check()
+        try:
+            return work(task)
+        except FileNotFoundError:
+            photograph.check()
+            raise
+
+    return done
+
+
+def _step_by_step(pages: Iterator[Any], step: Callable[[], None]) -> Iterator[Any]:
     for page in pages:
-        task.check()
+        step()
         yield page
 
 
