@@ -293,6 +293,26 @@ def test_photographs_that_the_server_deleted_are_sent_again(visit):
     assert chroma_at(page, 0.73, 0.5)[0] > 20 and page.locator(".problem").count() == 0
 
 
+def test_a_photograph_that_is_removed_while_views_are_under_way_is_not_sent_again(visit):
+    page = visit()
+    page.clock.install()
+    sent, held = [], []
+    page.on("request", lambda asked: sent.append(asked.url) if "/api/photographs?name=" in asked.url else None)
+    box = opened(page)
+    page.route("**/view", lambda route: held.append(route))
+    click(page, box, 0.6, 0.3)
+    click(page, box, 0.8, 0.6)
+    page.click("#remove")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.clock.fast_forward(10_000)
+    with page.expect_response("**/view") as answer:
+        held[0].continue_()
+    assert answer.value.status == 404
+    page.wait_for_timeout(300)
+    assert len(held) == len(sent) == 1 and page.locator(".problem").count() == 0
+    assert page.evaluate("fetch('/api/photographs').then((answer) => answer.json())") == {"photographs": []}
+
+
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):
     home = serve(token="correct horse")
     with browser.new_context() as context:

@@ -37,17 +37,35 @@ function settle(photograph) {
   sessionStorage.setItem(photograph.id, JSON.stringify(photograph.state));
 }
 
-/** What `action(id)` gives; a photograph that the server has deleted meanwhile is sent again first. */
+/** What `action(id)` gives. A photograph that the server has deleted by itself is sent again first: not one that has been
+ *  removed, nor one that the server has never known under its id, as where it keeps nothing of this page. */
 export async function withServer(photograph, action) {
+  const { id } = photograph;
+  const known = async () => {
+    const found = await action(photograph.id);
+    photograph.known = true;
+    return found;
+  };
   try {
-    return await action(photograph.id);
+    return await known();
   } catch (error) {
-    if (error.status !== 404 || !photograph.file) throw error;
-    photograph.renewal ??= server.upload(photograph.file, () => {}).finally(() => (photograph.renewal = null));
-    photograph.id = (await photograph.renewal).id;
-    settle(photograph);
-    return action(photograph.id);
+    if (error.status !== 404 || photograph.removed) throw error;
+    if (photograph.id === id && !photograph.renewal) {
+      if (!photograph.file || !photograph.known) throw error;
+      photograph.renewal = renew(photograph).finally(() => (photograph.renewal = null));
+    }
+    await photograph.renewal;
+    if (photograph.removed) throw error;
+    return known();
   }
+}
+
+async function renew(photograph) {
+  const { id } = await server.upload(photograph.file, () => {});
+  if (photograph.removed) return server.remove(id);
+  sessionStorage.removeItem(photograph.id);
+  Object.assign(photograph, { id, known: false });
+  settle(photograph);
 }
 
 /** Put a new picture, a blob, in the place of the one of before. */

@@ -83,14 +83,14 @@ async function refresh(photograph) {
   if (photograph.busy) return;
   photograph.busy = true;
   stage.busy(true);
-  while (photograph.again) {
+  while (photograph.again && !photograph.removed) {
     photograph.again = false;
     try {
       album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state)));
       if (photograph === current) await stage.show("after", photograph.urls.after);
       if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
     } catch (error) {
-      if (error.status !== 409) complain(`${photograph.name}: ${error.message}`);
+      if (error.status !== 409) blame(photograph, error);
     }
   }
   photograph.busy = false;
@@ -99,15 +99,16 @@ async function refresh(photograph) {
 
 async function suggest() {
   palette.suggest(null);
-  const { chosen } = current;
-  const hint = current.state.hints[chosen];
+  const photograph = current;
+  const { chosen } = photograph;
+  const hint = photograph.state.hints[chosen];
   if (!hint) return;
-  const question = { x: hint.x, y: hint.y, hints: current.state.hints.filter((_, i) => i !== chosen) };
+  const question = { x: hint.x, y: hint.y, hints: photograph.state.hints.filter((_, i) => i !== chosen) };
   try {
-    const found = await album.withServer(current, (id) => server.suggest(id, question));
-    if (current.state.hints[current.chosen]?.x === hint.x) palette.suggest(found);
+    const found = await album.withServer(photograph, (id) => server.suggest(id, question));
+    if (photograph === current && photograph.state.hints[photograph.chosen]?.x === hint.x) palette.suggest(found);
   } catch (error) {
-    if (error.status !== 409) complain(error.message);
+    if (error.status !== 409) blame(photograph, error);
   }
 }
 
@@ -134,7 +135,7 @@ async function open(photograph) {
     await stage.show("before", photograph.urls.before);
     await stage.show("after", photograph.urls.after ?? photograph.urls.before);
   } catch (error) {
-    complain(`${photograph.name}: ${error.message}`);
+    blame(photograph, error);
   }
   draw();
   drawStrip();
@@ -174,6 +175,8 @@ function drawStrip() {
 }
 
 async function removePhotograph(photograph) {
+  photograph.removed = true; // from now on nothing is asked for it
+  photograph.again = false;
   const at = photographs.indexOf(photograph);
   photographs.splice(at, 1);
   server.remove(photograph.id).catch(() => {}); // it may be gone already
@@ -189,17 +192,18 @@ async function add(files) {
   let first = null;
   for (const [number, file] of [...files].entries()) {
     const of = files.length > 1 ? ` (${number + 1} of ${files.length})` : "";
+    let photograph = { name: file.name };
     try {
       if (file.size > about.upload) throw new Error(`larger than ${Math.round(about.upload / 1e6)} MB, the most that is taken here`);
       const told = (share) => say(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
       told(0);
-      const photograph = album.makePhotograph(await server.upload(file, told), file);
+      photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
       await fetchBefore(photograph);
       if (first) drawStrip();
       else await open((first = photograph));
     } catch (error) {
-      complain(`${file.name}: ${error.message}`);
+      blame(photograph, error);
     }
   }
   say("");
@@ -218,7 +222,7 @@ async function download() {
     say("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
   } catch (error) {
     say("");
-    complain(`${photograph.name}: ${error.message}`);
+    blame(photograph, error);
   }
   element("download").disabled = false;
 }
@@ -252,6 +256,11 @@ function saveHints() {
 
 function say(...words) {
   element("status").replaceChildren(...words);
+}
+
+/** Tell what went wrong with a photograph, unless it has been removed: then nobody waits for it. */
+function blame(photograph, error) {
+  if (!photograph.removed) complain(`${photograph.name}: ${error.message}`);
 }
 
 function complain(words) {
