@@ -313,6 +313,24 @@ def test_a_photograph_that_is_removed_while_views_are_under_way_is_not_sent_agai
     assert page.evaluate("fetch('/api/photographs').then((answer) => answer.json())") == {"photographs": []}
 
 
+def test_a_view_whose_place_another_request_took_is_asked_for_again(visit):
+    page = visit()
+    box, asked = opened(page), []
+
+    def refuse_once(route):
+        asked.append(route.request.post_data_json)
+        if len(asked) == 1:
+            route.fulfill(status=409, json={"error": "a later request took its place"})
+        else:
+            route.continue_()
+
+    page.route("**/view", refuse_once)
+    click(page, box, 0.7, 0.5)
+    settled(page)
+    assert len(asked) == 2 and asked[0] == asked[1] and 0 < len(asked[0]["page"]) <= 40
+    assert page.locator(".problem").count() == 0
+
+
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):
     home = serve(token="correct horse")
     with browser.new_context() as context:

@@ -61,7 +61,9 @@ export async function withServer(photograph, action) {
 }
 
 async function renew(photograph) {
-  const { id } = await server.upload(photograph.file, () => {});
+  const { id } = await server.upload(photograph.file, () => {}).catch(({ message }) => {
+    throw new Error(message); // its status would be taken for that of what was asked
+  });
   if (photograph.removed) return server.remove(id);
   sessionStorage.removeItem(photograph.id);
   Object.assign(photograph, { id, known: false });

@@ -8,6 +8,7 @@ import { makePalette } from "./palette.js";
 import { makeStage } from "./stage.js";
 
 const element = (id) => document.getElementById(id);
+const pause = (milliseconds, value) => new Promise((done) => setTimeout(done, milliseconds, value));
 const photographs = [];
 let about = { guided: false, upload: Infinity, photographs: Infinity };
 let current = null;
@@ -91,6 +92,7 @@ async function refresh(photograph) {
       if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
     } catch (error) {
       if (error.status !== 409) blame(photograph, error);
+      else photograph.again = await pause(300, true); // another request took its place, and this one is still wanted
     }
   }
   photograph.busy = false;
@@ -112,8 +114,17 @@ async function suggest() {
   }
 }
 
-async function fetchBefore(photograph) {
-  if (!photograph.urls.before) album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
+/** Fetch the photograph as it is: once, whoever waits for it. */
+function fetchBefore(photograph) {
+  const fetched = async () => album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
+  const again = (error) => (error.status === 409 ? pause(300).then(fetched) : Promise.reject(error));
+  photograph.before ??= fetched()
+    .catch(again)
+    .catch((error) => {
+      photograph.before = null;
+      throw error;
+    });
+  return photograph.before;
 }
 
 async function open(photograph) {
