@@ -175,8 +175,8 @@ def test_all_of_it_works_by_keys(visit):
     assert x > 225 and y > 150 and page.evaluate("document.activeElement.className") == "hint"
     page.keyboard.press("ArrowLeft")
     assert page.get_attribute(".hint", "aria-label").endswith(f"at {x - 1}, {y}")
-    page.wait_for_selector("#suggestions .swatch")
     page.keyboard.press("Enter")
+    page.wait_for_selector("#suggestions .swatch:focus")
     page.keyboard.press("Enter")  # the first suggestion
     settled(page)
     assert "#c43c30" in page.get_attribute(".hint", "aria-label")
@@ -329,6 +329,30 @@ def test_a_view_whose_place_another_request_took_is_asked_for_again(visit):
     settled(page)
     assert len(asked) == 2 and asked[0] == asked[1] and 0 < len(asked[0]["page"]) <= 40
     assert page.locator(".problem").count() == 0
+
+
+def test_a_run_of_keys_is_one_step_back_and_one_colour_used(visit):
+    page = visit()
+    opened(page)
+    page.focus("#stage")
+    for key in ("ArrowRight", "Enter", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.focus("#plane")  # settles it
+    assert page.get_attribute(".hint", "aria-label").endswith("at 222, 150")
+    placed = page.input_value("#code")
+    for key in ("ArrowUp", "ArrowUp", "ArrowUp"):
+        page.keyboard.press(key)
+    assert page.locator("#used .swatch").count() == 0
+    page.wait_for_selector("#used .swatch")  # after a rest
+    assert page.locator("#used .swatch").count() == 1
+    coloured = page.input_value("#code")
+    page.keyboard.press("ArrowLeft")
+    for expected, at in ((coloured, 222), (placed, 222), (placed, 225)):
+        page.keyboard.press("Control+z")
+        assert page.input_value("#code") == expected
+        assert page.get_attribute(".hint", "aria-label").endswith(f"at {at}, 150")
+    page.keyboard.press("Control+z")
+    assert page.locator(".hint").count() == 0
 
 
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):

@@ -5,6 +5,7 @@ import * as copies from "./copies.js";
 import * as server from "./server.js";
 import { toCode } from "./color.js";
 import { makePalette } from "./palette.js";
+import { makeRest } from "./rest.js";
 import { makeStage } from "./stage.js";
 
 const element = (id) => document.getElementById(id);
@@ -47,6 +48,7 @@ const palette = makePalette({
 function removeHint(index) {
   current.chosen = null;
   edit({ hints: current.state.hints.filter((_, i) => i !== index) });
+  stage.focus();
 }
 
 /** Change what is asked for of the current photograph, and show it. */
@@ -57,7 +59,9 @@ function edit(what, settled = true, drawPins = settled) {
 }
 
 function travel(move) {
-  if (!current || !move(current)) return;
+  if (!current) return;
+  album.change(current, {}, true); // what is still on its way is what is taken back
+  if (!move(current)) return;
   draw();
   refresh(current);
   suggest();
@@ -128,7 +132,10 @@ function fetchBefore(photograph) {
 }
 
 async function open(photograph) {
-  if (current) current.split = stage.split();
+  if (current) {
+    album.change(current, {}, true);
+    current.split = stage.split();
+  }
   current = photograph;
   element("welcome").hidden = true;
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = false;
@@ -298,7 +305,9 @@ function listen() {
   on("download-all", "click", downloadAll);
   on("remove", "click", () => removePhotograph(current));
   on("strength", "input", ({ target }) => edit({ strength: target.valueAsNumber }, false));
-  on("strength", "change", ({ target }) => edit({ strength: target.valueAsNumber }));
+  const rest = makeRest(() => edit({}));
+  on("strength", "change", rest.later); // keys change it once each
+  on("strength", "blur", rest.now);
   addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || event.target.type === "text") return;
     event.preventDefault();

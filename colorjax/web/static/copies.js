@@ -7,7 +7,7 @@ const PAUSE = 400; // milliseconds between two looks
 
 /** Have the copies of these photographs made; `told(words)` hears how far it is. Gives what became of each, by id. */
 export async function make(photographs, told) {
-  for (const photograph of photographs) await withServer(photograph, (id) => server.copy(id, photograph.settled));
+  for (const photograph of photographs) await withServer(photograph, (id) => server.copy(id, photograph.state));
   for (;;) {
     const all = await server.progress();
     const mine = photographs.map(({ id }) => all[id] ?? { state: "failed", reason: "it has been removed" });

@@ -51,6 +51,7 @@ export function makePalette(heard) {
     },
     /** [{color, share}], or null while they are looked for. */
     suggest(found) {
+      const waits = suggestions.contains(document.activeElement);
       suggestions.replaceChildren(
         ...(found ?? []).map(({ color, share }) => {
           const percent = `${Math.round(100 * share)} %`;
@@ -60,7 +61,9 @@ export function makePalette(heard) {
         }),
       );
       write(code.value);
+      if (waits) this.focus();
     },
-    focus: () => (suggestions.querySelector("button") ?? element("plane")).focus(),
+    /** To the likeliest colour, once it is there. */
+    focus: () => (suggestions.querySelector("button") ?? suggestions).focus(),
   };
 }

@@ -1,5 +1,7 @@
 // The photograph itself: before and after with a divider between, the hints upon it, placed and moved by pointer and by key.
 
+import { makeRest } from "./rest.js";
+
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const TAP = 6; // pixels that a finger may move and still mean one point
 
@@ -15,6 +17,7 @@ export function makeStage(heard) {
   let guided = false;
   let split = 50;
   let cross = null; // where the keyboard's cross is
+  let hints = [];
 
   function fit() {
     const narrow = matchMedia("(max-width: 760px)").matches;
@@ -93,41 +96,52 @@ export function makeStage(heard) {
     heard.placed(point);
   }
 
-  function makeHint(hint, index, count, chosen) {
-    const pin = document.createElement("button");
-    pin.className = "hint";
+  function show(pin, hint, index) {
     pin.style.background = hint.color;
-    pin.setAttribute("aria-pressed", index === chosen);
-    pin.setAttribute("aria-label", `Hint ${index + 1} of ${count}, ${hint.color}, at ${hint.x}, ${hint.y}`);
+    pin.setAttribute("aria-label", `Hint ${index + 1} of ${hints.length}, ${hint.color}, at ${hint.x}, ${hint.y}`);
     put(pin, hint);
-    let from = null;
-    let to = null;
+  }
+
+  /** The pin of the hint of that number; `hints` says what it is. */
+  function makePin(index) {
+    const pin = Object.assign(document.createElement("button"), { className: "hint" });
+    let from = null; // where the pointer took it
+    let to = null; // where it is on its way to
+    const go = (point) => {
+      show(pin, { ...hints[index], ...(to = point) }, index);
+      heard.moved(index, to, false);
+    };
+    const settle = () => {
+      const there = to;
+      from = to = null;
+      if (there && pin.isConnected) heard.moved(index, there, true);
+    };
+    const rest = makeRest(settle);
     pin.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
       from = [event.clientX, event.clientY];
-      to = null;
       pin.setPointerCapture(event.pointerId);
     });
     pin.addEventListener("pointermove", (event) => {
-      if (!from || (!to && Math.hypot(event.clientX - from[0], event.clientY - from[1]) < TAP)) return;
-      to = pointOf(event);
-      put(pin, to);
-      heard.moved(index, to, false);
+      if (from && (to || Math.hypot(event.clientX - from[0], event.clientY - from[1]) >= TAP)) go(pointOf(event));
     });
     pin.addEventListener("pointerup", () => {
-      from = null;
-      if (to) heard.moved(index, to, true);
-      else heard.selected(index);
+      if (!from) return;
+      if (!to) heard.selected(index);
+      settle();
     });
-    pin.addEventListener("pointercancel", () => {
-      from = null;
-      if (to) heard.moved(index, to, true);
-    });
-    pin.addEventListener("focus", () => pin.getAttribute("aria-pressed") !== "true" && !from && heard.selected(index));
+    pin.addEventListener("pointercancel", settle);
+    pin.addEventListener("focus", () => !from && heard.selected(index));
+    pin.addEventListener("blur", rest.now);
     pin.addEventListener("keydown", (event) => {
       const arrow = ARROWS[event.key];
+      if (!arrow && event.key !== "Shift") rest.now();
+      const { x, y } = to ?? hints[index];
       const far = step() * (event.shiftKey ? 10 : 1);
-      if (arrow) heard.moved(index, inside(hint.x + arrow[0] * far, hint.y + arrow[1] * far), true);
-      else if (event.key === "Delete" || event.key === "Backspace") heard.removed(index);
+      if (arrow) {
+        go(inside(x + arrow[0] * far, y + arrow[1] * far));
+        rest.later();
+      } else if (event.key === "Delete" || event.key === "Backspace") heard.removed(index);
       else if (event.key === "Enter" || event.key === " ") heard.colours();
       else if (event.key === "Escape") heard.selected(null);
       else return;
@@ -156,12 +170,19 @@ export function makeStage(heard) {
       await next.decode();
       image.src = url;
     },
-    /** Draw the hints anew; who had the focus keeps it. */
-    setHints(hints, chosen) {
+    /** Show these hints; where the focus was on one, it is on the one that is chosen, or on the photograph. */
+    setHints(now, chosen) {
+      hints = now;
       const hadFocus = layer.contains(document.activeElement);
-      layer.replaceChildren(...hints.map((hint, index) => makeHint(hint, index, hints.length, chosen)));
+      while (layer.children.length > hints.length) layer.lastChild.remove();
+      while (layer.children.length < hints.length) layer.append(makePin(layer.children.length));
+      hints.forEach((hint, index) => {
+        layer.children[index].setAttribute("aria-pressed", index === chosen);
+        show(layer.children[index], hint, index);
+      });
       if (hadFocus) (layer.children[chosen] ?? stage).focus();
     },
+    focus: () => stage.focus(),
     focusHint: (index) => layer.children[index]?.focus(),
     busy: (is) => stage.classList.toggle("busy", is),
     split: () => split,
