@@ -355,6 +355,30 @@ def test_a_run_of_keys_is_one_step_back_and_one_colour_used(visit):
     assert page.locator(".hint").count() == 0
 
 
+def test_the_focus_stays_where_the_keys_left_it(visit):
+    page = visit()
+    box = opened(page)
+
+    def focused():
+        return page.evaluate("document.activeElement.id")
+
+    click(page, box, 0.7, 0.5)
+    page.focus("#remove-hint")
+    page.keyboard.press("Enter")
+    assert focused() == "stage" and page.locator(".hint").count() == 0
+    page.focus("#undo-button")
+    for _ in range(2):
+        page.keyboard.press("Enter")
+    assert focused() == "undo-button" and page.get_attribute("#undo-button", "aria-disabled") == "true"
+    page.focus("#download")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    assert focused() == "download"
+    page.focus("#remove")
+    page.keyboard.press("Enter")
+    assert focused() == "choose"
+
+
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):
     home = serve(token="correct horse")
     with browser.new_context() as context:

@@ -48,8 +48,11 @@ const palette = makePalette({
 function removeHint(index) {
   current.chosen = null;
   edit({ hints: current.state.hints.filter((_, i) => i !== index) });
-  stage.focus();
+  focusWork();
 }
+
+/** Where the keys go on when what had the focus is gone. */
+const focusWork = () => (current ? stage : element("choose")).focus();
 
 /** Change what is asked for of the current photograph, and show it. */
 function edit(what, settled = true, drawPins = settled) {
@@ -67,6 +70,9 @@ function travel(move) {
   suggest();
 }
 
+/** A button that is off keeps the focus: it is not `disabled`. */
+const enable = (id, is) => element(id).setAttribute("aria-disabled", !is);
+
 /** Everything around the picture, as the current photograph has it. */
 function draw(drawPins = true) {
   const { hints, strength } = current.state;
@@ -77,9 +83,9 @@ function draw(drawPins = true) {
   if (hint) palette.show(hint, hints.length > 1 ? `Hint ${current.chosen + 1} of ${hints.length}` : "Hint", stage.colorAt("before", hint));
   element("strength").value = strength;
   element("strength-value").value = `${Math.round(strength * 100)} %`;
-  element("undo-button").disabled = !current.past.length;
-  element("redo-button").disabled = !current.future.length;
-  element("save-hints").disabled = !hints.length;
+  enable("undo-button", current.past.length > 0);
+  enable("redo-button", current.future.length > 0);
+  enable("save-hints", hints.length > 0);
 }
 
 /** Show the colours that the latest hints make; while one view is under way, the next one waits, and those between are left out. */
@@ -203,6 +209,7 @@ async function removePhotograph(photograph) {
   current = null;
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
+  focusWork();
   say("");
 }
 
@@ -229,7 +236,6 @@ async function add(files) {
 
 async function download() {
   const photograph = current;
-  element("download").disabled = true;
   try {
     const [copy] = await copies.make([photograph], say);
     if (copy.state !== "ready") throw new Error(copy.reason);
@@ -242,7 +248,6 @@ async function download() {
     say("");
     blame(photograph, error);
   }
-  element("download").disabled = false;
 }
 
 async function downloadAll() {
@@ -286,7 +291,7 @@ function complain(words) {
   const close = Object.assign(document.createElement("button"), { className: "icon" });
   close.setAttribute("aria-label", "Close");
   close.append(element("cross-icon").content.cloneNode(true));
-  close.addEventListener("click", () => problem.remove());
+  close.addEventListener("click", () => (problem.remove(), focusWork()));
   problem.append(close);
   element("problems").append(problem);
   while (element("problems").children.length > 4) element("problems").firstChild.remove();
@@ -294,15 +299,22 @@ function complain(words) {
 
 function listen() {
   const on = (id, event, action) => element(id).addEventListener(event, action);
+  const press = (id, action) => on(id, "click", () => element(id).getAttribute("aria-disabled") !== "true" && action());
+  const pressOnce = (id, work) =>
+    press(id, async () => {
+      enable(id, false);
+      await work();
+      enable(id, true);
+    });
   on("choose", "click", () => element("files").click());
   on("files", "change", async ({ target }) => (await add(target.files), (target.value = "")));
   on("open-hints", "click", () => element("hints-file").click());
   on("hints-file", "change", async ({ target }) => (await loadHints(target.files[0]), (target.value = "")));
-  on("save-hints", "click", saveHints);
-  on("undo-button", "click", () => travel(album.undo));
-  on("redo-button", "click", () => travel(album.redo));
-  on("download", "click", download);
-  on("download-all", "click", downloadAll);
+  press("save-hints", saveHints);
+  press("undo-button", () => travel(album.undo));
+  press("redo-button", () => travel(album.redo));
+  pressOnce("download", download);
+  pressOnce("download-all", downloadAll);
   on("remove", "click", () => removePhotograph(current));
   on("strength", "input", ({ target }) => edit({ strength: target.valueAsNumber }, false));
   const rest = makeRest(() => edit({}));
