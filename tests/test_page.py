@@ -244,14 +244,19 @@ def test_a_broken_file_is_told_and_the_others_are_opened(visit):
     assert page.locator(".problem").count() == 1 and page.locator(".tile img").count() == 1
 
 
-def test_hints_are_saved_and_loaded_and_stay_over_a_reload(visit):
+def test_hints_are_saved_and_loaded_and_stay_for_another_tab(visit):
     page = visit()
     opened(page)
     hints = {"hints": [{"x": 300, "y": 100, "color": "#2040c0"}, {"x": 20, "y": 30, "color": "#c02020"}]}
     page.set_input_files("#hints-file", {"name": "a.json", "mimeType": "", "buffer": json.dumps(hints).encode()})
     page.wait_for_selector(".hint >> nth=1")
-    page.reload()
+    page.evaluate("localStorage.setItem('colorjax gone', '{}')")
+    other = page.context.new_page()
+    other.goto(page.url)
+    page.close()
+    page = other
     page.wait_for_selector(".hint >> nth=1")
+    assert page.evaluate("Object.keys(localStorage).length") == 1
     file = downloaded(page, "#save-hints")
     assert file.suggested_filename == "cat.png.hints.json" and json.loads(file.path().read_text()) == hints
     page.set_input_files(

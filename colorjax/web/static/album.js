@@ -1,13 +1,13 @@
-// The visitor's photographs: their hints and strength with what was before them, kept over a reload of the page.
+// The visitor's photographs: their hints and strength with what was before them, remembered by the browser.
 
+import * as memory from "./memory.js";
 import * as server from "./server.js";
 
 const START = { hints: [], strength: 1 };
 
 /** A photograph that the server has, as the page knows it. `file`: what it was made of, if it was chosen on this page. */
 export function makePhotograph(about, file) {
-  const kept = sessionStorage.getItem(about.id);
-  const state = kept ? JSON.parse(kept) : START;
+  const state = memory.recall(about.id) ?? START;
   return { ...about, file, state, settled: state, past: [], future: [], chosen: null, split: 50, urls: {} };
 }
 
@@ -34,7 +34,7 @@ function travel(photograph, from, to) {
 
 function settle(photograph) {
   photograph.settled = photograph.state;
-  sessionStorage.setItem(photograph.id, JSON.stringify(photograph.state));
+  memory.keep(photograph.id, photograph.state);
 }
 
 /** What `action(id)` gives. A photograph that the server has deleted by itself is sent again first: not one that has been
@@ -65,7 +65,7 @@ async function renew(photograph) {
     throw new Error(message); // its status would be taken for that of what was asked
   });
   if (photograph.removed) return server.remove(id);
-  sessionStorage.removeItem(photograph.id);
+  memory.drop(photograph.id);
   Object.assign(photograph, { id, known: false });
   settle(photograph);
 }
@@ -78,7 +78,7 @@ export function setPicture(photograph, which, picture) {
 }
 
 export function forget(photograph) {
-  sessionStorage.removeItem(photograph.id);
+  memory.drop(photograph.id);
   Object.values(photograph.urls).forEach((url) => URL.revokeObjectURL(url));
 }
 

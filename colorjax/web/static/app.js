@@ -2,6 +2,7 @@
 
 import * as album from "./album.js";
 import * as copies from "./copies.js";
+import * as memory from "./memory.js";
 import * as server from "./server.js";
 import { toCode } from "./color.js";
 import { makePalette } from "./palette.js";
@@ -342,6 +343,7 @@ async function start() {
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +
       `Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels each.`;
     for (const one of await server.list()) photographs.push(album.makePhotograph(one));
+    memory.prune(photographs.map(({ id }) => id));
     if (photographs.length) await open(photographs[0]);
     for (const photograph of photographs) await fetchBefore(photograph);
     if (photographs.length) drawStrip();
