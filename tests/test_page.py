@@ -382,6 +382,34 @@ def test_the_focus_stays_where_the_keys_left_it(visit):
     page.focus("#remove")
     page.keyboard.press("Enter")
     assert focused() == "choose"
+    page.focus("#status button")
+    page.keyboard.press("Enter")
+    assert focused() == "stage"
+
+
+def test_a_removed_photograph_comes_back_within_a_while_and_is_deleted_after(visit):
+    page = visit()
+    page.clock.install()
+    box, deleted = opened(page), []
+    page.on("request", lambda asked: deleted.append(asked.url) if asked.method == "DELETE" else None)
+    click(page, box, 0.7, 0.5)
+    settled(page)
+    page.click("text=Remove photograph")
+    page.wait_for_selector("#welcome:visible")
+    page.clock.fast_forward(5000)
+    page.click("text=Undo")
+    settled(page)
+    page.clock.fast_forward(10_000)
+    assert page.locator(".hint").count() == 1 and deleted == []
+    page.click("text=Remove photograph")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.clock.fast_forward(10_000)
+    assert page.inner_text("#status") == ""
+    opened(page)
+    page.click("text=Remove photograph")
+    page.reload()
+    page.wait_for_selector("#promise:text('megapixels')")
+    page.wait_for_function("fetch('/api/photographs').then((answer) => answer.json()).then((all) => !all.photographs.length)")
 
 
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):

@@ -3,6 +3,7 @@
 import * as album from "./album.js";
 import * as copies from "./copies.js";
 import * as memory from "./memory.js";
+import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { toCode } from "./color.js";
 import { makePalette } from "./palette.js";
@@ -199,23 +200,35 @@ function drawStrip() {
   element("download-all").hidden = photographs.length < 2;
 }
 
-async function removePhotograph(photograph) {
-  photograph.removed = true; // from now on nothing is asked for it
-  photograph.again = false;
+function removePhotograph(photograph) {
   const at = photographs.indexOf(photograph);
   photographs.splice(at, 1);
-  server.remove(photograph.id).catch(() => {}); // it may be gone already
-  album.forget(photograph);
-  if (photographs.length) return open(photographs[Math.min(at, photographs.length - 1)]);
+  removal.remove(photograph, ({ message }) => complain(`${photograph.name} may not have been deleted: ${message}`));
+  show(photographs[Math.min(at, photographs.length - 1)]);
+  const back = Object.assign(document.createElement("button"), { className: "plain", textContent: "Undo" });
+  back.addEventListener("click", () => {
+    say("");
+    if (!removal.restore(photograph)) return;
+    photographs.splice(at, 0, photograph);
+    show(photograph);
+    focusWork();
+  });
+  say("Removed. ", back);
+  pause(removal.GRACE).then(() => back.isConnected && say(""));
+}
+
+/** Go to a photograph, or to the first page where there is none. */
+function show(photograph) {
+  if (photograph) return open(photograph);
   current = null;
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
   focusWork();
-  say("");
 }
 
 async function add(files) {
   let first = null;
+  await removal.finishAll(); // for the room that they take
   for (const [number, file] of [...files].entries()) {
     const of = files.length > 1 ? ` (${number + 1} of ${files.length})` : "";
     let photograph = { name: file.name };
@@ -253,6 +266,7 @@ async function download() {
 
 async function downloadAll() {
   try {
+    await removal.finishAll();
     const mine = [...photographs];
     const made = await copies.make(mine, say);
     made.forEach((copy, i) => copy.state !== "ready" && complain(`${mine[i].name}: ${copy.reason}`));
@@ -279,7 +293,9 @@ function saveHints() {
 }
 
 function say(...words) {
+  const hadFocus = element("status").contains(document.activeElement);
   element("status").replaceChildren(...words);
+  if (hadFocus) focusWork();
 }
 
 /** Tell what went wrong with a photograph, unless it has been removed: then nobody waits for it. */

@@ -37,7 +37,7 @@ export const view = (id, state) => blob(post(`${one(id)}/view`, { ...state, page
 export const suggest = async (id, question) => (await json(post(`${one(id)}/suggest`, { ...question, page }))).suggestions;
 export const copy = (id, state) => json(post(`${one(id)}/copy`, state));
 export const progress = async () => (await json(ask("/api/progress"))).copies;
-export const remove = (id) => ask(one(id), { method: "DELETE" });
+export const remove = (id) => ask(one(id), { method: "DELETE", keepalive: true });
 export const copyPath = (id) => `${one(id)}/copy`;
 export const sidecarPath = (id) => `${one(id)}/sidecar`;
 export const copiesPath = "/api/copies.zip";
