@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -410,6 +411,32 @@ def test_a_removed_photograph_comes_back_within_a_while_and_is_deleted_after(vis
     page.reload()
     page.wait_for_selector("#promise:text('megapixels')")
     page.wait_for_function("fetch('/api/photographs').then((answer) => answer.json()).then((all) => !all.photographs.length)")
+
+
+def test_all_copies_are_downloaded_once_without_those_that_are_gone(visit):
+    page = visit()
+    bring(page, *((f"{name}.png", encoded(GREY[:100, :150])) for name in "abc"))
+    page.wait_for_selector(".tile img >> nth=2")
+    settled(page)
+    page.reload()
+    page.wait_for_selector(".tile img >> nth=2")
+    settled(page)
+    page.evaluate(
+        """async () => {
+          const { photographs } = await (await fetch("/api/photographs")).json();
+          await fetch(`/api/photographs/${photographs[1].id}`, { method: "DELETE" });
+        }"""
+    )
+    got = []
+    page.on("download", lambda file: got.append(file))
+    page.dblclick("#download-all")
+    page.wait_for_selector(".problem")
+    while not got:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(300)
+    assert len(got) == 1 and page.locator(".problem").all_inner_texts() == ["b.png: this photograph is not here (any more)"]
+    with zipfile.ZipFile(got[0].path()) as archive:
+        assert sorted(name for name in archive.namelist() if name.endswith(".png")) == ["a.colorized.png", "c.colorized.png"]
 
 
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):

@@ -269,12 +269,12 @@ async function downloadAll() {
     await removal.finishAll();
     const mine = [...photographs];
     const made = await copies.make(mine, say);
-    made.forEach((copy, i) => copy.state !== "ready" && complain(`${mine[i].name}: ${copy.reason}`));
+    made.forEach((copy, i) => copy.state !== "ready" && blame(mine[i], new Error(copy.reason)));
     if (made.some(({ state }) => state === "ready")) copies.save(server.copiesPath);
-    say("");
   } catch (error) {
     complain(error.message);
   }
+  say("");
 }
 
 async function loadHints(file) {
@@ -320,7 +320,7 @@ function listen() {
   const pressOnce = (id, work) =>
     press(id, async () => {
       enable(id, false);
-      await work();
+      await Promise.all([work(), pause(500)]); // a second click is none of its own
       enable(id, true);
     });
   on("choose", "click", () => element("files").click());
