@@ -220,6 +220,10 @@ def test_the_copy_has_the_size_the_lightness_and_the_metadata(visit):
     lab = color.rgb_to_lab(copy.image / np.float32(65535))
     assert np.abs(lab[..., 0] - color.grey_to_lightness(deep / np.float32(65535))).max() < 0.02
     assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 4
+    page.focus("#strength")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#status") == ""
+    page.keyboard.press("Control+z")
     record = downloaded(page, "#status a")
     assert record.suggested_filename == "cat.colorized.png.json"
     assert json.loads(record.path().read_text())["copy"]["name"] == "cat.colorized.png"

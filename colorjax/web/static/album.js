@@ -13,26 +13,32 @@ export function makePhotograph(about, file) {
 
 /** Change something of what is asked for. Not settled: on the way to something, as while a hint is dragged. */
 export function change(photograph, what, settled) {
-  photograph.state = { ...photograph.state, ...what };
-  if (!settled || JSON.stringify(photograph.state) === JSON.stringify(photograph.settled)) return;
+  const state = { ...photograph.state, ...what };
+  const same = JSON.stringify(state) === JSON.stringify(photograph.settled);
+  photograph.state = same ? photograph.settled : state;
+  if (!settled || same) return;
   photograph.past.push(photograph.settled);
   photograph.future = [];
-  settle(photograph);
+  keep(photograph);
 }
 
-export const undo = (photograph) => travel(photograph, photograph.past, photograph.future);
-export const redo = (photograph) => travel(photograph, photograph.future, photograph.past);
+/** What is still on its way is there. */
+export const settle = (photograph) => change(photograph, {}, true);
+
+export const undo = (photograph) => travel(photograph, "past", "future");
+export const redo = (photograph) => travel(photograph, "future", "past");
 
 function travel(photograph, from, to) {
-  if (!from.length) return false;
-  to.push(photograph.settled);
-  photograph.state = from.pop();
-  if (photograph.chosen >= photograph.state.hints.length) photograph.chosen = null;
   settle(photograph);
+  if (!photograph[from].length) return false;
+  photograph[to].push(photograph.settled);
+  photograph.state = photograph[from].pop();
+  if (photograph.chosen >= photograph.state.hints.length) photograph.chosen = null;
+  keep(photograph);
   return true;
 }
 
-function settle(photograph) {
+function keep(photograph) {
   photograph.settled = photograph.state;
   memory.keep(photograph.id, photograph.state);
 }
@@ -67,7 +73,7 @@ async function renew(photograph) {
   if (photograph.removed) return server.remove(id);
   memory.drop(photograph.id);
   Object.assign(photograph, { id, known: false });
-  settle(photograph);
+  memory.keep(id, photograph.settled);
 }
 
 /** Put a new picture, a blob, in the place of the one of before. */

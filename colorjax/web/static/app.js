@@ -60,14 +60,15 @@ const focusWork = () => (current ? stage : element("choose")).focus();
 function edit(what, settled = true, drawPins = settled) {
   album.change(current, what, settled);
   draw(drawPins);
+  sayWhatWasSaved();
   refresh(current);
 }
 
 function travel(move) {
   if (!current) return;
-  album.change(current, {}, true); // what is still on its way is what is taken back
   if (!move(current)) return;
   draw();
+  sayWhatWasSaved();
   refresh(current);
   suggest();
 }
@@ -141,7 +142,7 @@ function fetchBefore(photograph) {
 
 async function open(photograph) {
   if (current) {
-    album.change(current, {}, true);
+    album.settle(current);
     current.split = stage.split();
   }
   current = photograph;
@@ -250,6 +251,8 @@ async function add(files) {
 
 async function download() {
   const photograph = current;
+  album.settle(photograph);
+  const { state } = photograph;
   try {
     const [copy] = await copies.make([photograph], say);
     if (copy.state !== "ready") throw new Error(copy.reason);
@@ -257,17 +260,31 @@ async function download() {
     const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "a record of how it was made" });
     record.download = "";
     const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
-    say("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
+    const note = Object.assign(document.createElement("span"), { className: "saved" });
+    note.append("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
+    photograph.saved = { state, note };
+    say("");
+    sayWhatWasSaved();
   } catch (error) {
     say("");
     blame(photograph, error);
   }
 }
 
+/** What is said of a copy is said while its photograph is shown as it was copied. */
+function sayWhatWasSaved() {
+  const { saved, state } = current;
+  const note = saved?.state === state ? saved.note : null;
+  if (note?.isConnected) return; // somebody may be about to click on it
+  if (note) say(note);
+  else element("status").querySelector(".saved")?.remove();
+}
+
 async function downloadAll() {
   try {
     await removal.finishAll();
     const mine = [...photographs];
+    for (const one of mine) if (one.saved?.state !== one.state) one.saved = null; // its record will be of another copy
     const made = await copies.make(mine, say);
     made.forEach((copy, i) => copy.state !== "ready" && blame(mine[i], new Error(copy.reason)));
     if (made.some(({ state }) => state === "ready")) copies.save(server.copiesPath);
