@@ -274,7 +274,7 @@ def test_a_network_without_hints_shows_no_tools_for_them(visit):
     page = visit(guided=False)
     box = opened(page)
     click(page, box, 0.7, 0.5)
-    assert page.locator(".hint").count() == 0 and page.locator(".guided:visible").count() == 0
+    assert page.locator(".hint").count() == 0 and page.locator("#no-hint:visible, #hint-files:visible").count() == 0
     assert "does not follow hints" in page.inner_text("#unguided")
 
 
@@ -337,6 +337,7 @@ def test_a_view_whose_place_another_request_took_is_asked_for_again(visit):
     page.route("**/view", refuse_once)
     click(page, box, 0.7, 0.5)
     settled(page)
+    assert page.locator(".hint").count() == 1
     assert len(asked) == 2 and asked[0] == asked[1] and 0 < len(asked[0]["page"]) <= 40
     assert page.locator(".problem").count() == 0
 
@@ -441,6 +442,32 @@ def test_all_copies_are_downloaded_once_without_those_that_are_gone(visit):
     assert len(got) == 1 and page.locator(".problem").all_inner_texts() == ["b.png: this photograph is not here (any more)"]
     with zipfile.ZipFile(got[0].path()) as archive:
         assert sorted(name for name in archive.namelist() if name.endswith(".png")) == ["a.colorized.png", "c.colorized.png"]
+
+
+def test_a_picture_that_comes_late_is_not_shown_for_another_photograph(visit):
+    page = visit()
+    bring(page, ("large.png", encoded(GREY)), ("small.png", encoded(GREY[:100, :150])))
+    page.wait_for_selector(".tile img >> nth=1")
+    settled(page)
+    click(page, page.locator("#stage").bounding_box(), 0.7, 0.5)
+    settled(page)
+    page.click(".tile >> nth=1")
+    settled(page)
+    page.evaluate(
+        """() => {
+          const { decode } = HTMLImageElement.prototype;
+          HTMLImageElement.prototype.decode = function () {
+            HTMLImageElement.prototype.decode = decode;
+            return new Promise((done) => setTimeout(done, 300)).then(() => decode.call(this));
+          };
+        }"""
+    )
+    page.click(".tile >> nth=0")
+    assert page.locator(".hint").count() == 1
+    page.click(".tile >> nth=1")
+    page.wait_for_timeout(500)
+    assert page.evaluate("[before.naturalWidth, after.naturalWidth]") == [150, 150]
+    assert page.locator(".hint").count() == 0 and not page.is_visible("#one-hint")
 
 
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):

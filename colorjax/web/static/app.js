@@ -101,7 +101,7 @@ async function refresh(photograph) {
     photograph.again = false;
     try {
       album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state)));
-      if (photograph === current) await stage.show("after", photograph.urls.after);
+      await stage.show("after", photograph.urls.after, photograph);
       if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
     } catch (error) {
       if (error.status !== 409) blame(photograph, error);
@@ -146,25 +146,30 @@ async function open(photograph) {
     current.split = stage.split();
   }
   current = photograph;
+  const guided = isGuided(photograph);
   element("welcome").hidden = true;
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = false;
-  stage.setPhotograph(photograph, isGuided(photograph));
-  document.body.classList.toggle("guided-page", isGuided(photograph));
-  for (const section of document.querySelectorAll(".guided")) section.hidden = !isGuided(photograph);
-  element("unguided").hidden = isGuided(photograph);
+  stage.setPhotograph(photograph, guided);
+  document.body.classList.toggle("guided-page", guided);
+  element("hint-files").hidden = !guided;
+  element("unguided").hidden = guided;
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
-  stage.busy(photograph.busy);
   element("facts").textContent = facts(photograph);
+  stage.busy(photograph.busy);
+  draw();
+  drawStrip();
   say("");
+  sayWhatWasSaved();
+  suggest();
   try {
     await fetchBefore(photograph);
-    if (photograph !== current) return;
-    await stage.show("before", photograph.urls.before);
-    await stage.show("after", photograph.urls.after ?? photograph.urls.before);
+    await stage.show("before", photograph.urls.before, photograph);
+    await stage.show("after", photograph.urls.after ?? photograph.urls.before, photograph);
   } catch (error) {
     blame(photograph, error);
   }
-  draw();
+  if (photograph !== current) return;
+  draw(); // with the colours that are there now
   drawStrip();
   if (!photograph.urls.after) refresh(photograph);
 }

@@ -13,6 +13,8 @@ const element = (id) => document.getElementById(id);
 export function makeStage(heard) {
   const [easel, stage, divider, layer, cursor] = ["easel", "stage", "divider", "hints", "cursor"].map(element);
   const images = { before: element("before"), after: element("after") };
+  let shown = null; // the photograph that is worked on
+  let latest = {}; // its pictures that are to be seen next
   let size = { width: 1, height: 1 };
   let guided = false;
   let split = 50;
@@ -154,6 +156,10 @@ export function makeStage(heard) {
   return {
     /** Another photograph of so many pixels. */
     setPhotograph(photograph, isGuided) {
+      shown = photograph;
+      latest = {};
+      layer.replaceChildren();
+      for (const image of Object.values(images)) image.removeAttribute("src");
       size = { width: photograph.width, height: photograph.height };
       guided = isGuided;
       cross = null;
@@ -162,13 +168,12 @@ export function makeStage(heard) {
       fit();
       setSplit(photograph.split ?? 50);
     },
-    async show(which, url) {
-      const image = images[which];
-      if (!url) return image.removeAttribute("src");
-      const next = new Image();
-      next.src = url;
-      await next.decode();
-      image.src = url;
+    /** Show a picture of a photograph, if that is the one that is worked on, and no later picture has come meanwhile. */
+    async show(which, url, photograph) {
+      if (photograph !== shown) return;
+      const next = (latest[which] = Object.assign(new Image(), { src: url }));
+      await next.decode().catch((error) => latest[which] === next && Promise.reject(error));
+      if (latest[which] === next) images[which].src = url;
     },
     /** Show these hints; where the focus was on one, it is on the one that is chosen, or on the photograph. */
     setHints(now, chosen) {
