@@ -374,7 +374,9 @@ function listen() {
 async function start() {
   listen();
   try {
+    await server.about(); // which brings the cookie
     about = await server.about();
+    if (about.cookie === false) throw new Error("This page needs cookies.");
     element("files").accept = about.suffixes.join(",");
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
