@@ -62,7 +62,7 @@ def visit(browser, serve):
     """A function that opens the page; what it asks of anybody else, and its errors, fail the test."""
     contexts, wrong = [], []
 
-    def open_page(size=WIDE, guided=True):
+    def open_page(size=WIDE, guided=True, before=lambda page: None):
         home = serve(guided)
         context = browser.new_context(viewport=size, has_touch=size is PHONE, is_mobile=size is PHONE, accept_downloads=True)
         context.set_default_timeout(5000)
@@ -73,6 +73,7 @@ def visit(browser, serve):
             "console", lambda said: wrong.append(said.text) if said.type == "error" and "status of 4" not in said.text else None
         )
         page.on("request", lambda asked: None if asked.url.startswith((home, f"blob:{home}")) else wrong.append(asked.url))
+        before(page)
         page.goto(home)
         return page
 
@@ -468,6 +469,30 @@ def test_a_picture_that_comes_late_is_not_shown_for_another_photograph(visit):
     page.wait_for_timeout(500)
     assert page.evaluate("[before.naturalWidth, after.naturalWidth]") == [150, 150]
     assert page.locator(".hint").count() == 0 and not page.is_visible("#one-hint")
+
+
+def test_without_cookies_it_says_so(visit):
+    page = visit(before=lambda page: page.route("**/api/about", lambda route: answer_about(route, cookie=False)))
+    assert page.inner_text(".problem") == "This page needs cookies."
+
+
+def answer_about(route, **more):
+    route.fulfill(json=route.fetch().json() | more)
+
+
+def test_colours_are_written_as_people_write_them(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    for written, read in (("abc", "#aabbcc"), ("#24C", "#2244cc"), ("C02020", "#c02020")):
+        page.fill("#code", written)
+        page.keyboard.press("Enter")
+        assert page.input_value("#code") == read and read in page.get_attribute(".hint", "aria-label")
+    page.fill("#code", "reddish")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("#code", "aria-invalid") == "true"
+    page.keyboard.press("Tab")
+    assert page.get_attribute("#code", "aria-invalid") is None and page.input_value("#code") == "#c02020"
 
 
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):

@@ -1,6 +1,6 @@
 // The colours of the hint that is chosen: the likely ones there, all of its lightness, an exact one, those used before.
 
-import { isCode, toLab } from "./color.js";
+import { readCode, toLab } from "./color.js";
 import { makePlane } from "./plane.js";
 
 const element = (id) => document.getElementById(id);
@@ -10,16 +10,22 @@ const KEPT = 10;
 export function makePalette(heard) {
   const [suggestions, used, picker, code] = ["suggestions", "used", "picker", "code"].map(element);
   const plane = makePlane(element("plane"), (color, settled) => tell(color, settled));
+  let color = "#808080"; // of the hint
   let lately = [];
 
-  function tell(color, settled) {
-    write(color);
-    if (settled) remember(color);
-    heard.colored(color, settled);
+  function tell(now, settled) {
+    write(now);
+    if (settled) remember(now);
+    heard.colored(now, settled);
   }
 
-  function write(color) {
-    picker.value = code.value = color;
+  function write(now) {
+    picker.value = code.value = color = now;
+    code.removeAttribute("aria-invalid");
+    mark();
+  }
+
+  function mark() {
     for (const swatch of document.querySelectorAll("#tools .swatch")) swatch.setAttribute("aria-pressed", swatch.value === color);
   }
 
@@ -39,7 +45,13 @@ export function makePalette(heard) {
 
   picker.addEventListener("input", () => tell(picker.value, false));
   picker.addEventListener("change", () => tell(picker.value, true));
-  code.addEventListener("change", () => isCode(code.value) && tell(code.value.toLowerCase(), true));
+  code.addEventListener("input", () => code.removeAttribute("aria-invalid"));
+  code.addEventListener("change", () => {
+    const meant = readCode(code.value);
+    if (meant) tell(meant, true);
+    else code.setAttribute("aria-invalid", true);
+  });
+  code.addEventListener("blur", () => write(color)); // what was no colour does not stay
   element("remove-hint").addEventListener("click", () => heard.removed());
 
   return {
@@ -60,7 +72,7 @@ export function makePalette(heard) {
           return cell;
         }),
       );
-      write(code.value);
+      mark();
       if (waits) this.focus();
     },
     /** To the likeliest colour, once it is there. */
