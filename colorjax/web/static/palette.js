@@ -1,10 +1,23 @@
 // The colours of the hint that is chosen: the likely ones there, all of its lightness, an exact one, those used before.
 
-import { readCode, toLab } from "./color.js";
+import { distance, fromCode, readCode, toLab } from "./color.js";
 import { makePlane } from "./plane.js";
 
 const element = (id) => document.getElementById(id);
 const KEPT = 10;
+const ALIKE = 5; // Delta E below which two suggestions are one
+
+/** Suggestions [{color, share}], the likeliest first, without those that look like another: it has their share. */
+function distinct(found) {
+  const kept = [];
+  for (const { color, share } of found) {
+    const lab = toLab(fromCode(color));
+    const same = kept.find((other) => distance(lab, other.lab) < ALIKE);
+    if (same) same.share += share;
+    else kept.push({ color, share, lab });
+  }
+  return kept.sort((one, other) => other.share - one.share);
+}
 
 /** `heard` has: colored(code, settled), removed(). */
 export function makePalette(heard) {
@@ -31,6 +44,7 @@ export function makePalette(heard) {
 
   function remember(color) {
     lately = [color, ...lately.filter((other) => other !== color)].slice(0, KEPT);
+    element("used-before").hidden = false;
     used.replaceChildren(...lately.map((one) => makeSwatch(one, one)));
   }
 
@@ -65,7 +79,7 @@ export function makePalette(heard) {
     suggest(found) {
       const waits = suggestions.contains(document.activeElement);
       suggestions.replaceChildren(
-        ...(found ?? []).map(({ color, share }) => {
+        ...distinct(found ?? []).map(({ color, share }) => {
           const percent = `${Math.round(100 * share)} %`;
           const cell = Object.assign(document.createElement("span"), { className: "share" });
           cell.append(makeSwatch(color, `${color}, ${percent}`), percent);
