@@ -495,6 +495,27 @@ def test_colours_are_written_as_people_write_them(visit):
     assert page.get_attribute("#code", "aria-invalid") is None and page.input_value("#code") == "#c02020"
 
 
+def test_only_what_was_pressed_there_with_the_first_button_chooses(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    plane, color = page.locator("#plane").bounding_box(), page.input_value("#code")
+    page.mouse.move(plane["x"] + 20, plane["y"] - 8)
+    page.mouse.down()
+    page.mouse.move(plane["x"] + 20, plane["y"] + 20)
+    page.mouse.up()
+    page.mouse.click(plane["x"] + 20, plane["y"] + 20, button="right")
+    assert page.input_value("#code") == color
+    pin = page.locator(".hint").bounding_box()
+    page.mouse.move(pin["x"] + 14, pin["y"] + 14)
+    page.mouse.down(button="right")
+    page.mouse.move(pin["x"] + 90, pin["y"] + 14, steps=3)
+    page.mouse.up(button="right")
+    assert page.locator(".hint").bounding_box() == pin
+    page.mouse.click(plane["x"] + 20, plane["y"] + 20)
+    assert page.input_value("#code") != color
+
+
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):
     home = serve(token="correct horse")
     with browser.new_context() as context:

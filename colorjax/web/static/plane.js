@@ -71,12 +71,24 @@ export function makePlane(canvas, chosen) {
     choose(abAt(((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height), settled);
   }
 
+  let pressed = null; // the pointer that went down here
   canvas.addEventListener("pointerdown", (event) => {
-    canvas.setPointerCapture(event.pointerId);
+    if (event.button !== 0 || pressed !== null) return;
+    pressed = event.pointerId;
+    canvas.setPointerCapture(pressed);
     point(event, false);
   });
-  canvas.addEventListener("pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && point(event, false));
-  canvas.addEventListener("pointerup", (event) => point(event, true));
+  canvas.addEventListener("pointermove", (event) => event.pointerId === pressed && point(event, false));
+  canvas.addEventListener("pointerup", (event) => {
+    if (event.pointerId !== pressed) return;
+    pressed = null;
+    point(event, true);
+  });
+  canvas.addEventListener("pointercancel", (event) => {
+    if (event.pointerId !== pressed) return;
+    pressed = null;
+    chosen(last, true);
+  });
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-3, 0], ArrowRight: [3, 0], ArrowUp: [0, 3], ArrowDown: [0, -3] }[event.key];
     if (!step) return event.key === "Shift" || rest.now();

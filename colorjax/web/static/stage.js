@@ -53,6 +53,7 @@ export function makeStage(heard) {
 
   divider.addEventListener("pointerdown", (event) => {
     event.stopPropagation();
+    if (event.button !== 0) return;
     divider.setPointerCapture(event.pointerId);
   });
   divider.addEventListener("pointermove", (event) => {
