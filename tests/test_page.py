@@ -23,7 +23,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
 HOSTS = ["127.0.0.1"]
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+WIDE, PHONE, SIDE = ({"width": width, "height": height} for width, height in ((1280, 800), (390, 844), (844, 390)))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,9 @@ def visit(browser, serve):
 
     def open_page(size=WIDE, guided=True, before=lambda page: None):
         home = serve(guided)
-        context = browser.new_context(viewport=size, has_touch=size is PHONE, is_mobile=size is PHONE, accept_downloads=True)
+        context = browser.new_context(
+            viewport=size, has_touch=size is not WIDE, is_mobile=size is not WIDE, accept_downloads=True
+        )
         context.set_default_timeout(5000)
         contexts.append(context)
         page = context.new_page()
@@ -292,6 +294,15 @@ def test_on_a_phone_a_finger_does_it_and_nothing_is_cut_off(visit):
     for selector in ("#undo-button", "#download", "#plane", "#strength"):
         inside = page.locator(selector).bounding_box()
         assert inside["x"] >= 0 and inside["x"] + inside["width"] <= 390
+
+
+def test_a_phone_on_its_side_shows_the_photograph_as_high_as_it_is(visit):
+    page = visit(SIDE)
+    box = opened(page, GREY[:, :300])
+    assert box["height"] > 360 and page.evaluate("[document.body.scrollWidth, document.body.scrollHeight]") == [844, 390]
+    for selector in ("#undo-button", "#download", "#strip .add"):
+        inside = page.locator(selector).bounding_box()
+        assert inside["x"] > box["x"] + box["width"] and inside["x"] + inside["width"] <= 844 and inside["height"] >= 42
 
 
 def test_photographs_that_the_server_deleted_are_sent_again(visit):

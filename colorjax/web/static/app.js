@@ -155,6 +155,7 @@ async function open(photograph) {
   element("unguided").hidden = guided;
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
   element("facts").textContent = facts(photograph);
+  element("tools").scrollTop = 0;
   stage.busy(photograph.busy);
   draw();
   drawStrip();

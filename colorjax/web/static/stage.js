@@ -22,9 +22,9 @@ export function makeStage(heard) {
   let hints = [];
 
   function fit() {
-    const narrow = matchMedia("(max-width: 760px)").matches;
-    const margin = narrow ? 0 : 40;
-    const room = [easel.clientWidth - margin, narrow ? innerHeight * 0.62 : easel.clientHeight - margin];
+    const { padding, maxHeight } = getComputedStyle(easel); // a height at most: where the page is longer than the screen
+    const margin = 2 * parseFloat(padding);
+    const room = [easel.clientWidth - margin, (maxHeight === "none" ? easel.clientHeight : parseFloat(maxHeight)) - margin];
     const scale = Math.min(room[0] / size.width, room[1] / size.height, Math.max(1, 1400 / Math.max(size.width, size.height)));
     stage.style.width = `${Math.max(1, Math.floor(size.width * scale))}px`;
     stage.style.height = `${Math.max(1, Math.floor(size.height * scale))}px`;
