@@ -527,6 +527,17 @@ def test_only_what_was_pressed_there_with_the_first_button_chooses(visit):
     assert page.input_value("#code") != color
 
 
+def test_what_is_removed_in_one_tab_is_gone_from_the_other(visit):
+    page = visit()
+    opened(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.wait_for_selector(".tile img")
+    other.click("text=Remove photograph")
+    other.close(run_before_unload=True)
+    page.wait_for_selector("#welcome:visible")
+
+
 def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):
     home = serve(token="correct horse")
     with browser.new_context() as context:

@@ -208,10 +208,8 @@ function drawStrip() {
 }
 
 function removePhotograph(photograph) {
-  const at = photographs.indexOf(photograph);
-  photographs.splice(at, 1);
+  const at = takeOut(photograph);
   removal.remove(photograph, ({ message }) => complain(`${photograph.name} may not have been deleted: ${message}`));
-  show(photographs[Math.min(at, photographs.length - 1)]);
   const back = Object.assign(document.createElement("button"), { className: "plain", textContent: "Undo" });
   back.addEventListener("click", () => {
     say("");
@@ -222,6 +220,16 @@ function removePhotograph(photograph) {
   });
   say("Removed. ", back);
   pause(removal.GRACE).then(() => back.isConnected && say(""));
+}
+
+/** Take a photograph from the page. Where it was. */
+function takeOut(photograph) {
+  Object.assign(photograph, { removed: true, again: false });
+  const at = photographs.indexOf(photograph);
+  photographs.splice(at, 1);
+  if (photograph === current) show(photographs[Math.min(at, photographs.length - 1)]);
+  else drawStrip();
+  return at;
 }
 
 /** Go to a photograph, or to the first page where there is none. */
@@ -374,6 +382,7 @@ function listen() {
 
 async function start() {
   listen();
+  removal.elsewhere((id) => photographs.filter((one) => one.id === id).forEach(takeOut));
   try {
     await server.about(); // which brings the cookie
     about = await server.about();

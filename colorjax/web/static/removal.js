@@ -4,11 +4,11 @@ import { forget } from "./album.js";
 import * as server from "./server.js";
 
 export const GRACE = 6000; // milliseconds
+const channel = new BroadcastChannel("colorjax removed");
 const waiting = new Map(); // photograph -> timer
 
-/** From now on nothing is asked for this photograph. `failed(error)` hears if the server could not delete it. */
+/** Delete a photograph after a while. `failed(error)` hears if the server could not delete it. */
 export function remove(photograph, failed) {
-  Object.assign(photograph, { removed: true, again: false });
   waiting.set(photograph, setTimeout(() => finish(photograph).catch(failed), GRACE));
 }
 
@@ -19,10 +19,14 @@ export function restore(photograph) {
   return !photograph.removed;
 }
 
+/** `heard(id)` hears what is removed in another tab: it is not to be sent again from here. */
+export const elsewhere = (heard) => (channel.onmessage = ({ data }) => heard(data));
+
 async function finish(photograph) {
   clearTimeout(waiting.get(photograph));
   waiting.delete(photograph);
   forget(photograph);
+  channel.postMessage(photograph.id);
   try {
     await server.remove(photograph.id);
   } catch (error) {
