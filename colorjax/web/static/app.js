@@ -6,6 +6,7 @@ import * as memory from "./memory.js";
 import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { toCode } from "./color.js";
+import { makeNotices } from "./notices.js";
 import { makePalette } from "./palette.js";
 import { makeRest } from "./rest.js";
 import { makeStage } from "./stage.js";
@@ -15,6 +16,8 @@ const pause = (milliseconds, value) => new Promise((done) => setTimeout(done, mi
 const photographs = [];
 let about = { guided: false, upload: Infinity, photographs: Infinity };
 let current = null;
+
+const { say, complain } = makeNotices(() => focusWork());
 
 const stage = makeStage({
   placed: (point) => {
@@ -254,6 +257,7 @@ async function add(files) {
       photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
       await fetchBefore(photograph);
+      if (photograph.removed) continue;
       if (first) drawStrip();
       else await open((first = photograph));
     } catch (error) {
@@ -291,7 +295,7 @@ function sayWhatWasSaved() {
   const note = saved?.state === state ? saved.note : null;
   if (note?.isConnected) return; // somebody may be about to click on it
   if (note) say(note);
-  else element("status").querySelector(".saved")?.remove();
+  else if (element("status").querySelector(".saved")) say("");
 }
 
 async function downloadAll() {
@@ -323,26 +327,9 @@ function saveHints() {
   setTimeout(() => URL.revokeObjectURL(url), 2000);
 }
 
-function say(...words) {
-  const hadFocus = element("status").contains(document.activeElement);
-  element("status").replaceChildren(...words);
-  if (hadFocus) focusWork();
-}
-
 /** Tell what went wrong with a photograph, unless it has been removed: then nobody waits for it. */
 function blame(photograph, error) {
   if (!photograph.removed) complain(`${photograph.name}: ${error.message}`);
-}
-
-function complain(words) {
-  const problem = Object.assign(document.createElement("div"), { className: "problem", textContent: words });
-  const close = Object.assign(document.createElement("button"), { className: "icon" });
-  close.setAttribute("aria-label", "Close");
-  close.append(element("cross-icon").content.cloneNode(true));
-  close.addEventListener("click", () => (problem.remove(), focusWork()));
-  problem.append(close);
-  element("problems").append(problem);
-  while (element("problems").children.length > 4) element("problems").firstChild.remove();
 }
 
 function listen() {
