@@ -1,53 +1,79 @@
-// The visitor's photographs: their hints and strength with what was before them, kept over a reload of the page.
+// The visitor's photographs: their hints and strength with what was before them, remembered by the browser.
 
+import * as memory from "./memory.js";
 import * as server from "./server.js";
 
 const START = { hints: [], strength: 1 };
 
 /** A photograph that the server has, as the page knows it. `file`: what it was made of, if it was chosen on this page. */
 export function makePhotograph(about, file) {
-  const kept = sessionStorage.getItem(about.id);
-  const state = kept ? JSON.parse(kept) : START;
+  const state = memory.recall(about.id) ?? START;
   return { ...about, file, state, settled: state, past: [], future: [], chosen: null, split: 50, urls: {} };
 }
 
 /** Change something of what is asked for. Not settled: on the way to something, as while a hint is dragged. */
 export function change(photograph, what, settled) {
-  photograph.state = { ...photograph.state, ...what };
-  if (!settled || JSON.stringify(photograph.state) === JSON.stringify(photograph.settled)) return;
+  const state = { ...photograph.state, ...what };
+  const same = JSON.stringify(state) === JSON.stringify(photograph.settled);
+  photograph.state = same ? photograph.settled : state;
+  if (!settled || same) return;
   photograph.past.push(photograph.settled);
   photograph.future = [];
-  settle(photograph);
+  keep(photograph);
 }
 
-export const undo = (photograph) => travel(photograph, photograph.past, photograph.future);
-export const redo = (photograph) => travel(photograph, photograph.future, photograph.past);
+/** What is still on its way is there. */
+export const settle = (photograph) => change(photograph, {}, true);
+
+export const undo = (photograph) => travel(photograph, "past", "future");
+export const redo = (photograph) => travel(photograph, "future", "past");
 
 function travel(photograph, from, to) {
-  if (!from.length) return false;
-  to.push(photograph.settled);
-  photograph.state = from.pop();
-  if (photograph.chosen >= photograph.state.hints.length) photograph.chosen = null;
   settle(photograph);
+  if (!photograph[from].length) return false;
+  photograph[to].push(photograph.settled);
+  photograph.state = photograph[from].pop();
+  if (photograph.chosen >= photograph.state.hints.length) photograph.chosen = null;
+  keep(photograph);
   return true;
 }
 
-function settle(photograph) {
+function keep(photograph) {
   photograph.settled = photograph.state;
-  sessionStorage.setItem(photograph.id, JSON.stringify(photograph.state));
+  memory.keep(photograph.id, photograph.state);
 }
 
-/** What `action(id)` gives; a photograph that the server has deleted meanwhile is sent again first. */
+/** What `action(id)` gives. A photograph that the server has deleted by itself is sent again first: not one that has been
+ *  removed, nor one that the server has never known under its id, as where it keeps nothing of this page. */
 export async function withServer(photograph, action) {
+  const { id } = photograph;
+  const known = async () => {
+    const found = await action(photograph.id);
+    photograph.known = true;
+    return found;
+  };
   try {
-    return await action(photograph.id);
+    return await known();
   } catch (error) {
-    if (error.status !== 404 || !photograph.file) throw error;
-    photograph.renewal ??= server.upload(photograph.file, () => {}).finally(() => (photograph.renewal = null));
-    photograph.id = (await photograph.renewal).id;
-    settle(photograph);
-    return action(photograph.id);
+    if (error.status !== 404 || photograph.removed) throw error;
+    if (photograph.id === id && !photograph.renewal) {
+      if (!photograph.file || !photograph.known) throw error;
+      photograph.renewal = renew(photograph).finally(() => (photograph.renewal = null));
+    }
+    await photograph.renewal;
+    if (photograph.removed) throw error;
+    return known();
   }
+}
+
+async function renew(photograph) {
+  const { id } = await server.upload(photograph.file, () => {}).catch(({ message }) => {
+    throw new Error(message); // its status would be taken for that of what was asked
+  });
+  if (photograph.removed) return server.remove(id);
+  memory.drop(photograph.id);
+  Object.assign(photograph, { id, known: false });
+  memory.keep(id, photograph.settled);
 }
 
 /** Put a new picture, a blob, in the place of the one of before. */
@@ -58,7 +84,7 @@ export function setPicture(photograph, which, picture) {
 }
 
 export function forget(photograph) {
-  sessionStorage.removeItem(photograph.id);
+  memory.drop(photograph.id);
   Object.values(photograph.urls).forEach((url) => URL.revokeObjectURL(url));
 }
 

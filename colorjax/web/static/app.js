@@ -2,15 +2,22 @@
 
 import * as album from "./album.js";
 import * as copies from "./copies.js";
+import * as memory from "./memory.js";
+import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { toCode } from "./color.js";
+import { makeNotices } from "./notices.js";
 import { makePalette } from "./palette.js";
+import { makeRest } from "./rest.js";
 import { makeStage } from "./stage.js";
 
 const element = (id) => document.getElementById(id);
+const pause = (milliseconds, value) => new Promise((done) => setTimeout(done, milliseconds, value));
 const photographs = [];
 let about = { guided: false, upload: Infinity, photographs: Infinity };
 let current = null;
+
+const { say, complain } = makeNotices(() => focusWork());
 
 const stage = makeStage({
   placed: (point) => {
@@ -46,21 +53,31 @@ const palette = makePalette({
 function removeHint(index) {
   current.chosen = null;
   edit({ hints: current.state.hints.filter((_, i) => i !== index) });
+  focusWork();
 }
+
+/** Where the keys go on when what had the focus is gone. */
+const focusWork = () => (current ? stage : element("choose")).focus();
 
 /** Change what is asked for of the current photograph, and show it. */
 function edit(what, settled = true, drawPins = settled) {
   album.change(current, what, settled);
   draw(drawPins);
+  sayWhatWasSaved();
   refresh(current);
 }
 
 function travel(move) {
-  if (!current || !move(current)) return;
+  if (!current) return;
+  if (!move(current)) return;
   draw();
+  sayWhatWasSaved();
   refresh(current);
   suggest();
 }
+
+/** A button that is off keeps the focus: it is not `disabled`. */
+const enable = (id, is) => element(id).setAttribute("aria-disabled", !is);
 
 /** Everything around the picture, as the current photograph has it. */
 function draw(drawPins = true) {
@@ -72,9 +89,9 @@ function draw(drawPins = true) {
   if (hint) palette.show(hint, hints.length > 1 ? `Hint ${current.chosen + 1} of ${hints.length}` : "Hint", stage.colorAt("before", hint));
   element("strength").value = strength;
   element("strength-value").value = `${Math.round(strength * 100)} %`;
-  element("undo-button").disabled = !current.past.length;
-  element("redo-button").disabled = !current.future.length;
-  element("save-hints").disabled = !hints.length;
+  enable("undo-button", current.past.length > 0);
+  enable("redo-button", current.future.length > 0);
+  enable("save-hints", hints.length > 0);
 }
 
 /** Show the colours that the latest hints make; while one view is under way, the next one waits, and those between are left out. */
@@ -83,14 +100,15 @@ async function refresh(photograph) {
   if (photograph.busy) return;
   photograph.busy = true;
   stage.busy(true);
-  while (photograph.again) {
+  while (photograph.again && !photograph.removed) {
     photograph.again = false;
     try {
       album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state)));
-      if (photograph === current) await stage.show("after", photograph.urls.after);
+      await stage.show("after", photograph.urls.after, photograph);
       if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
     } catch (error) {
-      if (error.status !== 409) complain(`${photograph.name}: ${error.message}`);
+      if (error.status !== 409) blame(photograph, error);
+      else photograph.again = await pause(300, true); // another request took its place, and this one is still wanted
     }
   }
   photograph.busy = false;
@@ -99,44 +117,63 @@ async function refresh(photograph) {
 
 async function suggest() {
   palette.suggest(null);
-  const { chosen } = current;
-  const hint = current.state.hints[chosen];
+  const photograph = current;
+  const { chosen } = photograph;
+  const hint = photograph.state.hints[chosen];
   if (!hint) return;
-  const question = { x: hint.x, y: hint.y, hints: current.state.hints.filter((_, i) => i !== chosen) };
+  const question = { x: hint.x, y: hint.y, hints: photograph.state.hints.filter((_, i) => i !== chosen) };
   try {
-    const found = await album.withServer(current, (id) => server.suggest(id, question));
-    if (current.state.hints[current.chosen]?.x === hint.x) palette.suggest(found);
+    const found = await album.withServer(photograph, (id) => server.suggest(id, question));
+    if (photograph === current && photograph.state.hints[photograph.chosen]?.x === hint.x) palette.suggest(found);
   } catch (error) {
-    if (error.status !== 409) complain(error.message);
+    if (error.status !== 409) blame(photograph, error);
   }
 }
 
-async function fetchBefore(photograph) {
-  if (!photograph.urls.before) album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
+/** Fetch the photograph as it is: once, whoever waits for it. */
+function fetchBefore(photograph) {
+  const fetched = async () => album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
+  const again = (error) => (error.status === 409 ? pause(300).then(fetched) : Promise.reject(error));
+  photograph.before ??= fetched()
+    .catch(again)
+    .catch((error) => {
+      photograph.before = null;
+      throw error;
+    });
+  return photograph.before;
 }
 
 async function open(photograph) {
-  if (current) current.split = stage.split();
+  if (current) {
+    album.settle(current);
+    current.split = stage.split();
+  }
   current = photograph;
+  const guided = isGuided(photograph);
   element("welcome").hidden = true;
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = false;
-  stage.setPhotograph(photograph, isGuided(photograph));
-  document.body.classList.toggle("guided-page", isGuided(photograph));
-  for (const section of document.querySelectorAll(".guided")) section.hidden = !isGuided(photograph);
-  element("unguided").hidden = isGuided(photograph);
+  stage.setPhotograph(photograph, guided);
+  document.body.classList.toggle("guided-page", guided);
+  element("hint-files").hidden = !guided;
+  element("unguided").hidden = guided;
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
-  stage.busy(photograph.busy);
   element("facts").textContent = facts(photograph);
+  element("tools").scrollTop = 0;
+  stage.busy(photograph.busy);
+  draw();
+  drawStrip();
   say("");
+  sayWhatWasSaved();
+  suggest();
   try {
     await fetchBefore(photograph);
-    if (photograph !== current) return;
-    await stage.show("before", photograph.urls.before);
-    await stage.show("after", photograph.urls.after ?? photograph.urls.before);
+    await stage.show("before", photograph.urls.before, photograph);
+    await stage.show("after", photograph.urls.after ?? photograph.urls.before, photograph);
   } catch (error) {
-    complain(`${photograph.name}: ${error.message}`);
+    blame(photograph, error);
   }
-  draw();
+  if (photograph !== current) return;
+  draw(); // with the colours that are there now
   drawStrip();
   if (!photograph.urls.after) refresh(photograph);
 }
@@ -173,33 +210,58 @@ function drawStrip() {
   element("download-all").hidden = photographs.length < 2;
 }
 
-async function removePhotograph(photograph) {
+function removePhotograph(photograph) {
+  const at = takeOut(photograph);
+  removal.remove(photograph, ({ message }) => complain(`${photograph.name} may not have been deleted: ${message}`));
+  const back = Object.assign(document.createElement("button"), { className: "plain", textContent: "Undo" });
+  back.addEventListener("click", () => {
+    say("");
+    if (!removal.restore(photograph)) return;
+    photographs.splice(at, 0, photograph);
+    show(photograph);
+    focusWork();
+  });
+  say("Removed. ", back);
+  pause(removal.GRACE).then(() => back.isConnected && say(""));
+}
+
+/** Take a photograph from the page. Where it was. */
+function takeOut(photograph) {
+  Object.assign(photograph, { removed: true, again: false });
   const at = photographs.indexOf(photograph);
   photographs.splice(at, 1);
-  server.remove(photograph.id).catch(() => {}); // it may be gone already
-  album.forget(photograph);
-  if (photographs.length) return open(photographs[Math.min(at, photographs.length - 1)]);
+  if (photograph === current) show(photographs[Math.min(at, photographs.length - 1)]);
+  else drawStrip();
+  return at;
+}
+
+/** Go to a photograph, or to the first page where there is none. */
+function show(photograph) {
+  if (photograph) return open(photograph);
   current = null;
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
-  say("");
+  focusWork();
 }
 
 async function add(files) {
   let first = null;
+  await removal.finishAll(); // for the room that they take
   for (const [number, file] of [...files].entries()) {
     const of = files.length > 1 ? ` (${number + 1} of ${files.length})` : "";
+    let photograph = { name: file.name };
     try {
       if (file.size > about.upload) throw new Error(`larger than ${Math.round(about.upload / 1e6)} MB, the most that is taken here`);
       const told = (share) => say(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
       told(0);
-      const photograph = album.makePhotograph(await server.upload(file, told), file);
+      photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
       await fetchBefore(photograph);
+      if (photograph.removed) continue;
       if (first) drawStrip();
       else await open((first = photograph));
     } catch (error) {
-      complain(`${file.name}: ${error.message}`);
+      blame(photograph, error);
     }
   }
   say("");
@@ -207,7 +269,8 @@ async function add(files) {
 
 async function download() {
   const photograph = current;
-  element("download").disabled = true;
+  album.settle(photograph);
+  const { state } = photograph;
   try {
     const [copy] = await copies.make([photograph], say);
     if (copy.state !== "ready") throw new Error(copy.reason);
@@ -215,24 +278,38 @@ async function download() {
     const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "a record of how it was made" });
     record.download = "";
     const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
-    say("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
+    const note = Object.assign(document.createElement("span"), { className: "saved" });
+    note.append("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
+    photograph.saved = { state, note };
+    say("");
+    sayWhatWasSaved();
   } catch (error) {
     say("");
-    complain(`${photograph.name}: ${error.message}`);
+    blame(photograph, error);
   }
-  element("download").disabled = false;
+}
+
+/** What is said of a copy is said while its photograph is shown as it was copied. */
+function sayWhatWasSaved() {
+  const { saved, state } = current;
+  const note = saved?.state === state ? saved.note : null;
+  if (note?.isConnected) return; // somebody may be about to click on it
+  if (note) say(note);
+  else if (element("status").querySelector(".saved")) say("");
 }
 
 async function downloadAll() {
   try {
+    await removal.finishAll();
     const mine = [...photographs];
+    for (const one of mine) if (one.saved?.state !== one.state) one.saved = null; // its record will be of another copy
     const made = await copies.make(mine, say);
-    made.forEach((copy, i) => copy.state !== "ready" && complain(`${mine[i].name}: ${copy.reason}`));
+    made.forEach((copy, i) => copy.state !== "ready" && blame(mine[i], new Error(copy.reason)));
     if (made.some(({ state }) => state === "ready")) copies.save(server.copiesPath);
-    say("");
   } catch (error) {
     complain(error.message);
   }
+  say("");
 }
 
 async function loadHints(file) {
@@ -250,35 +327,34 @@ function saveHints() {
   setTimeout(() => URL.revokeObjectURL(url), 2000);
 }
 
-function say(...words) {
-  element("status").replaceChildren(...words);
-}
-
-function complain(words) {
-  const problem = Object.assign(document.createElement("div"), { className: "problem", textContent: words });
-  const close = Object.assign(document.createElement("button"), { className: "icon" });
-  close.setAttribute("aria-label", "Close");
-  close.append(element("cross-icon").content.cloneNode(true));
-  close.addEventListener("click", () => problem.remove());
-  problem.append(close);
-  element("problems").append(problem);
-  while (element("problems").children.length > 4) element("problems").firstChild.remove();
+/** Tell what went wrong with a photograph, unless it has been removed: then nobody waits for it. */
+function blame(photograph, error) {
+  if (!photograph.removed) complain(`${photograph.name}: ${error.message}`);
 }
 
 function listen() {
   const on = (id, event, action) => element(id).addEventListener(event, action);
+  const press = (id, action) => on(id, "click", () => element(id).getAttribute("aria-disabled") !== "true" && action());
+  const pressOnce = (id, work) =>
+    press(id, async () => {
+      enable(id, false);
+      await Promise.all([work(), pause(500)]); // a second click is none of its own
+      enable(id, true);
+    });
   on("choose", "click", () => element("files").click());
   on("files", "change", async ({ target }) => (await add(target.files), (target.value = "")));
   on("open-hints", "click", () => element("hints-file").click());
   on("hints-file", "change", async ({ target }) => (await loadHints(target.files[0]), (target.value = "")));
-  on("save-hints", "click", saveHints);
-  on("undo-button", "click", () => travel(album.undo));
-  on("redo-button", "click", () => travel(album.redo));
-  on("download", "click", download);
-  on("download-all", "click", downloadAll);
+  press("save-hints", saveHints);
+  press("undo-button", () => travel(album.undo));
+  press("redo-button", () => travel(album.redo));
+  pressOnce("download", download);
+  pressOnce("download-all", downloadAll);
   on("remove", "click", () => removePhotograph(current));
   on("strength", "input", ({ target }) => edit({ strength: target.valueAsNumber }, false));
-  on("strength", "change", ({ target }) => edit({ strength: target.valueAsNumber }));
+  const rest = makeRest(() => edit({}));
+  on("strength", "change", rest.later); // keys change it once each
+  on("strength", "blur", rest.now);
   addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || event.target.type === "text") return;
     event.preventDefault();
@@ -293,14 +369,18 @@ function listen() {
 
 async function start() {
   listen();
+  removal.elsewhere((id) => photographs.filter((one) => one.id === id).forEach(takeOut));
   try {
+    await server.about(); // which brings the cookie
     about = await server.about();
+    if (about.cookie === false) throw new Error("This page needs cookies.");
     element("files").accept = about.suffixes.join(",");
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +
       `Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels each.`;
     for (const one of await server.list()) photographs.push(album.makePhotograph(one));
+    memory.prune(photographs.map(({ id }) => id));
     if (photographs.length) await open(photographs[0]);
     for (const photograph of photographs) await fetchBefore(photograph);
     if (photographs.length) drawStrip();

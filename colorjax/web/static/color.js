@@ -25,4 +25,13 @@ export function toRgb([l, a, b]) {
 
 export const toCode = (rgb) => `#${rgb.map((c) => c.toString(16).padStart(2, "0")).join("")}`;
 export const fromCode = (code) => [1, 3, 5].map((at) => parseInt(code.slice(at, at + 2), 16));
-export const isCode = (text) => /^#[0-9a-f]{6}$/i.test(text);
+
+/** How far two colours in Lab are from each other: Delta E of 1976. */
+export const distance = (one, other) => Math.hypot(...one.map((value, i) => value - other[i]));
+
+/** The code that somebody means by rgb or rrggbb, with # or without; null where it is none. */
+export function readCode(text) {
+  const digits = /^#?((?:[0-9a-f]{3}){1,2})$/.exec(text.trim().toLowerCase())?.[1];
+  if (!digits) return null;
+  return `#${digits.length === 3 ? digits.replace(/./g, "$&$&") : digits}`;
+}

@@ -5,12 +5,21 @@ import { withServer } from "./album.js";
 
 const PAUSE = 400; // milliseconds between two looks
 
-/** Have the copies of these photographs made; `told(words)` hears how far it is. Gives what became of each, by id. */
+const failed = (reason) => ({ state: "failed", reason });
+
+/** Have the copies of these photographs made; `told(words)` hears how far it is. Gives what became of each. */
 export async function make(photographs, told) {
-  for (const photograph of photographs) await withServer(photograph, (id) => server.copy(id, photograph.settled));
+  const refused = new Map();
+  for (const photograph of photographs) {
+    try {
+      await withServer(photograph, (id) => server.copy(id, photograph.state));
+    } catch (error) {
+      refused.set(photograph, failed(error.message));
+    }
+  }
   for (;;) {
     const all = await server.progress();
-    const mine = photographs.map(({ id }) => all[id] ?? { state: "failed", reason: "it has been removed" });
+    const mine = photographs.map((one) => refused.get(one) ?? all[one.id] ?? failed("it has been removed"));
     const waiting = mine.filter(({ state }) => state === "waiting");
     if (!waiting.length) return mine;
     told(words(waiting, photographs.length));

@@ -1,30 +1,50 @@
 // The colours of the hint that is chosen: the likely ones there, all of its lightness, an exact one, those used before.
 
-import { isCode, toLab } from "./color.js";
+import { distance, fromCode, readCode, toLab } from "./color.js";
 import { makePlane } from "./plane.js";
 
 const element = (id) => document.getElementById(id);
 const KEPT = 10;
+const ALIKE = 5; // Delta E below which two suggestions are one
+
+/** Suggestions [{color, share}], the likeliest first, without those that look like another: it has their share. */
+function distinct(found) {
+  const kept = [];
+  for (const { color, share } of found) {
+    const lab = toLab(fromCode(color));
+    const same = kept.find((other) => distance(lab, other.lab) < ALIKE);
+    if (same) same.share += share;
+    else kept.push({ color, share, lab });
+  }
+  return kept.sort((one, other) => other.share - one.share);
+}
 
 /** `heard` has: colored(code, settled), removed(). */
 export function makePalette(heard) {
   const [suggestions, used, picker, code] = ["suggestions", "used", "picker", "code"].map(element);
   const plane = makePlane(element("plane"), (color, settled) => tell(color, settled));
+  let color = "#808080"; // of the hint
   let lately = [];
 
-  function tell(color, settled) {
-    write(color);
-    if (settled) remember(color);
-    heard.colored(color, settled);
+  function tell(now, settled) {
+    write(now);
+    if (settled) remember(now);
+    heard.colored(now, settled);
   }
 
-  function write(color) {
-    picker.value = code.value = color;
+  function write(now) {
+    picker.value = code.value = color = now;
+    code.removeAttribute("aria-invalid");
+    mark();
+  }
+
+  function mark() {
     for (const swatch of document.querySelectorAll("#tools .swatch")) swatch.setAttribute("aria-pressed", swatch.value === color);
   }
 
   function remember(color) {
     lately = [color, ...lately.filter((other) => other !== color)].slice(0, KEPT);
+    element("used-before").hidden = false;
     used.replaceChildren(...lately.map((one) => makeSwatch(one, one)));
   }
 
@@ -39,7 +59,13 @@ export function makePalette(heard) {
 
   picker.addEventListener("input", () => tell(picker.value, false));
   picker.addEventListener("change", () => tell(picker.value, true));
-  code.addEventListener("change", () => isCode(code.value) && tell(code.value.toLowerCase(), true));
+  code.addEventListener("input", () => code.removeAttribute("aria-invalid"));
+  code.addEventListener("change", () => {
+    const meant = readCode(code.value);
+    if (meant) tell(meant, true);
+    else code.setAttribute("aria-invalid", true);
+  });
+  code.addEventListener("blur", () => write(color)); // what was no colour does not stay
   element("remove-hint").addEventListener("click", () => heard.removed());
 
   return {
@@ -51,16 +77,19 @@ export function makePalette(heard) {
     },
     /** [{color, share}], or null while they are looked for. */
     suggest(found) {
+      const waits = suggestions.contains(document.activeElement);
       suggestions.replaceChildren(
-        ...(found ?? []).map(({ color, share }) => {
+        ...distinct(found ?? []).map(({ color, share }) => {
           const percent = `${Math.round(100 * share)} %`;
           const cell = Object.assign(document.createElement("span"), { className: "share" });
           cell.append(makeSwatch(color, `${color}, ${percent}`), percent);
           return cell;
         }),
       );
-      write(code.value);
+      mark();
+      if (waits) this.focus();
     },
-    focus: () => (suggestions.querySelector("button") ?? element("plane")).focus(),
+    /** To the likeliest colour, once it is there. */
+    focus: () => (suggestions.querySelector("button") ?? suggestions).focus(),
   };
 }

@@ -1,5 +1,6 @@
 // All colours that sRGB has at one lightness: a* to the right, b* upwards. Only chroma is chosen; lightness is the photograph's.
 
+import { makeRest } from "./rest.js";
 import { fromCode, toCode, toLab, toRgb } from "./color.js";
 
 const REACH = 120; // Lab units beyond which sRGB has no colour
@@ -19,6 +20,7 @@ export function makePlane(canvas, chosen) {
   const paper = canvas.getContext("2d");
   let lightness = null;
   let place = [0, 0];
+  let last = null; // the colour that was chosen
   let shown = null; // the window
   let colours = null; // of the canvas, without the ring
 
@@ -59,26 +61,42 @@ export function makePlane(canvas, chosen) {
       rgb = toRgb([lightness, ...place]);
     }
     draw();
-    chosen(toCode(rgb ?? toRgb([lightness, 0, 0])), settled);
+    last = toCode(rgb ?? toRgb([lightness, 0, 0]));
+    chosen(last, settled);
   }
+  const rest = makeRest(() => chosen(last, true));
 
   function point(event, settled) {
     const box = canvas.getBoundingClientRect();
     choose(abAt(((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height), settled);
   }
 
+  let pressed = null; // the pointer that went down here
   canvas.addEventListener("pointerdown", (event) => {
-    canvas.setPointerCapture(event.pointerId);
+    if (event.button !== 0 || pressed !== null) return;
+    pressed = event.pointerId;
+    canvas.setPointerCapture(pressed);
     point(event, false);
   });
-  canvas.addEventListener("pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && point(event, false));
-  canvas.addEventListener("pointerup", (event) => point(event, true));
+  canvas.addEventListener("pointermove", (event) => event.pointerId === pressed && point(event, false));
+  canvas.addEventListener("pointerup", (event) => {
+    if (event.pointerId !== pressed) return;
+    pressed = null;
+    point(event, true);
+  });
+  canvas.addEventListener("pointercancel", (event) => {
+    if (event.pointerId !== pressed) return;
+    pressed = null;
+    chosen(last, true);
+  });
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-3, 0], ArrowRight: [3, 0], ArrowUp: [0, 3], ArrowDown: [0, -3] }[event.key];
-    if (!step) return;
+    if (!step) return event.key === "Shift" || rest.now();
     event.preventDefault();
-    choose([place[0] + step[0], place[1] + step[1]], true);
+    choose([place[0] + step[0], place[1] + step[1]], false);
+    rest.later();
   });
+  canvas.addEventListener("blur", rest.now);
 
   return {
     /** Show the colours of this lightness, and where `code` is among them. */

@@ -1,5 +1,7 @@
 // The photograph itself: before and after with a divider between, the hints upon it, placed and moved by pointer and by key.
 
+import { makeRest } from "./rest.js";
+
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const TAP = 6; // pixels that a finger may move and still mean one point
 
@@ -11,15 +13,18 @@ const element = (id) => document.getElementById(id);
 export function makeStage(heard) {
   const [easel, stage, divider, layer, cursor] = ["easel", "stage", "divider", "hints", "cursor"].map(element);
   const images = { before: element("before"), after: element("after") };
+  let shown = null; // the photograph that is worked on
+  let latest = {}; // its pictures that are to be seen next
   let size = { width: 1, height: 1 };
   let guided = false;
   let split = 50;
   let cross = null; // where the keyboard's cross is
+  let hints = [];
 
   function fit() {
-    const narrow = matchMedia("(max-width: 760px)").matches;
-    const margin = narrow ? 0 : 40;
-    const room = [easel.clientWidth - margin, narrow ? innerHeight * 0.62 : easel.clientHeight - margin];
+    const { padding, maxHeight } = getComputedStyle(easel); // a height at most: where the page is longer than the screen
+    const margin = 2 * parseFloat(padding);
+    const room = [easel.clientWidth - margin, (maxHeight === "none" ? easel.clientHeight : parseFloat(maxHeight)) - margin];
     const scale = Math.min(room[0] / size.width, room[1] / size.height, Math.max(1, 1400 / Math.max(size.width, size.height)));
     stage.style.width = `${Math.max(1, Math.floor(size.width * scale))}px`;
     stage.style.height = `${Math.max(1, Math.floor(size.height * scale))}px`;
@@ -48,6 +53,7 @@ export function makeStage(heard) {
 
   divider.addEventListener("pointerdown", (event) => {
     event.stopPropagation();
+    if (event.button !== 0) return;
     divider.setPointerCapture(event.pointerId);
   });
   divider.addEventListener("pointermove", (event) => {
@@ -93,41 +99,52 @@ export function makeStage(heard) {
     heard.placed(point);
   }
 
-  function makeHint(hint, index, count, chosen) {
-    const pin = document.createElement("button");
-    pin.className = "hint";
+  function show(pin, hint, index) {
     pin.style.background = hint.color;
-    pin.setAttribute("aria-pressed", index === chosen);
-    pin.setAttribute("aria-label", `Hint ${index + 1} of ${count}, ${hint.color}, at ${hint.x}, ${hint.y}`);
+    pin.setAttribute("aria-label", `Hint ${index + 1} of ${hints.length}, ${hint.color}, at ${hint.x}, ${hint.y}`);
     put(pin, hint);
-    let from = null;
-    let to = null;
+  }
+
+  /** The pin of the hint of that number; `hints` says what it is. */
+  function makePin(index) {
+    const pin = Object.assign(document.createElement("button"), { className: "hint" });
+    let from = null; // where the pointer took it
+    let to = null; // where it is on its way to
+    const go = (point) => {
+      show(pin, { ...hints[index], ...(to = point) }, index);
+      heard.moved(index, to, false);
+    };
+    const settle = () => {
+      const there = to;
+      from = to = null;
+      if (there && pin.isConnected) heard.moved(index, there, true);
+    };
+    const rest = makeRest(settle);
     pin.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
       from = [event.clientX, event.clientY];
-      to = null;
       pin.setPointerCapture(event.pointerId);
     });
     pin.addEventListener("pointermove", (event) => {
-      if (!from || (!to && Math.hypot(event.clientX - from[0], event.clientY - from[1]) < TAP)) return;
-      to = pointOf(event);
-      put(pin, to);
-      heard.moved(index, to, false);
+      if (from && (to || Math.hypot(event.clientX - from[0], event.clientY - from[1]) >= TAP)) go(pointOf(event));
     });
     pin.addEventListener("pointerup", () => {
-      from = null;
-      if (to) heard.moved(index, to, true);
-      else heard.selected(index);
+      if (!from) return;
+      if (!to) heard.selected(index);
+      settle();
     });
-    pin.addEventListener("pointercancel", () => {
-      from = null;
-      if (to) heard.moved(index, to, true);
-    });
-    pin.addEventListener("focus", () => pin.getAttribute("aria-pressed") !== "true" && !from && heard.selected(index));
+    pin.addEventListener("pointercancel", settle);
+    pin.addEventListener("focus", () => !from && heard.selected(index));
+    pin.addEventListener("blur", rest.now);
     pin.addEventListener("keydown", (event) => {
       const arrow = ARROWS[event.key];
+      if (!arrow && event.key !== "Shift") rest.now();
+      const { x, y } = to ?? hints[index];
       const far = step() * (event.shiftKey ? 10 : 1);
-      if (arrow) heard.moved(index, inside(hint.x + arrow[0] * far, hint.y + arrow[1] * far), true);
-      else if (event.key === "Delete" || event.key === "Backspace") heard.removed(index);
+      if (arrow) {
+        go(inside(x + arrow[0] * far, y + arrow[1] * far));
+        rest.later();
+      } else if (event.key === "Delete" || event.key === "Backspace") heard.removed(index);
       else if (event.key === "Enter" || event.key === " ") heard.colours();
       else if (event.key === "Escape") heard.selected(null);
       else return;
@@ -140,6 +157,10 @@ export function makeStage(heard) {
   return {
     /** Another photograph of so many pixels. */
     setPhotograph(photograph, isGuided) {
+      shown = photograph;
+      latest = {};
+      layer.replaceChildren();
+      for (const image of Object.values(images)) image.removeAttribute("src");
       size = { width: photograph.width, height: photograph.height };
       guided = isGuided;
       cross = null;
@@ -148,20 +169,26 @@ export function makeStage(heard) {
       fit();
       setSplit(photograph.split ?? 50);
     },
-    async show(which, url) {
-      const image = images[which];
-      if (!url) return image.removeAttribute("src");
-      const next = new Image();
-      next.src = url;
-      await next.decode();
-      image.src = url;
+    /** Show a picture of a photograph, if that is the one that is worked on, and no later picture has come meanwhile. */
+    async show(which, url, photograph) {
+      if (photograph !== shown) return;
+      const next = (latest[which] = Object.assign(new Image(), { src: url }));
+      await next.decode().catch((error) => latest[which] === next && Promise.reject(error));
+      if (latest[which] === next) images[which].src = url;
     },
-    /** Draw the hints anew; who had the focus keeps it. */
-    setHints(hints, chosen) {
+    /** Show these hints; where the focus was on one, it is on the one that is chosen, or on the photograph. */
+    setHints(now, chosen) {
+      hints = now;
       const hadFocus = layer.contains(document.activeElement);
-      layer.replaceChildren(...hints.map((hint, index) => makeHint(hint, index, hints.length, chosen)));
+      while (layer.children.length > hints.length) layer.lastChild.remove();
+      while (layer.children.length < hints.length) layer.append(makePin(layer.children.length));
+      hints.forEach((hint, index) => {
+        layer.children[index].setAttribute("aria-pressed", index === chosen);
+        show(layer.children[index], hint, index);
+      });
       if (hadFocus) (layer.children[chosen] ?? stage).focus();
     },
+    focus: () => stage.focus(),
     focusHint: (index) => layer.children[index]?.focus(),
     busy: (is) => stage.classList.toggle("busy", is),
     split: () => split,
