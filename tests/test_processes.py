@@ -105,6 +105,7 @@ def together(tmp_path_factory):
     return workdir, first, finish(start(workdir, fsdp=True))
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_run(alone, together):
     workdir, _, second = together
     assert [code for code, _, _ in second] == [0, 0], second[0][2][-2000:] + second[1][2][-2000:]
@@ -116,6 +117,7 @@ def test_two_processes_are_one_run(alone, together):
             np.testing.assert_allclose(one.get("loss", one["l1"]), two.get("loss", two["l1"]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stop_asked_of_one_stops_all_and_only_the_first_tells(together):
     workdir, first, second = together
     assert [code for code, _, _ in first] == [0, 0], first[0][2][-2000:] + first[1][2][-2000:]
@@ -128,6 +130,7 @@ def test_a_stop_asked_of_one_stops_all_and_only_the_first_tells(together):
     assert steps[-1] == 12 and all((workdir / "checkpoints" / str(step) / "checksums.json").exists() for step in steps)
 
 
+@pytest.mark.slow
 def test_what_two_saved_one_restores_and_the_other_way_round(alone, together):
     workdir, _, _ = together
     train.train(tiny(**SMALL, epochs=3), workdir)

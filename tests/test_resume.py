@@ -304,7 +304,11 @@ def test_the_first_batch_waits_for_no_other():
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"model__name": "shallow", "loss__adversarial": 1.0, "discriminator__layers": 2, "discriminator__width": 8}]
+    "changes",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"model__name": "shallow", "loss__adversarial": 1.0, "discriminator__layers": 2, "discriminator__width": 8},
+    ],
 )
 def test_one_device_and_four_agree_with_and_without_split_parameters(changes):
     """Losses to 1e-5; and BatchNorm's statistics, which would be far off if they were those of each device's share."""

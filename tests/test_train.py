@@ -254,9 +254,9 @@ def test_other_photographs_in_a_started_workdir_are_refused(run, monkeypatch):
 
 def test_clipping_can_be_switched_off_in_a_running_training(tmp_path, monkeypatch):
     interrupt_after(monkeypatch, 2)
-    train.train(tiny(), tmp_path)
+    train.train(tiny(model__name="shallow"), tmp_path)
     monkeypatch.undo()
-    train.train(tiny(epochs=1, clip_norm=0.0), tmp_path)
+    train.train(tiny(model__name="shallow", epochs=1, clip_norm=0.0), tmp_path)
     assert checkpoint_steps(tmp_path)[-1] == 6
 
 
