@@ -19,7 +19,7 @@ Batch = dict[str, jax.Array]
 Scalars = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
 _HINTS = 1  # of the streams of randomness of a step
-_PALETTE = 0.01  # weight of the palette's term: it moves nothing but the palette, and is kept out of the clipped norm
+_PALETTE = 0.01  # weight of the palette's term: it moves nothing but the palette, and is small in the norm that is clipped
 
 
 def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray) -> TrainStep:
