@@ -239,7 +239,7 @@ def delta_e_2000(lab: Array, other: Array) -> Array:
     l2, a2, b2 = (other[..., i] for i in range(3))
 
     c7 = ((_hypot(xp, a1, b1) + _hypot(xp, a2, b2)) / 2) ** 7
-    g = 0.5 * (1 - _root(xp, c7 / (c7 + 25.0**7)))
+    g = 0.5 * (1 - root(c7 / (c7 + 25.0**7)))
     a1, a2 = (1 + g) * a1, (1 + g) * a2
     c1, c2 = _hypot(xp, a1, b1), _hypot(xp, a2, b2)
     h1, h2 = _hue(xp, b1, a1), _hue(xp, b2, a2)
@@ -248,7 +248,7 @@ def delta_e_2000(lab: Array, other: Array) -> Array:
     dh = h2 - h1
     dh = xp.where(dh > _PI, dh - 2 * math.pi, xp.where(dh < -_PI, dh + 2 * math.pi, dh))
     dh = xp.where(both, dh, 0 * dh)
-    delta_h = 2 * _root(xp, c1 * c2) * xp.sin(dh / 2)
+    delta_h = 2 * root(c1 * c2) * xp.sin(dh / 2)
 
     mean_l, mean_c, total = (l1 + l2) / 2, (c1 + c2) / 2, h1 + h2
     wrapped = xp.where(total < 2 * math.pi, total + 2 * math.pi, total - 2 * math.pi)
@@ -263,15 +263,15 @@ def delta_e_2000(lab: Array, other: Array) -> Array:
     )
     bend = xp.exp(-(((mean_h - math.radians(275)) / math.radians(25)) ** 2))
     mean_c7 = mean_c**7
-    rotation = -2 * _root(xp, mean_c7 / (mean_c7 + 25.0**7)) * xp.sin(math.radians(60) * bend)
+    rotation = -2 * root(mean_c7 / (mean_c7 + 25.0**7)) * xp.sin(math.radians(60) * bend)
     from_50 = (mean_l - 50) ** 2
     x = (l2 - l1) / (1 + 0.015 * from_50 / xp.sqrt(20 + from_50))
     y = (c2 - c1) / (1 + 0.045 * mean_c)
     z = delta_h / (1 + 0.015 * mean_c * t)
-    return _root(xp, xp.maximum(x * x + y * y + z * z + rotation * y * z, 0.0))
+    return root(xp.maximum(x * x + y * y + z * z + rotation * y * z, 0.0))
 
 
-def _root(xp: Any, x: Array) -> Array:
-    """sqrt(x) for x >= 0 whose gradient at 0 is 0 instead of infinite."""
-    positive = x > 0
+def root(x: Array) -> Array:
+    """sqrt(x) for x >= 0, elementwise, whose gradient at 0 is 0 instead of infinite."""
+    xp, positive = _namespace(x), x > 0
     return xp.where(positive, xp.sqrt(xp.where(positive, x, 0 * x + 1)), 0 * x)

@@ -30,6 +30,11 @@ def l1_at_hints(
     return (jnp.abs(pred - target).mean(-1) * there).sum((1, 2)) / jnp.maximum(there.sum((1, 2)), 1.0)
 
 
+def colourfulness(rgb: Float[Array, "b h w 3"], rgb_target: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
+    """How far `metrics.colourfulness` is from the truth's, over 100: what L1 makes pale costs something. rgb in 0..1."""
+    return jnp.abs(metrics.colourfulness(rgb) - metrics.colourfulness(rgb_target)) / 100
+
+
 def mean(values: Float[Array, " b"], mask: Float[Array, " b"]) -> Float[Array, ""]:
     """Mean over the pictures whose mask is 1; 0 where there are none."""
     return (values * mask).sum() / jnp.maximum(mask.sum(), 1.0)
@@ -51,7 +56,7 @@ def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 
 class Reconstruction:
     """What a prediction costs beside the truth: weighted L1, and the perceptual distance.
 
-    weights: of the terms, {"l1", "perceptual", "hints"}; rarity in 0..1: how far L1 counts rare colours more. frozen: the
+    weights: of the terms, {"l1", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare colours more. frozen: the
     arrays that the terms need and that are not trained, to be passed to `__call__`, so that no program has them compiled
     into it.
     """
@@ -69,15 +74,17 @@ class Reconstruction:
         target: Float[Array, "b h w 2"],
         hints: Float[Array, "b h w 3"] | None = None,
     ) -> tuple[Float[Array, " b"], Terms]:
-        """(the weighted sum, the terms by name: `perceptual` and `hints` where they are asked for); one value per picture."""
+        """(the weighted sum, the terms by name but for L1, where they are asked for); one value per picture."""
         if self.rarity:
             weight = 1 - self.rarity + self.rarity * rare_weights(frozen["rarity"], target)
             total = self.weights["l1"] * (jnp.abs(pred - target).mean(-1) * weight).mean((1, 2))
         else:
             total = self.weights["l1"] * l1(pred, target)
         terms = {}
+        rgb, rgb_target = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))  # dropped if unused
+        if self.weights["colourfulness"]:
+            terms["colourfulness"] = colourfulness(rgb, rgb_target)
         if self.distance is not None:
-            rgb, rgb_target = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))
             terms["perceptual"] = self.distance(frozen["perceptual"], rgb, rgb_target)
         if hints is not None and self.weights["hints"]:
             terms["hints"] = l1_at_hints(pred, target, hints)
@@ -98,7 +105,8 @@ def reconstruction(config: Any, ab_counts: np.ndarray) -> Reconstruction:
         else:
             network = perceptual.lpips(loss.perceptual_net, loss.perceptual_weights or config.lpips_weights)
         frozen["perceptual"], distance = network.weights, network.distance
-    return Reconstruction({"l1": loss.l1, "perceptual": loss.perceptual, "hints": loss.hints}, loss.rarity, frozen, distance)
+    weights = {name: loss[name] for name in ("l1", "perceptual", "colourfulness", "hints")}
+    return Reconstruction(weights, loss.rarity, frozen, distance)
 
 
 @dataclass(frozen=True)

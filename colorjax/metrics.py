@@ -37,14 +37,14 @@ def colourfulness(rgb: Float[Array, "b h w 3"], absolute: bool = False) -> Float
     """Hasler and Süsstrunk's measure (Measuring colourfulness in natural images, 2003); grey = 0, vivid = 100.
 
     rgb in 0..1. Signed opponent channels, as published; absolute: their absolute values, as DDColor and CT2 evaluate (a
-    tenth lower on 385 photographs).
+    tenth lower on 385 photographs). Gradients are finite, those of grey pictures too.
     """
     red, green, blue = (rgb[..., i] * 255 for i in range(3))
     rg, yb = red - green, (red + green) / 2 - blue
     if absolute:
         rg, yb = jnp.abs(rg), jnp.abs(yb)
-    spread = jnp.sqrt(rg.var((1, 2)) + yb.var((1, 2)))
-    return spread + 0.3 * jnp.sqrt(rg.mean((1, 2)) ** 2 + yb.mean((1, 2)) ** 2)
+    spread = color.root(rg.var((1, 2)) + yb.var((1, 2)))
+    return spread + 0.3 * color.root(rg.mean((1, 2)) ** 2 + yb.mean((1, 2)) ** 2)
 
 
 def compare(

@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from colorjax import color, losses, metrics, sharding, simulation
+from colorjax import ageing, color, losses, metrics, sharding, simulation
 from colorjax import state as states
 from colorjax.perceptual import Perceptual
 from colorjax.state import Optimizers, TrainState
@@ -18,7 +18,7 @@ from colorjax.state import Optimizers, TrainState
 Batch = dict[str, jax.Array]
 Scalars = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
-_HINTS = 1  # of the streams of randomness of a step
+_HINTS, _AGEING = 1, 2  # of the streams of randomness of a step
 _PALETTE = 0.01  # weight of the palette's term: it moves nothing but the palette, and is small in the norm that is clipped
 
 
@@ -28,7 +28,7 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     A batch has `luma`, `chroma` and `mask`, or `image_u8` in the place of the first two (`data.lab=device`).
     ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,), for `loss.rarity`.
     The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (what is minimised), `l1` (of
-    ab/128, as validation reports it), `perceptual` where it is asked for, of guided networks `hints` (L1 of chroma at the
+    ab/128, as validation reports it), `perceptual` and `colourfulness` where asked for, of guided networks `hints` (L1 of chroma at the
     hints, 0 of pictures without) and `palette` (its cross-entropy, not part of `loss`), `grad_norm` before clipping, and
     `lost`, the share of the batch's photographs that could not be read; against a discriminator also those of `adversarial`.
     """
@@ -37,12 +37,21 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
         step = adversarial(config, graphdef, states.discriminator_graphdef(config), loss, optimizers)
     else:
         step = regression(graphdef, loss, optimizers.network)
-    hinted = with_hints if config.model.guided else lambda state, batch: batch
+
+    def prepared(state: TrainState, batch: Batch) -> Batch:
+        batch = in_lab(batch)
+        if config.data.aged:
+            luma, chroma = ageing.aged(batch["luma"], batch["chroma"], _key(state, _AGEING), config.data.aged)
+            batch = batch | {"luma": luma, "chroma": chroma}
+        if config.model.guided:
+            batch = batch | {"hints": simulation.for_training(batch["chroma"], _key(state, _HINTS))}
+        return batch
+
     everywhere = sharding.replicated(mesh)
     places = jax.tree.map(lambda leaf: leaf.sharding, states.abstract(config, optimizers, mesh))
 
     def whole_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
-        now, scalars = step(state, hinted(state, in_lab(batch)), frozen)
+        now, scalars = step(state, prepared(state, batch), frozen)
         now.average = states.averaged(state.average, now.params, now.stats, state.step, config.ema)
         return now, scalars
 
@@ -59,10 +68,9 @@ def in_lab(batch: Batch) -> Batch:
     return {"luma": (lab[..., :1] - 50) / 50, "chroma": lab[..., 1:] / 110, "mask": batch["mask"]}
 
 
-def with_hints(state: TrainState, batch: Batch) -> Batch:
-    """A batch with the `hints` that this step simulates."""
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), _HINTS)
-    return batch | {"hints": simulation.for_training(batch["chroma"], key)}
+def _key(state: TrainState, stream: int) -> jax.Array:
+    """What decides one kind of chance in this step."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), stream)
 
 
 def _forward(graphdef: nnx.GraphDef, params: Any, stats: Any, ask: Callable[[Any], Any]) -> tuple[Any, Any]:

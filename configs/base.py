@@ -38,6 +38,7 @@ def get_config() -> ConfigDict:
     config.loss.perceptual = 0.0  # weight of the distance of deep features (0 = without)
     config.loss.perceptual_net = "resnet18"  # whose features: resnet18 | alex | squeeze (these two make it LPIPS)
     config.loss.perceptual_weights = ""  # file of them ("" = `pretrained` or torchvision; for LPIPS `lpips_weights`)
+    config.loss.colourfulness = 0.0  # weight of how far a picture's colourfulness is from the truth's (0 = without)
     config.loss.hints = 0.2  # guided networks: weight of the L1 of the pixels that hints colour, which are few
     config.loss.adversarial = 0.0  # weight of the discriminator's opinion (0 = without a discriminator)
 
@@ -62,6 +63,7 @@ def get_config() -> ConfigDict:
     config.data.min_chroma = 2.0  # photographs with a lower mean Lab chroma are left out: they are grey
     config.data.scale_jitter = 0.15  # crops show between 1 and 1 / (1 + this) of the short side
     config.data.flip = True  # mirror half of the crops
+    config.data.aged = 0.0  # 0..1: share of the training photographs made to look old: grain, fading, JPEG, ...
     config.data.balance = "none"  # of each batch: none | temperature (half warm, half cool) | histogram (flat, as may be)
     config.data.warm_above = 0.0  # temperature: a photograph is warm if its mean b* is above this
     config.data.lab = "host"  # where training computes Lab: host (tf.data) | device (pixels travel as uint8: a quarter)

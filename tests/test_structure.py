@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "colorjax"
 LEVELS = [
     {"color", "photos", "sharding", "caching", "statedict"},
     {"bins", "upsampling", "provenance", "marks", "remote", "hints", "pixels"},
-    {"metrics", "data", "models", "pretrained", "simulation"},
+    {"metrics", "data", "models", "pretrained", "simulation", "ageing"},
     {"perceptual", "state", "graph"},
     {"losses", "optim"},
     {"steps", "checkpoint", "summary"},

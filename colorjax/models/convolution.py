@@ -1,9 +1,14 @@
 """The two kinds of convolution that every network here is made of."""
 
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
+_LARGE_MAP = 256  # pixels, from which on XLA's gradient of a kernel is the slower one on a CPU
 
 
 class Conv(nnx.Conv):
@@ -11,7 +16,7 @@ class Conv(nnx.Conv):
 
     The bias is added in float32: its gradient is a sum over every pixel, which bfloat16 gets wrong by three quarters. Where
     fewer than 3 pixels in a row come out, windows are gathered into a matrix product: XLA's convolution takes a hundred times
-    as long for those on a CPU.
+    as long for those on a CPU. There, too, the kernel's gradient of larger maps is summed picture by picture.
     """
 
     def __init__(
@@ -41,19 +46,58 @@ def _biased(y: jax.Array, bias: jax.Array) -> jax.Array:
     return (y.astype(jnp.float32) + bias.reshape(1, 1, 1, -1)).astype(y.dtype)
 
 
-def _convolved(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: object) -> jax.Array:
+def _convolution(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: object) -> jax.Array:
     return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _gathered(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: object) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolved(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: object) -> jax.Array:
+    return _convolution(x, kernel, strides, padding)
+
+
+def _forward(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: object) -> tuple[jax.Array, tuple]:
+    return _convolution(x, kernel, strides, padding), (x, kernel)
+
+
+def _backward(strides: tuple[int, int], padding: object, seen: tuple, grad: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = seen
+    (x_grad,) = jax.linear_transpose(lambda x: _convolution(x, kernel, strides, padding), x)(grad)
+
+    def whole(x: jax.Array, grad: jax.Array) -> jax.Array:
+        return jax.linear_transpose(lambda kernel: _convolution(x, kernel, strides, padding), kernel)(grad)[0]
+
+    def by_picture(x: jax.Array, grad: jax.Array) -> jax.Array:
+        """One picture after another, whose windows fit the cache."""
+
+        def add(total: jax.Array, one: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+            windows = _windows(one[0][None], kernel.shape[:2], strides, padding)[0]
+            return total + jnp.einsum("hwkc,hwd->kcd", windows, one[1], preferred_element_type=jnp.float32), None
+
+        start = jnp.zeros((math.prod(kernel.shape[:2]), *kernel.shape[2:]), jnp.float32)
+        return jax.lax.scan(add, start, (x, grad))[0].reshape(kernel.shape).astype(kernel.dtype)
+
+    if grad.shape[1] * grad.shape[2] < _LARGE_MAP:
+        return x_grad, whole(x, grad)
+    return x_grad, jax.lax.platform_dependent(x, grad, cpu=by_picture, default=whole)
+
+
+_convolved.defvjp(_forward, _backward)
+
+
+def _windows(x: jax.Array, kernel: tuple[int, ...], strides: tuple[int, int], padding: object) -> jax.Array:
+    """What the kernel sees at each place, (B, h, w, places of the kernel, cin)."""
     sides = x.shape[1:3]
-    pads = jax.lax.padtype_to_pads(sides, kernel.shape[:2], strides, padding) if isinstance(padding, str) else padding
+    pads = jax.lax.padtype_to_pads(sides, kernel, strides, padding) if isinstance(padding, str) else padding
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     rows, columns = (
         [slice(at, at + whole - size + 1, step) for at in range(size)]
-        for whole, size, step in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+        for whole, size, step in zip(x.shape[1:3], kernel, strides, strict=True)
     )
-    windows = jnp.stack([x[:, row, column] for row in rows for column in columns], axis=-2)
+    return jnp.stack([x[:, row, column] for row in rows for column in columns], axis=-2)
+
+
+def _gathered(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: object) -> jax.Array:
+    windows = _windows(x, kernel.shape[:2], strides, padding)
     return jnp.einsum("bhwkc,kcd->bhwd", windows, kernel.reshape(-1, *kernel.shape[2:]))
 
 
