@@ -1,0 +1,294 @@
+"""What a network does as people meet it: photographs go through `Colorizer`, and the copies are compared with the truth.
+
+    python benchmarks/judge.py --ckpt=DIR --photos=DIR [--held-out-of=WORKDIR | --held-out[=0.1] | --names=LIST.json]
+        [--every=N] [--size=N] [--flip] [--lpips=WEIGHTS] [--skin-group=people] [--out=FOLDER]
+
+Each photograph below `--photos`, whose first-level folders are groups, is read, resized and left out (unreadable, tiny,
+grey) as evaluate.py does it: the middle square at 256 pixels. Its grey, 8 bits as of a scan, is given to `Colorizer`, and
+the colour of the 8-bit copy is measured by `metrics.compare` (at the true lightness), with `--lpips` also by LPIPS(alex);
+beside it the grey picture. Intervals are those of evaluate.py: 95 %, bootstrap over photographs.
+
+Which photographs: `--held-out-of` takes those that a run kept for validation (its photographs.json; `--photos` is then the
+folder that it was trained on), `--held-out` those that the hash of their names holds out of training at that fraction,
+`--names` a list of names below `--photos`, and of any of these `--every` each N-th in the order of names; else all.
+
+Aims: what the release wants to reach, on all, and with each bound wider by a tenth on the groups people, animals, scenery.
+
+Skin: in the photographs of `--skin-group`, pixels whose true colour has Cb in 77..127 and Cr in 133..173 (Chai and Ngan:
+Face segmentation using skin-color map in videophone applications, 1999; levels of ITU-R BT.601). It is a rough rule: it
+takes wood, sand, brick and fur as well, and misses skin in coloured light. It does not ask for lightness, as rules in RGB
+do that miss dark skin. These pixels are split into three by their true L*, the same number in each; the bounds between
+them stay what they are in each draw of the bootstrap. Errors and chroma are means over the pixels, in Lab units.
+
+`--out` gets judge.json, without names of photographs.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from colorjax import Colorizer, color, evaluators, metrics, perceptual, photos
+from colorjax.colorizer import NoColorError
+from colorjax.data import pipeline, prepare, roster, sources
+from configs import base
+
+SIDE = 256
+GREY, NETWORK = "grey", "network"
+SHOWN = ("psnr", "ssim", "ssim_ab", "l1", "delta_e", "colourfulness_ratio", "bias_b", "lpips_alex")
+# metric: (lowest, highest) that the release may have; "lpips_of_grey" is LPIPS over that of the grey pictures
+AIMS = {
+    "psnr": (23.8, None),
+    "ssim": (0.93, None),
+    "delta_e": (None, 9.5),
+    "colourfulness_ratio": (0.7, 1.05),
+    "bias_b": (-1.5, 1.5),
+    "lpips_of_grey": (None, 0.8),
+}
+AIMED_GROUPS, GROUP_SLACK = ("people", "animals", "scenery"), 0.1
+SKIN_CB, SKIN_CR = (77, 127), (133, 173)
+LIGHTNESS_STEP = 0.1  # of the bins in which skin is counted: the thirds are equal up to one
+THIRDS = ("dark", "middle", "light")
+OF_SKIN = {
+    "error": "mean chroma error",
+    "chroma_target": "true chroma",
+    "chroma": "predicted chroma",
+    "error_a": "signed error a*",
+    "error_b": "signed error b*",
+}
+
+
+def chosen(args: argparse.Namespace, names: list[str]) -> np.ndarray:
+    """Places in `names` of the photographs to measure."""
+    if args.held_out_of:
+        known = roster.read(args.held_out_of / "photographs.json")
+        wanted = [known.names[index] for index in range(known.training, len(known.names))]
+    elif args.names:
+        wanted = json.loads(args.names.read_text())
+    elif args.held_out:
+        wanted = [names[index] for index in np.flatnonzero(pipeline.split(names, args.held_out))]
+    else:
+        wanted = names
+    place = {name: index for index, name in enumerate(names)}
+    if missing := sum(name not in place for name in wanted):
+        raise ValueError(f"{missing} of the {len(wanted)} photographs asked for are not below {args.photos}")
+    return np.array([place[name] for name in sorted(set(wanted))], np.int64)[:: args.every]
+
+
+def is_skin(rgb: np.ndarray) -> np.ndarray:
+    """Where colours (..., 3) uint8 look like skin by their chroma alone: Chai and Ngan 1999."""
+    levels = rgb.astype(np.float32) / 255
+    cb = 128 + levels @ np.float32([-37.797, -74.203, 112.0])
+    cr = 128 + levels @ np.float32([112.0, -93.786, -18.214])
+    return (cb >= SKIN_CB[0]) & (cb <= SKIN_CB[1]) & (cr >= SKIN_CR[0]) & (cr <= SKIN_CR[1])
+
+
+def skin_sums(rgb: np.ndarray, lab: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    """Of the pixels that look like skin, by bins of L*: their number, and the sums of what OF_SKIN names, (bins, 6)."""
+    skin = is_skin(rgb)
+    true, ours = lab[skin], ab[skin]
+    off = ours - true[:, 1:]
+    columns = (np.linalg.norm(off, axis=-1), np.linalg.norm(true[:, 1:], axis=-1), np.linalg.norm(ours, axis=-1), *off.T)
+    bins = round(100 / LIGHTNESS_STEP)
+    where = np.clip(true[:, 0] / LIGHTNESS_STEP, 0, bins - 1).astype(int)
+    sums = [np.bincount(where, weights, bins) for weights in (np.ones(len(true)), *columns)]
+    return np.stack(sums, axis=-1)
+
+
+def ratios(over: np.ndarray, under: np.ndarray) -> list[dict[str, float]]:
+    """Sums (n, k) over sums (n,): the ratio of each column with its 95 % bootstrap interval over the n photographs."""
+    rng, count = np.random.default_rng(0), len(under)
+    draws = rng.multinomial(count, np.full(count, 1 / count), size=evaluators.BOOTSTRAP_ROUNDS).astype(np.float64)
+    drawn = draws @ under
+    some = drawn > 0
+    means = over.sum(0) / under.sum()
+    low, high = np.percentile((draws @ over)[some] / drawn[some, None], [2.5, 97.5], axis=0)
+    return [{"mean": float(m), "low": float(x), "high": float(y)} for m, x, y in zip(means, low, high, strict=True)]
+
+
+def skin_table(sums: np.ndarray) -> dict[str, dict]:
+    """(photographs, bins, 6) of `skin_sums` -> by third of lightness what OF_SKIN names, with the numbers behind it."""
+    total = sums[..., 0].sum(0).cumsum()
+    if not total[-1]:
+        return {}
+    edges = [0, *(int(np.searchsorted(total, total[-1] * part / 3)) + 1 for part in (1, 2)), len(total)]
+    table = {}
+    for name, low, high in zip(("all", *THIRDS), (0, *edges[:-1]), (len(total), *edges[1:]), strict=True):
+        part = sums[:, low:high].sum(1)
+        if not part[:, 0].sum():
+            continue
+        table[name] = {"pixels": int(part[:, 0].sum()), "photographs": int((part[:, 0] > 0).sum())}
+        table[name] |= {"lightness": [round(low * LIGHTNESS_STEP, 1), round(high * LIGHTNESS_STEP, 1)]}
+        table[name] |= dict(zip(OF_SKIN, ratios(part[:, 1:], part[:, 0]), strict=True))
+    return table
+
+
+class Judge:
+    """Colours photographs one by one and keeps what was measured; rows of values: NETWORK, GREY."""
+
+    def __init__(self, colorizer: Colorizer, lpips: perceptual.Perceptual | None):
+        self.colorizer, self.without_colour = colorizer, 0
+        self.weights = lpips.weights if lpips else None
+        self.rows: list[dict[str, np.ndarray]] = []
+
+        @jax.jit
+        def measured(luma, pred, target, weights):
+            values = metrics.compare(luma, pred, target)
+            if lpips:
+                pictures = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))
+                values["lpips_alex"] = lpips.distance(weights, *pictures)
+            return values
+
+        self.measured = measured
+
+    def see(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Measure a square (h, w, 3) uint8 -> its true Lab and the ab of its copy."""
+        lab = color.rgb_to_lab(rgb / np.float32(255))
+        grey = np.round(color.lightness_to_grey(lab[..., 0]) * 255).astype(np.uint8)
+        try:
+            ab = color.rgb_to_lab(self.colorizer(grey) / np.float32(255))[..., 1:]
+        except NoColorError:
+            self.without_colour += 1
+            ab = np.zeros_like(lab[..., 1:])
+        luma, target = np.stack([(lab[..., :1] - 50) / 50] * 2), np.stack([lab[..., 1:] / metrics.CHROMA_SCALE] * 2)
+        pred = np.stack([ab / metrics.CHROMA_SCALE, np.zeros_like(ab)])
+        self.rows.append(jax.device_get(self.measured(*map(jnp.asarray, (luma, pred, target)), self.weights)))
+        return lab, ab
+
+    def tables(self, of: np.ndarray, groups: tuple[str, ...]) -> dict[str, dict]:
+        """name -> group -> metric -> interval, of the network and of grey. of: the place of each photograph's group."""
+        nothing = (np.zeros(0),) * 3
+        tables = {}
+        for row, name in enumerate((NETWORK, GREY)):
+            values = {key: np.array([one[key][row] for one in self.rows]) for key in self.rows[0]}
+            tables[name] = evaluators.table(evaluators.Evaluation(values, of, np.arange(len(of)), nothing, np.zeros(0)), groups)
+        if "lpips_alex" in self.rows[0]:
+            pairs = np.array([one["lpips_alex"] for one in self.rows], np.float64)
+            for group in tables[NETWORK]:
+                pair = pairs if group == "all" else pairs[of == groups.index(group)]
+                tables[NETWORK][group]["lpips_of_grey"] = ratios(pair[:, :1], pair[:, 1])[0]
+        return tables
+
+
+def verdicts(table: dict[str, dict]) -> dict[str, dict[str, dict]]:
+    """group -> metric -> value, bounds, whether the mean is within them (met) and the whole interval is (surely)."""
+    found = {}
+    for group in ("all", *(name for name in AIMED_GROUPS if name in table)):
+        slack = 0.0 if group == "all" else GROUP_SLACK
+        found[group] = {}
+        for metric, (lowest, highest) in AIMS.items():
+            if metric not in table[group]:
+                continue
+            value = table[group][metric]
+            least = -np.inf if lowest is None else lowest - slack * abs(lowest)
+            most = np.inf if highest is None else highest + slack * abs(highest)
+            bounds = [float(end) if np.isfinite(end) else None for end in (least, most)]
+            surely = bool(least <= value["low"] and value["high"] <= most)
+            found[group][metric] = {"bounds": bounds, "met": bool(least <= value["mean"] <= most), "surely": surely} | value
+    return found
+
+
+def cell(value: dict[str, float], places: int) -> str:
+    return f"{value['mean']:.{places}f} [{value['low']:.{places}f}, {value['high']:.{places}f}]"
+
+
+def show(report: dict) -> None:
+    """Print the tables as Markdown."""
+    rows = report["rows"]
+    told = [metric for metric in SHOWN if metric in rows[NETWORK]["all"]]
+    print("\n| group | photographs | | " + " | ".join(evaluators.HEADINGS[metric][0] for metric in told) + " |")
+    print("|---" * (3 + len(told)) + "|")
+    for group, values in rows[NETWORK].items():
+        for name in (GREY, NETWORK):
+            cells = [cell(rows[name][group][metric], evaluators.HEADINGS[metric][1]) for metric in told]
+            print(f"| {group} | {values['pictures']} | {name} | " + " | ".join(cells) + " |")
+    print("\n| group | aim | bounds | measured | met | whole interval |\n|---|---|---|---|---|---|")
+    for group, aims in report["aims"].items():
+        for metric, aim in aims.items():
+            heading, places = evaluators.HEADINGS.get(metric, ("LPIPS (alex) over grey's", 3))
+            bounds = " to ".join("" if end is None else f"{end:.4g}" for end in aim["bounds"]).strip()
+            answers = " | ".join("yes" if aim[key] else "no" for key in ("met", "surely"))
+            print(f"| {group} | {heading} | {bounds} | {cell(aim, places)} | {answers} |")
+    if not report["skin"]:
+        return
+    print("\n| skin-like pixels | L* | pixels | photographs | " + " | ".join(OF_SKIN.values()) + " |")
+    print("|---" * (4 + len(OF_SKIN)) + "|")
+    for name, of in report["skin"].items():
+        cells = " | ".join(cell(of[key], 2) for key in OF_SKIN)
+        print(f"| {name} | {of['lightness'][0]} to {of['lightness'][1]} | {of['pixels']:,} | {of['photographs']} | {cells} |")
+
+
+def judge(args: argparse.Namespace) -> dict:
+    """What `--out` gets."""
+    data = base.get_config().data
+    data.dir = str(args.photos)
+    source = sources.folder(data)
+    indices = chosen(args, list(source.names))
+    store = prepare.Store(source, np.full(len(source), SIDE))
+    lpips = perceptual.lpips("alex", args.lpips) if args.lpips else None
+    colorizer = Colorizer.from_checkpoint(args.ckpt, args.size, flip=args.flip)
+    one, left_out, of, skin = Judge(colorizer, lpips), {}, [], []
+    for index in tqdm(indices.tolist(), unit="photograph", disable=None):
+        try:
+            facts, pixels = store.prepare(index)
+            why = "tiny" if facts.short_side < data.min_size else "grey" if facts.chroma < data.min_chroma else ""
+        except photos.PhotoError as error:
+            why = error.kind
+        if why:
+            left_out[why] = left_out.get(why, 0) + 1
+            continue
+        top, left = ((side - SIDE) // 2 for side in pixels.shape[:2])
+        square = pixels[top : top + SIDE, left : left + SIDE]
+        lab, ab = one.see(square)
+        of.append(source.groups[index])
+        if of[-1] == args.skin_group:
+            skin.append(skin_sums(square, lab, ab))
+    if not of:
+        raise ValueError(f"no photograph to measure below {args.photos}; left out: {left_out or 'none'}")
+    groups = tuple(sorted(set(of)))
+    rows = one.tables(np.array([groups.index(group) for group in of]), groups)
+    settings = {"size": colorizer.size, "flip": args.flip, "side": SIDE, "engine": colorizer.engine.name}
+    report = {"photographs": len(of), "left_out": left_out, "without_colour": one.without_colour, "settings": settings}
+    skin_of = skin_table(np.stack(skin)) if skin else {}
+    return report | {"rows": rows, "aims": verdicts(rows[NETWORK]), "skin": skin_of}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ckpt", required=True, help="a workdir, checkpoints/STEP, or an exported folder")
+    parser.add_argument("--photos", type=Path, required=True, help="a folder of photographs; first-level folders are groups")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--held-out-of", type=Path, metavar="WORKDIR", help="those that this run was validated on")
+    which.add_argument("--held-out", type=float, nargs="?", const=0.1, metavar="FRACTION", help="those held out by their hash")
+    which.add_argument("--names", type=Path, help="JSON: a list of names below --photos")
+    parser.add_argument("--every", type=int, default=1, help="of those, each so many")
+    parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
+    parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
+    parser.add_argument("--lpips", help="weights of LPIPS(alex): a folder, or files separated by commas")
+    parser.add_argument("--skin-group", default="people")
+    parser.add_argument("--out", type=Path, help="a folder for judge.json")
+    args = parser.parse_args()
+    try:
+        report = judge(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f"judge.py: {error}")
+    left_out = ", ".join(f"{count} {why}" for why, count in sorted(report["left_out"].items())) or "none"
+    print(f"{report['photographs']} photographs; left out: {left_out}; left grey by the network: {report['without_colour']}")
+    show(report)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        with photos.atomic(args.out / "judge.json") as stream:
+            stream.write(json.dumps(report, indent=1).encode())
+        print(f"\nwritten: {args.out / 'judge.json'}")
+
+
+if __name__ == "__main__":
+    main()
