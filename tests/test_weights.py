@@ -52,6 +52,7 @@ def test_the_network_follows_hints_and_is_quick(paint):
     assert model.guided and paint.guided and model.name == "resnet_unet" and model.stem == "strided"
 
 
+@pytest.mark.filterwarnings("ignore:Sharding info not provided")
 def test_kernels_are_bfloat16():
     stored = ocp.load((FOLDER / "weights").absolute())
     for path, leaf in jax.tree_util.tree_leaves_with_path(stored["params"]):
