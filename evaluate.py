@@ -84,15 +84,21 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
     return compared
 
 
-def _default_out(ckpt: Path) -> Path:
+def _default_out(ckpt: str) -> Path:
     """report/ in the workdir that `ckpt` is, or is in; for released weights, here."""
-    workdirs = [path for path in (ckpt, ckpt.resolve().parent.parent) if (path / "checkpoints").is_dir()]
+    from colorjax import checkpoint
+
+    if ckpt == checkpoint.PRETRAINED:
+        return Path("report")
+    path = Path(ckpt)
+    workdirs = [path for path in (path, path.resolve().parent.parent) if (path / "checkpoints").is_dir()]
     return workdirs[0] / "report" if workdirs else Path("report")
 
 
 def define_flags() -> None:
     """The command line; in a function, so that the module can be imported beside others with flags."""
-    flags.DEFINE_multi_string("ckpt", None, "A workdir, one of its checkpoints/STEP, or an exported folder.", required=True)
+    what = "A workdir, one of its checkpoints/STEP, an exported folder, or pretrained."
+    flags.DEFINE_multi_string("ckpt", None, what, required=True)
     flags.DEFINE_string("out", None, "Folder for metrics.json, report.html, figures (default: report/ in the workdir, or here)")
     flags.DEFINE_enum("split", "auto", ["auto", "validation", "all"], "Which photographs to measure.")
     flags.DEFINE_enum(
@@ -113,7 +119,7 @@ def main(argv: list[str]) -> None:
     from colorjax import guidance
 
     args = flags.FLAGS
-    out = args.out or (_default_out(Path(args.ckpt[0])) if len(args.ckpt) == 1 else Path("report"))
+    out = args.out or (_default_out(args.ckpt[0]) if len(args.ckpt) == 1 else Path("report"))
     changes = config_flags.get_override_values(args["config"])
     try:
         counts = guidance.counts_of(args.hints)

@@ -131,7 +131,7 @@ def handed_out(count: int, folder: Path) -> None:
     jobs = [Job(Path(f"/{i // 1000}/{i}.jpg"), folder / f"{i // 1000}" / f"{i}.colorized.jpg") for i in range(count)]
     start, first = time.perf_counter(), 0.0
     done = []
-    for outcome in cluster.run(jobs, cluster.LOCAL, None, cluster.Setup(None, None, False, Options()), folder):
+    for outcome in cluster.run(jobs, cluster.LOCAL, None, cluster.Setup("nobody reads it", None, False, Options()), folder):
         first = first or time.perf_counter() - start
         done.append(outcome)
     seconds, kilobytes = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from colorjax import photos, remote, staging
+from colorjax import checkpoint, photos, remote, staging
 from colorjax.colorizer import Colorizer
 from colorjax.copies import Copier, Page, Reading
 from colorjax.jobs import Job, Options, Outcome, foresee
@@ -21,9 +21,9 @@ _IN_FLIGHT_PIXELS = 24 * 2**20  # read, not yet written: together no more than s
 _AHEAD = 4  # photographs that may wait to be coloured, and as many to be written
 
 
-def load(ckpt: str | None, size: int | None, flip: bool, engine: str = "auto") -> Colorizer:
-    """The `Colorizer` of a checkpoint, by path or URL; None is that inside the package. Raises as `from_checkpoint` does."""
-    if ckpt is None:
+def load(ckpt: str, size: int | None, flip: bool, engine: str = "auto") -> Colorizer:
+    """The `Colorizer` of a checkpoint, by path, URL or "pretrained". Raises as `Colorizer.from_checkpoint` does."""
+    if ckpt == checkpoint.PRETRAINED:
         return Colorizer.pretrained(size, flip=flip, engine=engine)
     if not isinstance(url := remote.place(ckpt), Url):
         return Colorizer.from_checkpoint(url, size, flip=flip, engine=engine)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from colorjax import __version__
 
+_SHIPPED = "pretrained"  # checkpoint.PRETRAINED, which --help need not wait for
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 all well, 1 some photographs failed, 2 wrong usage."""
@@ -56,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="check copies against their sidecars", description=_verify.__doc__)
     verify.add_argument("sidecars", nargs="+", type=Path, metavar="SIDECAR", help="NAME.colorized.jpg.json, or folders of them")
-    verify.add_argument("--ckpt", help="also check that these weights were used")
+    verify.add_argument("--ckpt", help=f"also check that these weights, as {_SHIPPED}, were used")
     _limit(verify)
     verify.set_defaults(run=_verify)
 
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     sheet.set_defaults(run=_sheet)
 
     export = commands.add_parser("export", help="the network alone, or as ONNX or StableHLO", description=_export.__doc__)
-    export.add_argument("--ckpt", required=True, help="workdir or checkpoints/STEP")
+    export.add_argument("--ckpt", default=_SHIPPED, help=f"workdir or checkpoints/STEP (default: {_SHIPPED})")
     export.add_argument("--out", required=True, type=Path, help="a new folder; of onnx and stablehlo a new file")
     formats = ("weights", "onnx", "stablehlo")
     export.add_argument("--format", choices=formats, default="weights", help="weights (default), onnx or stablehlo")
@@ -94,7 +96,8 @@ def _limit(command: argparse.ArgumentParser) -> None:
 
 def _network(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--ckpt", help="workdir, checkpoints/STEP or exported folder (default: the shipped weights)")
+    what = "workdir, checkpoints/STEP or exported folder"
+    add("--ckpt", default=_SHIPPED, help=f"{what} (default: {_SHIPPED}, the weights inside colorjax)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     engines = ("auto", "jax", "onnx")

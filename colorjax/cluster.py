@@ -32,9 +32,12 @@ _ANSWER_S = 10.0  # within which an address must answer
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What a worker is told. seen: paths that it must see as the machine that asks does, by what they are called."""
+    """What a worker is told.
 
-    ckpt: str | None
+    ckpt: as `batch.load` takes it. seen: paths that it must see as the machine that asks does, by what they are called.
+    """
+
+    ckpt: str
     size: int | None
     flip: bool
     options: Options

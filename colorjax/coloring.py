@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from colorjax import batch, caching, cluster, hints, marks, photos, provenance, remote, staging
+from colorjax import batch, caching, checkpoint, cluster, hints, marks, photos, provenance, remote, staging
 from colorjax.colorizer import MAX_STRENGTH
 from colorjax.jobs import Job, Options, Outcome
 from colorjax.remote import Url
@@ -74,11 +74,11 @@ def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options) -> It
     if args.cluster is None:
         caching.keep_compiled()
         return batch.run(jobs, batch.load(args.ckpt, args.size, args.flip, args.engine), options)
-    ckpt = remote.place(args.ckpt) if args.ckpt else None
+    ckpt = args.ckpt if args.ckpt == checkpoint.PRETRAINED else remote.place(args.ckpt)
     ckpt = ckpt.expanduser().absolute() if isinstance(ckpt, Path) else ckpt
     named = [place for place in (*map(remote.place, args.paths), ckpt) if isinstance(place, Path) and os.path.lexists(place)]
     seen = {str((path if path.is_dir() else path.parent).absolute()): str(path) for path in named}
-    setup = cluster.Setup(str(ckpt) if ckpt else None, args.size, args.flip, options, args.engine, seen)
+    setup = cluster.Setup(str(ckpt), args.size, args.flip, options, args.engine, seen)
     return cluster.run(jobs, args.cluster, args.workers, setup, args.out)
 
 

@@ -44,10 +44,11 @@ class Colorizer:
     The network sees a copy whose short side is `size` pixels; the chroma it predicts is scaled up along the photograph's
     own edges and joined to its full-size L*. Colours outside sRGB give up chroma, never lightness.
 
-        colorizer = Colorizer.from_checkpoint("runs/unet")
+        colorizer = Colorizer.pretrained()  # or Colorizer.from_checkpoint("runs/unet")
         colour = colorizer(np.asarray(Image.open("grandmother.jpg")))
 
-    A guided network (`model.guided`) also follows hints, colours that somebody chose for points of the photograph:
+    A guided network (`model.guided`), as the pretrained one, also follows hints, colours that somebody chose for points of
+    the photograph:
 
         colour = colorizer(photograph, hints=[(120, 340, (35, 64, 142))])
     """
@@ -72,7 +73,7 @@ class Colorizer:
     def from_checkpoint(
         cls, path: str | Path, size: int | None = None, *, flip: bool = False, engine: str = "auto"
     ) -> "Colorizer":
-        """From a workdir (best checkpoint), one of its checkpoints/STEP, or an exported folder.
+        """From a workdir (best checkpoint), one of its checkpoints/STEP, an exported folder, or "pretrained".
 
         Raises checkpoint.CheckpointError where there is none or it is damaged.
         """
@@ -80,14 +81,11 @@ class Colorizer:
 
     @classmethod
     def pretrained(cls, size: int | None = None, *, flip: bool = False, engine: str = "auto") -> "Colorizer":
-        """With the weights inside the package. Raises checkpoint.CheckpointError: this version ships none yet."""
-        folder = Path(__file__).parent / checkpoint.WEIGHTS
-        if not folder.is_dir():
-            raise checkpoint.CheckpointError(
-                "this version of colorjax ships no weights yet; train some (python train.py --config=configs/unet.py "
-                "--workdir=DIR) and name them: --ckpt DIR, or Colorizer.from_checkpoint(DIR)"
-            )
-        return cls.from_checkpoint(folder, size, flip=flip, engine=engine)
+        """With the weights inside the package, which follow hints.
+
+        Raises checkpoint.CheckpointError where they are not those that this version came with, or an installation has none.
+        """
+        return cls.from_checkpoint(checkpoint.PRETRAINED, size, flip=flip, engine=engine)
 
     @property
     def guided(self) -> bool:

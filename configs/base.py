@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     config.model.dtype = "auto"  # of the computation: float32 | bfloat16 | auto (bfloat16 on accelerators)
 
     config.pretrained = "torchvision"  # ImageNet encoder: torchvision (downloads it) | a .pth or .safetensors file | ""
-    config.init_from = ""  # a trained network to start from instead: a workdir, checkpoints/STEP, or an exported folder
+    config.init_from = ""  # a trained network to start from: a workdir, checkpoints/STEP, an exported folder, or pretrained
     config.lpips_weights = ""  # LPIPS' weight files or their folder; where given, validation measures LPIPS too
 
     config.loss = ConfigDict()  # a weighted sum of these terms

@@ -285,11 +285,12 @@ def test_a_missing_path(capsys, album, release, tmp_path):
     assert not (tmp_path / "out2").exists()
 
 
-def test_without_a_checkpoint_it_says_how_to_train_one(capsys, album, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "WEIGHTS", "no weights here")
-    outcome = run(capsys, "colorize", album, "--out", tmp_path / "out")
-    check_failed_before_the_work(outcome, "train.py --config=configs/unet.py --workdir=DIR", "--ckpt DIR")
-    assert not (tmp_path / "out").exists()
+def test_an_installation_without_weights_says_how_to_train_some(capsys, album, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.shipped, "FOLDER", tmp_path / "none")
+    for arguments in (["colorize", album], ["colorize", album, "--ckpt", "pretrained"], ["export"]):
+        outcome = run(capsys, *arguments, "--out", tmp_path / "out")
+        check_failed_before_the_work(outcome, "train.py --config=configs/unet.py --workdir=DIR", "--ckpt DIR")
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "a file"])
@@ -304,7 +305,7 @@ def test_a_checkpoint_that_is_none(capsys, album, tmp_path, kind):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["colorize"], ["colorize", "a.jpg"], ["paint", "a.jpg"], ["export", "--out", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["colorize"], ["colorize", "a.jpg"], ["paint", "a.jpg"], ["export"]])
 def test_wrong_arguments(capsys, arguments):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)

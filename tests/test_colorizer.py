@@ -23,12 +23,12 @@ LEVELS = {"uint8": 255, "uint16": 65535}
 LIGHTNESS_ERROR = {"uint8": 0.5, "uint16": 0.01, "float16": 0.1, "float32": 0.01, "float64": 0.01}
 
 
-def vivid_network():
+def vivid_network(**changes):
     """The smallest network with random weights, its head too, so that much of what it paints is outside sRGB.
 
     They come from NumPy because XLA takes eight seconds to compile Flax's initialisers.
     """
-    config, rng = tiny(model__name="shallow", image_size=SIZE), np.random.default_rng(5)
+    config, rng = tiny(**{"model__name": "shallow", "image_size": SIZE} | changes), np.random.default_rng(5)
     shapes, stats = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
 
     def random(leaf):
@@ -376,10 +376,12 @@ def test_a_missing_checkpoint_is_named(tmp_path):
         Colorizer.from_checkpoint(tmp_path)
 
 
-def test_pretrained_without_weights_says_how_to_train(monkeypatch):
-    monkeypatch.setattr(checkpoint, "WEIGHTS", "no weights here")
-    with pytest.raises(checkpoint.CheckpointError, match=r"ships no weights.*train\.py --config.*--ckpt DIR.*from_checkpoint"):
-        Colorizer.pretrained()
+def test_pretrained_without_weights_says_how_to_train(monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpoint.shipped, "FOLDER", tmp_path / "none")
+    message = r"this installation.* has no weights inside.*train\.py --config.*--ckpt DIR.*from_checkpoint"
+    for load in (Colorizer.pretrained, lambda: Colorizer.from_checkpoint("pretrained")):
+        with pytest.raises(checkpoint.CheckpointError, match=message):
+            load()
 
 
 # --- what need not be installed ---

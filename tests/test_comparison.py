@@ -216,6 +216,8 @@ def test_what_a_run_has_seen_is_told(runs, tmp_path):
     assert told[1:] == ["other was trained at 48 pixels and is measured at 32"]
     assert "it held out 0.1 of them, 0.5 is measured" in notes([cool], {"data.val_fraction": 0.5})[0]
     assert notes([cool], {"data.val_fraction": 0.5, "data.dir": "new"}) == []
+    told = notes([cool, other], {"data.dir": "elsewhere", "data.val_fraction": 0.5})  # as its command line named them
+    assert told[0] == "other was trained on some of these photographs: it held out 0.1 of them, 0.5 is measured"
 
 
 def test_a_group_called_all_is_not_the_total():

@@ -4,13 +4,14 @@ A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm 
 key), where `config.ema` asks for it `average` (as `network`) and, of an adversarial training, `discriminator` (params and
 statistics); in its metadata the config, the validation metrics and the rows of the log that are not complete yet; and
 `checksums.json`, which is written last. A released folder holds `weights/` (the network in bfloat16), `config.json` and
-`checksums.json`.
+`checksums.json`. The one in `colorjax/weights/` comes with the package and is called `pretrained`.
 """
 
 import logging
 
 from colorjax.checkpoint.checksums import CheckpointError
 from colorjax.checkpoint.networks import CONFIG, WEIGHTS, Network, export, load, load_discriminator
+from colorjax.checkpoint.shipped import PRETRAINED
 from colorjax.checkpoint.training import BEST_BY, CHECKPOINTS, Checkpoints, Pending
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every file it opens; its errors it raises as well
@@ -19,6 +20,7 @@ __all__ = [
     "BEST_BY",
     "CHECKPOINTS",
     "CONFIG",
+    "PRETRAINED",
     "WEIGHTS",
     "CheckpointError",
     "Checkpoints",

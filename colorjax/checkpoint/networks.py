@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from orbax.checkpoint import v1 as ocp
 
 from colorjax import photos
 from colorjax import state as states
-from colorjax.checkpoint import checksums
+from colorjax.checkpoint import checksums, shipped
 from colorjax.checkpoint.checksums import CheckpointError
 from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
 
@@ -25,7 +25,8 @@ WEIGHTS, CONFIG = "weights", "config.json"
 class Network:
     """A trained network: its config, its numbers and the folder they came from.
 
-    digest: SHA-256 of the numbers, or of the files of a release.
+    digest: SHA-256 of the numbers, or of the files of a release. source: of the weights inside the package their name alone,
+    `pretrained`, which is the same on every machine.
     """
 
     config: ConfigDict
@@ -38,9 +39,12 @@ class Network:
 def load(path: str | Path) -> Network:
     """The network in a workdir (its best checkpoint), in one step's folder, or in a released folder.
 
+    The text "pretrained" names the weights inside the package; a folder of that name is "./pretrained", or a Path.
     Of a training with `ema` it is the average. Raises CheckpointError where there is none, where a file does not match its
     checksum, or where the numbers do not fit the network that the config describes.
     """
+    if path == shipped.PRETRAINED:
+        return _load_shipped()
     path = Path(path).expanduser()
     path = path if path.name else path.resolve()
     if path.parent.name == CHECKPOINTS and path.name.isdigit() and path.is_dir():
@@ -50,7 +54,8 @@ def load(path: str | Path) -> Network:
     if (path / checksums.CHECKSUMS).is_file():
         return _load_release(path)
     what = "holds no checkpoint and no released weights" if path.is_dir() else "does not exist"
-    raise CheckpointError(f"{path} {what}; --ckpt takes a workdir, one of its checkpoints/STEP, or an exported folder")
+    takes = f"a workdir, one of its checkpoints/STEP, an exported folder, or {shipped.PRETRAINED}"
+    raise CheckpointError(f"{path} {what}; --ckpt takes {takes}")
 
 
 def _finished(folder: Path) -> list[int]:
@@ -108,7 +113,9 @@ def load_discriminator(network: Network, config: ConfigDict) -> dict[str, Any] |
     width, layers and loss that `config` asks for; otherwise None. Raises CheckpointError where it cannot be read."""
     held = network.source / "discriminator"
     stored = network.config.discriminator if "discriminator" in network.config else None
-    if not held.is_dir() or any(stored[key] != config.discriminator[key] for key in ("width", "layers", "loss")):
+    if not network.source.name.isdigit() or not held.is_dir():
+        return None
+    if any(stored[key] != config.discriminator[key] for key in ("width", "layers", "loss")):
         return None
     params, stats = jax.eval_shape(lambda: states.init_discriminator(config, jax.random.key(0)))
     abstract = {"discriminator": _on_one_device({"params": params, "stats": stats})}
@@ -124,6 +131,14 @@ def _load_release(folder: Path) -> Network:
     config = _config(json.loads((folder / CONFIG).read_text()))
     network = ocp.load((folder / WEIGHTS).absolute(), _abstract(config.model))
     return Network(config, network["params"], network["stats"], folder, checksums.digest(sums))
+
+
+def _load_shipped() -> Network:
+    folder = shipped.folder()
+    try:
+        return replace(_load_release(folder), source=Path(shipped.PRETRAINED))
+    except CheckpointError as error:
+        raise shipped.damaged(error) from error
 
 
 def _config(values: dict) -> ConfigDict:

@@ -1,0 +1,31 @@
+"""The shipped network, trained on with photographs of one's own: a family's albums, a town's archive, one photographer.
+
+    python evaluate.py --ckpt=pretrained --split=validation --config.data.source=folder --config.data.dir=my_photographs
+    python train.py --config=configs/finetune.py --workdir=runs/mine --config.data.dir=my_photographs
+    python evaluate.py --ckpt=runs/mine --ckpt=pretrained --baseline=pretrained
+    colorjax colorize scans --out coloured --ckpt runs/mine
+
+The photographs must be in colour: grey ones teach nothing, and are left out. One in ten is held out, by a hash of its name;
+the last evaluate.py measures both networks on these alone, with the settings of the run, so that no number is of a
+photograph that was trained on. The network keeps its shape: another is refused, with both.
+Hardware and data: a GPU, or a CPU with time; a batch of photographs or more. Time and scores: not measured yet.
+"""
+
+from configs import guided
+
+
+def get_config():
+    config = guided.get_config()
+    config.init_from = "pretrained"
+    config.pretrained = ""
+    config.model.stem = "strided"
+    config.epochs = 5
+    config.batch_size = 16
+    config.learning_rate = 1e-4  # a third of a training's: what it knows should be bent, not replaced
+    config.warmup_steps = 50
+    config.ema = 0.999
+    config.data.source = "folder"
+    config.data.names = ""
+    config.data.limit_per_group = 0
+    config.log_every = 10
+    return config
