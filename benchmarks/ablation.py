@@ -3,9 +3,10 @@
     python benchmarks/ablation.py --photos=PHOTOS --weights=WEIGHTS --out=runs/ablation
 
 A U-Net is trained with L1 alone (`base`), then from it for two more epochs: as before (`unet`), with balanced batches, with a
-perceptual term, with both, with rare colours weighted, and against a discriminator; besides the shallow net, alone and against
-one. A run that was cut off goes on, a finished one stays as it is, one with other settings is refused. The last lines are the
-evaluate.py command that compares them all.
+perceptual term, with both, with rare colours weighted, with a colourfulness term, on photographs made to look old, with hints,
+with what release.py takes of these, and against a discriminator; besides the shallow net, alone and against one. A run that was
+cut off goes on, a finished one stays as it is, one with other settings is refused. The last lines are the evaluate.py command
+that compares them all.
 WEIGHTS: an ImageNet ResNet-18 file, for the encoder and for the perceptual term.
 """
 
@@ -22,6 +23,8 @@ sys.path.insert(0, str(ROOT))
 TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
 BALANCED = {"data.balance": "temperature"}
 PERCEPTUAL = {"loss.perceptual": 0.2}
+VIVID = {"loss.colourfulness": 0.1}
+AGED = {"data.aged": 0.5}
 PATCHES = {"model.stem": "strided", "discriminator.layers": 2}  # of 34 pixels: small pictures
 VARIANTS = {
     "base": ("unet_fast", {"epochs": 6}),
@@ -36,6 +39,11 @@ VARIANTS = {
     "rarity": ("unet_fast", TUNED | {"loss.rarity": 0.25}),
     "rarity_perceptual": ("unet_fast", TUNED | PERCEPTUAL | {"loss.rarity": 0.2}),
     "histogram": ("unet_fast", TUNED | {"data.balance": "histogram"}),
+    "colourfulness": ("unet_fast", TUNED | VIVID),
+    "colourfulness_more": ("unet_fast", TUNED | {"loss.colourfulness": 0.25}),
+    "aged": ("unet_fast", TUNED | AGED),
+    "guided": ("guided", TUNED | {"model.stem": "strided"}),
+    "release": ("guided", TUNED | {"model.stem": "strided"} | PERCEPTUAL | VIVID | AGED),
 }
 
 
@@ -47,12 +55,16 @@ def config_of(name, args):
         "data.source": "folder",
         "data.dir": str(args.photos),
         "data.limit": args.limit,
+        "data.limit_per_group": 0,
+        "batch_size": args.batch_size,
+        "ema": args.ema,
         "pretrained": str(args.weights) if config.model.name == "resnet_unet" else "",
         "log_every": 20,
     }
     config.update_from_flattened_dict(common | changes)
     if config.init_from:
-        config.init_from = str(args.out / config.init_from)
+        config.init_from = str(args.start or args.out / config.init_from)
+        config.epochs = args.epochs
     return config.lock()
 
 
@@ -63,6 +75,10 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--image_size", type=int, default=64)
     parser.add_argument("--limit", type=int, default=4000)
+    parser.add_argument("--start", type=Path, help="a trained network in the place of `base`")
+    parser.add_argument("--epochs", type=int, default=2, help="of each way (default: 2)")
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--ema", type=float, default=0.0)
     parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     args = parser.parse_args()
 

@@ -19,8 +19,8 @@ _MOUNTED = 0.2  # and of those with a border
 _BLIND = (0.0, 0.45, 0.55)  # linear sRGB as an orthochromatic plate sees it: no red, much blue
 _WIDEST = 0.08  # of a border's sides, as a share of the picture's
 _GRAIN = 6.0  # largest standard deviation, L*
-_BLUR = 1.5 / 256  # largest sigma, as a share of the side
-_TAPS = 4  # of the blur, to each side of the pixel
+_BLUR = 2.5 / 256  # largest sigma, as a share of the side
+_TAPS = 6  # of the blur, to each side of the pixel
 _BLOCK = 8
 # Luminance table of ITU-T T.81 (JPEG), annex K.
 _JPEG = (
@@ -65,7 +65,7 @@ def _orthochromatic(chroma: jax.Array) -> Callable:
 
     def change(lightness: jax.Array, key: jax.Array) -> jax.Array:
         linear = color.xyz_to_linear(color.lab_to_xyz(jnp.concatenate([lightness, chroma * 110], axis=-1)))
-        blind = (jnp.clip(linear, 0, 1) * jnp.asarray(_BLIND)).sum(-1, keepdims=True)
+        blind = (jnp.clip(linear, 0, 1) * jnp.asarray(_BLIND).reshape(1, 1, 1, 3)).sum(-1, keepdims=True)
         grey = color.lightness_to_grey(lightness)
         seen = color.srgb_to_linear(grey)
         mixed = seen + _uniform(key, lightness.shape[0], 0, 1) * (blind - seen)

@@ -56,9 +56,9 @@ def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 
 class Reconstruction:
     """What a prediction costs beside the truth: weighted L1, and the perceptual distance.
 
-    weights: of the terms, {"l1", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare colours more. frozen: the
-    arrays that the terms need and that are not trained, to be passed to `__call__`, so that no program has them compiled
-    into it.
+    weights: of the terms, {"l1", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare colours
+    more. frozen: the arrays that the terms need and that are not trained, to be passed to `__call__`, so that no program has
+    them compiled into it.
     """
 
     weights: dict[str, float]

@@ -62,3 +62,19 @@ def test_gradients_of_biases_are_right_in_bfloat16(kind):
         return jax.jit(jax.grad(loss))(params)["bias"][...]
 
     np.testing.assert_allclose(gradient(jnp.bfloat16), gradient(jnp.float32), rtol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [(3, 1, "SAME"), (3, 2, ((1, 1), (1, 1))), (7, 2, "SAME"), (1, 2, "SAME")]
+)
+def test_gradients_of_large_maps_are_flaxs(size, stride, padding):
+    """Summed picture by picture on a CPU."""
+    ours, theirs = pair(size, stride, padding)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 34, 40, 3)), jnp.float32)
+
+    def gradients(one):
+        return jax.jit(jax.grad(lambda x, kernel: jnp.sin(_with(one, kernel)(x)).sum(), (0, 1)))(x, one.kernel[...])
+
+    assert "scan" in str(jax.make_jaxpr(jax.grad(lambda kernel: _with(ours, kernel)(x).sum()))(ours.kernel[...]))
+    for a, b in zip(gradients(ours), gradients(theirs), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3)

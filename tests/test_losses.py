@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 from tiny import config as tiny
 
-from colorjax import bins, color, losses, models, optim, sharding, state, steps
+from colorjax import bins, color, losses, metrics, models, optim, sharding, state, steps
 from colorjax.models import patchgan
 
 # Bins and rarity
@@ -61,6 +61,28 @@ def test_rarity_blends_from_plain_l1():
         values.append(float(loss(loss.frozen, jnp.zeros((1, 4, 4, 1)), pred, target)[0][0]))
     assert values[0] == pytest.approx(0.4)
     assert values[1] == pytest.approx((values[0] + values[2]) / 2, rel=1e-5) and values[2] > 10 * values[0]
+
+
+# Colourfulness
+
+
+def test_colourfulness_costs_its_distance_from_the_truths():
+    rng = np.random.default_rng(0)
+    target = jnp.asarray(rng.normal(0, 0.1, (2, 8, 8, 2)), jnp.float32)
+    luma = jnp.zeros((2, 8, 8, 1))
+    loss = losses.reconstruction(tiny(loss__colourfulness=0.5, loss__l1=0.0, loss__perceptual=0.0), np.zeros(bins.COUNT))
+
+    def cost(pred):
+        return loss(loss.frozen, luma, pred, target)[0]
+
+    assert (cost(target) == 0).all() and (cost(0.5 * target) > 0.02).all() and (cost(1.5 * target) > 0.02).all()
+    rgb = color.lab_to_rgb(metrics.to_lab(luma, target))
+    np.testing.assert_allclose(cost(0 * target), 0.5 * metrics.colourfulness(rgb) / 100, rtol=1e-2)
+    total, terms = loss(loss.frozen, luma, 0 * target, target)
+    np.testing.assert_allclose(total, 0.5 * terms["colourfulness"])
+    pull = jax.grad(lambda share: cost(share * target).sum())
+    assert pull(0.5) < 0 < pull(1.5)  # towards the truth from either side
+    assert np.isfinite(jax.grad(lambda pred: cost(pred).sum())(0 * target)).all()  # a grey picture's
 
 
 # The discriminator

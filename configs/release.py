@@ -1,0 +1,46 @@
+"""The network that colorjax ships: guided, with the strided stem, on photographs some of which are made to look old.
+
+On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was at hand):
+
+    python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
+
+As the shipped weights were made, on two CPU cores, in two stages:
+
+    python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
+    python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\
+        --config.init_from=runs/start
+    colorjax export --ckpt runs/finish --out colorjax/weights
+
+`finish` may be repeated from where it ended: --config.init_from=pretrained. Which terms it has, and why, is measured: see "The
+weights that ship" in the README. Photographs: any folder; those of the shipped weights are named on its card.
+"""
+
+from configs import guided
+
+STAGES = ("", "start", "finish")
+
+
+def get_config(stage=""):
+    if stage not in STAGES:
+        raise ValueError(f"stage {stage!r} is unknown; legal are start, finish, and none for both in one")
+    config = guided.get_config()
+    config.model.stem = "strided"
+    config.data.source = "folder"
+    config.data.names = ""
+    config.data.limit_per_group = 0
+    config.ema = 0.999
+    config.warmup_steps = 100
+    config.epochs = 40
+    if stage:
+        config.model.dtype = "float32"
+        config.batch_size = 16
+        config.epochs = 4
+        config.image_size = 64
+    if stage == "start":
+        config.model.guided = False
+        config.best_by = "l1"
+        return config
+    config.loss.perceptual = 0.2
+    config.loss.colourfulness = 0.1
+    config.data.aged = 0.5
+    return config
