@@ -26,3 +26,11 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     os.environ["COLORJAX_CACHE"] = str(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def quick_compile():
+    """Programs are compiled with fewer optimisations: for tests that compile many networks and run each a few times."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

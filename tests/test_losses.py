@@ -11,6 +11,8 @@ from tiny import config as tiny
 from colorjax import bins, color, losses, metrics, models, optim, sharding, state, steps
 from colorjax.models import patchgan
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 # Bins and rarity
 
 
