@@ -44,11 +44,10 @@ class Colorizer:
     The network sees a copy whose short side is `size` pixels; the chroma it predicts is scaled up along the photograph's
     own edges and joined to its full-size L*. Colours outside sRGB give up chroma, never lightness.
 
-        colorizer = Colorizer.pretrained()  # or Colorizer.from_checkpoint("runs/unet")
+        colorizer = Colorizer.from_checkpoint("runs/unet")
         colour = colorizer(np.asarray(Image.open("grandmother.jpg")))
 
-    A guided network (`model.guided`), as the pretrained one, also follows hints, colours that somebody chose for points of
-    the photograph:
+    A guided network (`model.guided`) also follows hints, colours that somebody chose for points of the photograph:
 
         colour = colorizer(photograph, hints=[(120, 340, (35, 64, 142))])
     """
@@ -81,7 +80,7 @@ class Colorizer:
 
     @classmethod
     def pretrained(cls, size: int | None = None, *, flip: bool = False, engine: str = "auto") -> "Colorizer":
-        """With the weights inside the package, which follow hints.
+        """With the weights inside the package.
 
         Raises checkpoint.CheckpointError where they are not those that this version came with, or an installation has none.
         """

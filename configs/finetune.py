@@ -1,14 +1,14 @@
-"""The shipped network, trained on with photographs of one's own: a family's albums, a town's archive, one photographer.
+"""A trained network, trained on with photographs of one's own: a family's albums, a town's archive, one photographer.
 
-    python evaluate.py --ckpt=pretrained --split=validation --config.data.source=folder --config.data.dir=my_photographs
     python train.py --config=configs/finetune.py --workdir=runs/mine --config.data.dir=my_photographs
-    python evaluate.py --ckpt=runs/mine --ckpt=pretrained --baseline=pretrained
+    python evaluate.py --ckpt=runs/mine --ckpt=release --baseline=release
     colorjax colorize scans --out coloured --ckpt runs/mine
 
+It begins from the folder `release` of the checkout; --config.init_from names another, `pretrained` that inside an installation.
 The photographs must be in colour: grey ones teach nothing, and are left out. One in ten is held out, by a hash of its name;
-the last evaluate.py measures both networks on these alone, with the settings of the run, so that no number is of a
-photograph that was trained on. The network keeps its shape: another is refused, with both.
-Hardware and data: a GPU, or a CPU with time; a batch of photographs or more. Time and scores: not measured yet.
+evaluate.py measures both networks on these alone, with the settings of the run, so that no number is of a photograph that was
+trained on. The network keeps its shape: another is refused, with both.
+Hardware and data: a GPU, or a CPU with time; a few hundred photographs or more.
 """
 
 from configs import guided
@@ -16,7 +16,7 @@ from configs import guided
 
 def get_config():
     config = guided.get_config()
-    config.init_from = "pretrained"
+    config.init_from = "release"
     config.pretrained = ""
     config.model.stem = "strided"
     config.epochs = 5

@@ -1,18 +1,18 @@
-"""The network that colorjax ships: guided, with the strided stem, on photographs some of which are made to look old.
+"""The network that colorjax is to ship: guided, with the strided stem, on photographs some of which are made to look old.
 
 On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was at hand):
 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
-As the shipped weights were made, on two CPU cores, in two stages:
+As the folder `release` was made, on two CPU cores, in two stages:
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\
         --config.init_from=runs/start
-    colorjax export --ckpt runs/finish --out colorjax/weights
+    colorjax export --ckpt runs/finish --out release
 
-`finish` may be repeated from where it ended: --config.init_from=pretrained. Which terms it has, and why, is measured: see "The
-weights that ship" in the README. Photographs: any folder; those of the shipped weights are named on its card.
+`finish` goes on from where it ended on another day: --config.init_from=release. Which terms it has, and why, is measured: see
+"Weights" in the README. Photographs: any folder; those of `release` are named on its card.
 """
 
 from configs import guided

@@ -155,7 +155,8 @@ def test_fine_tuning_and_its_measure_on_what_was_held_out(weights, capsys):
         Image.fromarray(few).resize((80, 70), Image.Resampling.BICUBIC).save(f"mine/{number}.png")
     config = finetune.get_config()
     config.update_from_flattened_dict({"epochs": 1, "batch_size": 8, "eval_batch_size": 4, "image_size": 32, "panels": 2})
-    config.update_from_flattened_dict({"model.name": "shallow", "model.width": 8, "data.dir": "mine", "data.cache": False})
+    shape = {"init_from": "pretrained", "model.name": "shallow", "model.width": 8}
+    config.update_from_flattened_dict(shape | {"data.dir": "mine", "data.cache": False})
     train.train(config.lock(), "runs/mine")
     assert "starting from pretrained" in capsys.readouterr().out
     held_out = json.loads(Path("runs/mine/data_report.json").read_text())["validation"]["all"]
