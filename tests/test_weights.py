@@ -1,5 +1,5 @@
-"""The weights inside the package, or, where there are none yet, those on their way in `release/`: what they weigh, that they are
-whole, and that they paint."""
+"""The weights inside the package, or, where there are none yet, those in `release/`: what they weigh, that they are whole, and
+that they paint."""
 
 import json
 import re

@@ -7,8 +7,8 @@ from colorjax.checkpoint.checksums import CHECKSUMS, CheckpointError
 
 PRETRAINED = "pretrained"  # their name wherever a checkpoint is named; a folder that is called so is ./pretrained
 FOLDER = Path(__file__).parent.parent / "weights"
-# What `sha256sum colorjax/weights/checksums.json` says; that file holds the SHA-256 of every other. New weights, new value; there
-# are none yet, so none are accepted.
+# What `sha256sum colorjax/weights/checksums.json` says; that file holds the SHA-256 of every other. New weights, new value;
+# there are none yet, so none are accepted.
 SHA256 = "0000000000000000000000000000000000000000000000000000000000000000"
 
 
