@@ -31,16 +31,21 @@ def get_config(stage=""):
     config.ema = 0.999
     config.warmup_steps = 100
     config.epochs = 40
+    config.loss.colourfulness = 0.1
+    config.data.aged = 0.25
     if stage:
         config.model.dtype = "float32"
         config.batch_size = 16
+    if stage == "start":
         config.epochs = 4
         config.image_size = 64
-    if stage == "start":
         config.model.guided = False
         config.best_by = "l1"
-        return config
-    config.loss.perceptual = 0.2
-    config.loss.colourfulness = 0.1
-    config.data.aged = 0.5
+        config.loss.colourfulness, config.data.aged = 0.0, 0.0
+    if stage == "finish":  # half an hour
+        config.epochs = 2
+        config.image_size = 96
+        config.data.limit = 5500
+        config.learning_rate = 2e-4
+        config.ema = 0.995
     return config
