@@ -11,21 +11,18 @@ trained on. The network keeps its shape: another is refused, with both.
 Hardware and data: a GPU, or a CPU with time; a few hundred photographs or more.
 """
 
-from configs import guided
+from configs import release
 
 
 def get_config():
-    config = guided.get_config()
+    config = release.get_config("finish")
     config.init_from = "release"
     config.pretrained = ""
-    config.model.stem = "strided"
+    config.model.dtype = "auto"
     config.epochs = 5
-    config.batch_size = 16
-    config.learning_rate = 1e-4  # a third of a training's: what it knows should be bent, not replaced
+    config.learning_rate = 1e-4  # what it knows should be bent, not replaced
     config.warmup_steps = 50
-    config.ema = 0.999
-    config.data.source = "folder"
-    config.data.names = ""
-    config.data.limit_per_group = 0
+    config.ema = 0.99
+    config.data.limit = 0
     config.log_every = 10
     return config
