@@ -43,7 +43,7 @@ VARIANTS = {
     "colourfulness_more": ("unet_fast", TUNED | {"loss.colourfulness": 0.25}),
     "aged": ("unet_fast", TUNED | AGED),
     "guided": ("guided", TUNED | {"model.stem": "strided"}),
-    "release": ("guided", TUNED | {"model.stem": "strided"} | PERCEPTUAL | VIVID | AGED),
+    "release": ("guided", TUNED | {"model.stem": "strided"} | VIVID | {"data.aged": 0.25}),
 }
 
 

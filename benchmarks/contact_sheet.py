@@ -73,14 +73,22 @@ def sheet(cells: list[tuple[str, list[Image.Image]]], columns: int, width: int) 
     return page
 
 
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ckpt", action="append", required=True, help="a workdir, checkpoints/STEP, or an exported folder")
+    parser.add_argument(
+        "--ckpt", action="append", required=True, help="a workdir, checkpoints/STEP, an exported folder, or pretrained"
+    )
     parser.add_argument("--photos", type=Path, required=True, help="a folder, or one photograph")
     parser.add_argument("--out", type=Path, default=Path("sheet.jpg"))
-    parser.add_argument("--columns", type=int, default=6)
-    parser.add_argument("--rows", type=int, default=4, help="of photographs, on a sheet")
-    parser.add_argument("--width", type=int, default=200, help="of a picture, in pixels")
+    parser.add_argument("--columns", type=_positive, default=6)
+    parser.add_argument("--rows", type=_positive, default=4, help="of photographs, on a sheet")
+    parser.add_argument("--width", type=_positive, default=200, help="of a picture, in pixels")
     parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     args = parser.parse_args()

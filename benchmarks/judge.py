@@ -261,15 +261,27 @@ def judge(args: argparse.Namespace) -> dict:
     return report | {"rows": rows, "aims": verdicts(rows[NETWORK]), "skin": skin_of}
 
 
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    if not 0 < float(text) < 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return float(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ckpt", required=True, help="a workdir, checkpoints/STEP, or an exported folder")
+    parser.add_argument("--ckpt", required=True, help="a workdir, checkpoints/STEP, an exported folder, or pretrained")
     parser.add_argument("--photos", type=Path, required=True, help="a folder of photographs; first-level folders are groups")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--held-out-of", type=Path, metavar="WORKDIR", help="those that this run was validated on")
-    which.add_argument("--held-out", type=float, nargs="?", const=0.1, metavar="FRACTION", help="those held out by their hash")
+    which.add_argument("--held-out", type=_share, nargs="?", const=0.1, metavar="FRACTION", help="those held out by their hash")
     which.add_argument("--names", type=Path, help="JSON: a list of names below --photos")
-    parser.add_argument("--every", type=int, default=1, help="of those, each so many")
+    parser.add_argument("--every", type=_positive, default=1, help="of those, each so many")
     parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     parser.add_argument("--lpips", help="weights of LPIPS(alex): a folder, or files separated by commas")

@@ -4,6 +4,7 @@ Only what the network sees is changed, the lightness; the truth keeps its colour
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -20,7 +21,7 @@ _BLIND = (0.0, 0.45, 0.55)  # linear sRGB as an orthochromatic plate sees it: no
 _WIDEST = 0.08  # of a border's sides, as a share of the picture's
 _GRAIN = 6.0  # largest standard deviation, L*
 _BLUR = 2.5 / 256  # largest sigma, as a share of the side
-_TAPS = 6  # of the blur, to each side of the pixel
+_TAPS = 2.5  # of the blur, to each side of the pixel, in its largest sigma
 _BLOCK = 8
 # Luminance table of ITU-T T.81 (JPEG), annex K.
 _JPEG = (
@@ -31,9 +32,9 @@ _JPEG = (
 
 
 def aged(luma: Luma, chroma: Float[Array, "b h w 2"], key: jax.Array, share: float) -> tuple[Luma, Float[Array, "b h w 2"]]:
-    """(luma, chroma) with about `share` of the pictures aged, each change befalling half of those; network units.
+    """(luma, chroma) with about `share` of the pictures aged, each change befalling half of those, a border a fifth.
 
-    In this order: red-blind emulsion, blur, grain, fading, border, JPEG. key: decides everything.
+    In this order: red-blind emulsion, blur, grain, fading, border, JPEG. Network units. key: decides everything.
     """
     batch = luma.shape[0]
     chosen, *keys = jax.random.split(key, 7)
@@ -76,12 +77,13 @@ def _orthochromatic(chroma: jax.Array) -> Callable:
 
 def _blurred(lightness: jax.Array, key: jax.Array) -> jax.Array:
     batch, height, width, _ = lightness.shape
-    sigma = _uniform(key, batch, 0.02, 1) * _BLUR * min(height, width)
-    offsets = range(-_TAPS, _TAPS + 1)
+    largest = _BLUR * min(height, width)
+    sigma, taps = _uniform(key, batch, 0.02, 1) * largest, math.ceil(_TAPS * largest)
+    offsets = range(-taps, taps + 1)
     weights = [jnp.exp(-0.5 * (offset / sigma) ** 2) for offset in offsets]
     total = functools.reduce(jnp.add, weights)
     for axis in (1, 2):
-        padding = [(_TAPS, _TAPS) if i == axis else (0, 0) for i in range(4)]
+        padding = [(taps, taps) if i == axis else (0, 0) for i in range(4)]
         padded, length = jnp.pad(lightness, padding, mode="edge"), lightness.shape[axis]
         moved = (jax.lax.slice_in_dim(padded, i, i + length, axis=axis) for i in range(len(weights)))
         lightness = sum(weight * one for weight, one in zip(weights, moved, strict=True)) / total
@@ -129,14 +131,20 @@ def _cosines() -> np.ndarray:
     return basis.astype(np.float32)
 
 
+def _table(quality: jax.Array) -> jax.Array:
+    """The divisors of each frequency (..., 8, 8), for a quality of 1 to 100 (..., 1, 1), as libjpeg makes them."""
+    scale = jnp.where(quality < 50, jnp.floor(5000 / quality), 200 - 2 * quality)
+    standard = jnp.asarray(_JPEG, jnp.float32).reshape(*(1,) * (quality.ndim - 2), _BLOCK, _BLOCK)
+    return jnp.clip(jnp.floor((standard * scale + 50) / 100), 1, 255)
+
+
 def _compressed(lightness: jax.Array, key: jax.Array) -> jax.Array:
     """As JPEG of a quality from 30 to 95 leaves the luma of its blocks, which begin in the corner."""
     batch, height, width, _ = lightness.shape
-    quality = jnp.round(_uniform(key, batch, 30, 95))[..., None]
-    scale = jnp.where(quality < 50, 50 / quality, 2 - quality / 50)  # as libjpeg scales the table
-    table = jnp.maximum(jnp.asarray(_JPEG, jnp.float32).reshape(1, 1, 1, _BLOCK, _BLOCK) * scale, 1)
+    table = _table(jnp.round(_uniform(key, batch, 30, 95))[..., None])
     padding = [(0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0)]
-    padded = jnp.pad(color.lightness_to_grey(lightness) * 255 - 128, padding, mode="edge")
+    levels = jnp.round(color.lightness_to_grey(jnp.clip(lightness, 0, 100)) * 255)
+    padded = jnp.pad(levels - 128, padding, mode="edge")
     rows, columns = padded.shape[1] // _BLOCK, padded.shape[2] // _BLOCK
     blocks = padded.reshape(batch, rows, _BLOCK, columns, _BLOCK).swapaxes(2, 3)
     basis, exact = jnp.asarray(_cosines()), jax.lax.Precision.HIGHEST

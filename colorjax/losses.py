@@ -74,7 +74,7 @@ class Reconstruction:
         target: Float[Array, "b h w 2"],
         hints: Float[Array, "b h w 3"] | None = None,
     ) -> tuple[Float[Array, " b"], Terms]:
-        """(the weighted sum, the terms by name but for L1, where they are asked for); one value per picture."""
+        """(the weighted sum, the other terms by name, those that are asked for); one value per picture."""
         if self.rarity:
             weight = 1 - self.rarity + self.rarity * rare_weights(frozen["rarity"], target)
             total = self.weights["l1"] * (jnp.abs(pred - target).mean(-1) * weight).mean((1, 2))

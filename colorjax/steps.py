@@ -42,8 +42,8 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     def prepared(state: TrainState, batch: Batch) -> Batch:
         batch = in_lab(batch)
         if config.data.aged:
-            luma, chroma = ageing.aged(batch["luma"], batch["chroma"], _key(state, _AGEING), config.data.aged)
-            batch = batch | {"luma": luma, "chroma": chroma}
+            seen, chroma = ageing.aged(batch["luma"], batch["chroma"], _key(state, _AGEING), config.data.aged)
+            batch = batch | {"seen": seen, "chroma": chroma}  # what is judged has the photograph's own lightness
         if config.model.guided:
             batch = batch | {"hints": simulation.for_training(batch["chroma"], _key(state, _HINTS))}
         return batch
@@ -84,7 +84,8 @@ def _forward(graphdef: nnx.GraphDef, params: Any, stats: Any, ask: Callable[[Any
 
 def _colored(graphdef: nnx.GraphDef, params: Any, stats: Any, batch: Batch) -> tuple[tuple[jax.Array, Any], Any]:
     """The chroma of a network in training with its palette's logits, and its new BatchNorm statistics."""
-    maps, stats = _forward(graphdef, params, stats, lambda model: model.feature_maps(batch["luma"], batch.get("hints")))
+    seen = batch.get("seen", batch["luma"])
+    maps, stats = _forward(graphdef, params, stats, lambda model: model.feature_maps(seen, batch.get("hints")))
     return (maps["chroma"], maps.get("palette")), stats
 
 

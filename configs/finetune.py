@@ -7,7 +7,8 @@
 It begins from the folder `release` of the checkout; --config.init_from names another, `pretrained` that inside an installation.
 The photographs must be in colour: grey ones teach nothing, and are left out. One in ten is held out, by a hash of its name;
 evaluate.py measures both networks on these alone, with the settings of the run, so that no number is of a photograph that was
-trained on. The network keeps its shape: another is refused, with both.
+trained on. The network keeps its shape: another stem or width, or an unguided one, is refused. Terms, batch and size (96
+pixels; what comes out works at it, too) are those of release.py:finish; on a GPU --config.image_size=256 is worth trying.
 Hardware and data: a GPU, or a CPU with time; a few hundred photographs or more.
 """
 

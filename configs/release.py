@@ -9,10 +9,10 @@ As the folder `release` was made, on two CPU cores, in two stages:
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\
         --config.init_from=runs/start
-    colorjax export --ckpt runs/finish --out release
+    colorjax export --ckpt runs/finish --out NEW_FOLDER  # then the card and the licence beside it
 
 `finish` goes on from where it ended on another day: --config.init_from=release. Which terms it has, and why, is measured: see
-"Weights" in the README. Photographs: any folder; those of `release` are named on its card.
+"What the terms of the release did" in the README. Photographs: any folder; those of `release` are named on its card.
 """
 
 from configs import guided

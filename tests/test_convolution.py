@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from colorjax import sharding
 from colorjax.models.convolution import Conv, Double
 
 
@@ -64,17 +65,29 @@ def test_gradients_of_biases_are_right_in_bfloat16(kind):
     np.testing.assert_allclose(gradient(jnp.bfloat16), gradient(jnp.float32), rtol=0.002)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(
     ("size", "stride", "padding"), [(3, 1, "SAME"), (3, 2, ((1, 1), (1, 1))), (7, 2, "SAME"), (1, 2, "SAME")]
 )
-def test_gradients_of_large_maps_are_flaxs(size, stride, padding):
+def test_gradients_of_large_maps_are_flaxs(size, stride, padding, dtype):
     """Summed picture by picture on a CPU."""
-    ours, theirs = pair(size, stride, padding)
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 34, 40, 3)), jnp.float32)
+    ours, theirs = pair(size, stride, padding, dtype)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(jax.device_count(), 34, 40, 3)), jnp.float32)
 
     def gradients(one):
         return jax.jit(jax.grad(lambda x, kernel: jnp.sin(_with(one, kernel)(x)).sum(), (0, 1)))(x, one.kernel[...])
 
     assert "scan" in str(jax.make_jaxpr(jax.grad(lambda kernel: _with(ours, kernel)(x).sum()))(ours.kernel[...]))
     for a, b in zip(gradients(ours), gradients(theirs), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-3)
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, **({"atol": 2e-3} if dtype == jnp.float32 else {"rtol": 0.05, "atol": 1.0}))
+
+
+def test_each_device_sums_the_gradients_of_its_own_pictures():
+    """Nothing but the sum of a kernel's size travels between devices."""
+    ours, _ = pair(3, 1, "SAME")
+    mesh = sharding.make_mesh()
+    x = sharding.put({"x": np.zeros((2 * mesh.size, 32, 32, 3), np.float32)}, mesh)["x"]
+    step = jax.jit(jax.grad(lambda kernel, x: jnp.sin(_with(ours, kernel)(x)).sum()), out_shardings=sharding.replicated(mesh))
+    compiled = step.lower(jax.device_put(ours.kernel[...], sharding.replicated(mesh)), x).compile().as_text()
+    assert mesh.size == 4 and "all-reduce" in compiled and "all-gather" not in compiled and "while" in compiled

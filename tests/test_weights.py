@@ -48,6 +48,7 @@ def test_model_card_and_licence_are_there():
 def test_nothing_tells_of_the_machine_where_they_were_trained():
     for path in (FOLDER / "config.json", FOLDER / "README.md"):
         assert not re.search(r"/(home|root|tmp|work|mnt|data|Users)/", path.read_text()), path
+    assert not Path(json.loads((FOLDER / "config.json").read_text())["data"]["dir"]).is_absolute()
 
 
 def test_the_network_follows_hints_and_is_quick(paint):

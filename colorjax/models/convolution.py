@@ -12,7 +12,7 @@ _LARGE_MAP = 256  # pixels, from which on XLA's gradient of a kernel is the slow
 
 
 class Conv(nnx.Conv):
-    """nnx.Conv, (B, H, W, cin) -> (B, h, w, cout), as far as the networks here need it, computed otherwise in two cases.
+    """nnx.Conv, (B, H, W, cin) -> (B, h, w, cout), as far as the networks here need it, computed otherwise in three cases.
 
     The bias is added in float32: its gradient is a sum over every pixel, which bfloat16 gets wrong by three quarters. Where
     fewer than 3 pixels in a row come out, windows are gathered into a matrix product: XLA's convolution takes a hundred times
@@ -67,16 +67,18 @@ def _backward(strides: tuple[int, int], padding: object, seen: tuple, grad: jax.
         return jax.linear_transpose(lambda kernel: _convolution(x, kernel, strides, padding), kernel)(grad)[0]
 
     def by_picture(x: jax.Array, grad: jax.Array) -> jax.Array:
-        """One picture after another, whose windows fit the cache."""
+        """One picture after another; each device, if there are several, its own."""
 
         def add(total: jax.Array, one: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-            windows = _windows(one[0][None], kernel.shape[:2], strides, padding)[0]
-            return total + jnp.einsum("hwkc,hwd->kcd", windows, one[1], preferred_element_type=jnp.float32), None
+            windows = _windows(one[0], kernel.shape[:2], strides, padding)
+            return total + jnp.einsum("bhwkc,bhwd->bkcd", windows, one[1], preferred_element_type=jnp.float32), None
 
-        start = jnp.zeros((math.prod(kernel.shape[:2]), *kernel.shape[2:]), jnp.float32)
-        return jax.lax.scan(add, start, (x, grad))[0].reshape(kernel.shape).astype(kernel.dtype)
+        start = jnp.zeros((devices, math.prod(kernel.shape[:2]), *kernel.shape[2:]), jnp.float32)
+        shares = [one.reshape(devices, -1, *one.shape[1:]).swapaxes(0, 1) for one in (x, grad)]
+        return jax.lax.scan(add, start, shares)[0].sum(0).reshape(kernel.shape).astype(kernel.dtype)
 
-    if grad.shape[1] * grad.shape[2] < _LARGE_MAP:
+    devices = jax.device_count()
+    if grad.shape[1] * grad.shape[2] < _LARGE_MAP or grad.shape[0] % devices:
         return x_grad, whole(x, grad)
     return x_grad, jax.lax.platform_dependent(x, grad, cpu=by_picture, default=whole)
 
