@@ -78,4 +78,4 @@ def test_a_hint_is_followed(paint):
     with_hint, without = (color.rgb_to_lab(paint(truth, hints=h) / np.float32(255)) for h in ([(225, 150, rgb)], None))
     asked = color.rgb_to_lab(np.float32(rgb) / 255)[1:]
     away = [np.linalg.norm(lab[145:156, 220:231, 1:].mean((0, 1)) - asked) for lab in (with_hint, without)]
-    assert away[0] < away[1] / 2
+    assert away[0] < away[1] * (1 / 2 if FOLDER == shipped.FOLDER else 2 / 3)  # of what is to be shipped more is asked
