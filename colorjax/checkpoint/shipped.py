@@ -19,9 +19,9 @@ def folder() -> Path:
     """
     if not FOLDER.is_dir():
         raise CheckpointError(
-            "this installation of colorjax has no weights inside (colorjax/weights/); those on their way lie in the folder "
-            "release of its repository: --ckpt release there, or train some (python train.py --config=configs/unet.py "
-            "--workdir=DIR) and name them: --ckpt DIR, or Colorizer.from_checkpoint(DIR)"
+            "this installation of colorjax has no weights inside (colorjax/weights/); take those on their way, in the folder "
+            "release of its repository, or train some (python train.py --config=configs/unet.py --workdir=DIR) and name "
+            "them: --ckpt DIR, or Colorizer.from_checkpoint(DIR)"
         )
     try:
         found = hashlib.sha256((FOLDER / CHECKSUMS).read_bytes()).hexdigest()
