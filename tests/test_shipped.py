@@ -47,6 +47,11 @@ def weights(exported, tmp_path, monkeypatch):
     return folder
 
 
+def test_an_exported_folder_does_not_say_where_it_was_written(exported):
+    here = str(exported.parent).encode()
+    assert not [path for path in exported.rglob("*") if path.is_file() and here in path.read_bytes()]
+
+
 @pytest.fixture
 def photograph(tmp_path):
     path = tmp_path / "cat.jpg"

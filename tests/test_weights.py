@@ -46,8 +46,9 @@ def test_model_card_and_licence_are_there():
 
 
 def test_nothing_tells_of_the_machine_where_they_were_trained():
-    for path in (FOLDER / "config.json", FOLDER / "README.md"):
-        assert not re.search(r"/(home|root|tmp|work|mnt|data|Users)/", path.read_text()), path
+    for path in FOLDER.rglob("*"):
+        if path.is_file() and path.stat().st_size < 1e6:  # all but the numbers
+            assert not re.search(rb"/(home|root|tmp|work|mnt|data|Users)/", path.read_bytes()), path
     assert not Path(json.loads((FOLDER / "config.json").read_text())["data"]["dir"]).is_absolute()
 
 

@@ -19,6 +19,7 @@ from colorjax.checkpoint.checksums import CheckpointError
 from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
 
 WEIGHTS, CONFIG = "weights", "config.json"
+_COMMITTED = "commit_success.txt"  # in which Orbax says where on this machine it wrote
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def export(network: Network, folder: str | Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     params = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.ndim > 1 else x, network.params)
     ocp.save((folder / WEIGHTS).absolute(), {"params": params, "stats": network.stats})
+    (folder / WEIGHTS / _COMMITTED).unlink(missing_ok=True)
     with photos.atomic(folder / CONFIG) as stream:
         stream.write(json.dumps(_without_paths(json.loads(network.config.to_json_best_effort())), indent=2).encode())
     checksums.write(folder, parameters=_count(params))
