@@ -42,8 +42,7 @@ def aged(luma: Luma, chroma: Float[Array, "b h w 2"], key: jax.Array, share: flo
     changed, mounted = lightness, chroma
     for change, one in zip((_orthochromatic(chroma), _blurred, _grained, _faded), keys[:4], strict=True):
         changed = _sometimes(_OFTEN, change, changed, one)
-    border = _border(luma.shape, keys[4])
-    inside, shade = border
+    inside, shade = _border(luma.shape, keys[4])
     changed, mounted = jnp.where(inside, changed, shade), jnp.where(inside, chroma, 0.0)
     changed = jnp.clip(_sometimes(_OFTEN, _compressed, changed, keys[5]), 0, 100)
     which = jax.random.bernoulli(chosen, share, (batch, 1, 1, 1))
@@ -100,7 +99,7 @@ def _grained(lightness: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def _faded(lightness: jax.Array, key: jax.Array) -> jax.Array:
-    """Blacks lifted, whites yellowed to grey, middle tones moved."""
+    """Blacks lifted, whites dimmed, middle tones moved."""
     batch = lightness.shape[0]
     low, high, gamma = jax.random.split(key, 3)
     black, white = _uniform(low, batch, 0, 25), _uniform(high, batch, 75, 100)

@@ -4,7 +4,8 @@ On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was 
 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
-As the folder `release` was made, on two CPU cores, in two stages:
+As the folder `release` was made, on two CPU cores, in two stages (the first from a file of ImageNet's `conv1` to `layer3`, with
+--config.pretrained=WEIGHTS; `layer4` at random):
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\

@@ -18,7 +18,6 @@ from colorjax.colorizer import Colorizer
 
 PROGRESS = Path(__file__).parent.parent / "release"
 FOLDER = shipped.FOLDER if shipped.FOLDER.is_dir() else PROGRESS
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="this checkout has neither colorjax/weights/ nor release/")
 LEAST_CHROMA = 4.0  # mean, Lab units; a grey copy has 0
 
 
@@ -73,10 +72,20 @@ def test_photographs_get_colour_and_keep_their_lightness(paint, name):
     assert np.hypot(lab[..., 1], lab[..., 2]).mean() > LEAST_CHROMA
 
 
-def test_a_hint_is_followed(paint):
+@pytest.fixture(scope="module")
+def away(paint):
+    """How far the cat's nose is from a blue that a hint asks for there, with the hint and without."""
     truth = skimage.data.chelsea()
     rgb = (70, 90, 190)
     with_hint, without = (color.rgb_to_lab(paint(truth, hints=h) / np.float32(255)) for h in ([(225, 150, rgb)], None))
     asked = color.rgb_to_lab(np.float32(rgb) / 255)[1:]
-    away = [np.linalg.norm(lab[145:156, 220:231, 1:].mean((0, 1)) - asked) for lab in (with_hint, without)]
-    assert away[0] < away[1] * (1 / 2 if FOLDER == shipped.FOLDER else 2 / 3)  # of what is to be shipped more is asked
+    return [np.linalg.norm(lab[145:156, 220:231, 1:].mean((0, 1)) - asked) for lab in (with_hint, without)]
+
+
+def test_a_hint_draws_the_colour_to_it(away):
+    assert away[0] < away[1]
+
+
+@pytest.mark.xfail(FOLDER == PROGRESS, strict=True, reason="those in release/ saw 620 steps with hints: 39.6 of 71.4 are left")
+def test_a_hint_is_followed(away):
+    assert away[0] < away[1] / 2
