@@ -15,6 +15,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
+from xml.dom import minidom
 
 import jax
 import jax.numpy as jnp
@@ -448,6 +449,13 @@ def test_entities_in_utf_16_are_not_expanded():
     assert notes
 
 
+def check_time_of_parsing(xmp, times):
+    """The marked packet; marking takes not more than so many times what reading it takes, on whatever processor."""
+    start = time.thread_time()
+    minidom.parseString(xmp)
+    return check_quick(lambda: mark(xmp), times * (time.thread_time() - start))
+
+
 def test_megabytes_of_text_are_kept():
     lines = "a line of text &amp; more\n" * 160_000
     marked = check_quick(lambda: mark(packet(f"<rdf:Description><dc:source>{lines}</dc:source></rdf:Description>")), 10)
@@ -456,7 +464,7 @@ def test_megabytes_of_text_are_kept():
 
 def test_thousands_of_marks_become_one():
     many = "<Iptc4xmpExt:DigitalSourceType>capture</Iptc4xmpExt:DigitalSourceType> \n" * 30_000
-    check_marked(check_quick(lambda: mark(packet(f"<rdf:Description>{many}</rdf:Description>")), 3))
+    check_marked(check_time_of_parsing(packet(f"<rdf:Description>{many}</rdf:Description>"), 7))  # removed one by one: 19
 
 
 def test_thousands_of_properties_are_kept():
