@@ -35,6 +35,11 @@ def colourfulness(rgb: Float[Array, "b h w 3"], rgb_target: Float[Array, "b h w 
     return jnp.abs(metrics.colourfulness(rgb) - metrics.colourfulness(rgb_target)) / 100
 
 
+def delta_e(luma: Float[Array, "b h w 1"], pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"]) -> Float[Array, " b"]:
+    """Mean CIEDE2000 over 100: a difference from grey counts as the eye counts it, more than the same between vivid colours."""
+    return color.delta_e_2000(metrics.to_lab(luma, pred), metrics.to_lab(luma, target)).mean((1, 2)) / 100
+
+
 def mean(values: Float[Array, " b"], mask: Float[Array, " b"]) -> Float[Array, ""]:
     """Mean over the pictures whose mask is 1; 0 where there are none."""
     return (values * mask).sum() / jnp.maximum(mask.sum(), 1.0)
@@ -56,7 +61,7 @@ def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 
 class Reconstruction:
     """What a prediction costs beside the truth: weighted L1, and the perceptual distance.
 
-    weights: of the terms, {"l1", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare colours
+    weights: of the terms, {"l1", "delta_e", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare colours
     more. frozen: the arrays that the terms need and that are not trained, to be passed to `__call__`, so that no program has
     them compiled into it.
     """
@@ -81,6 +86,8 @@ class Reconstruction:
         else:
             total = self.weights["l1"] * l1(pred, target)
         terms = {}
+        if self.weights["delta_e"]:
+            terms["delta_e"] = delta_e(luma, pred, target)
         rgb, rgb_target = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))  # dropped if unused
         if self.weights["colourfulness"]:
             terms["colourfulness"] = colourfulness(rgb, rgb_target)
@@ -105,7 +112,7 @@ def reconstruction(config: Any, ab_counts: np.ndarray) -> Reconstruction:
         else:
             network = perceptual.lpips(loss.perceptual_net, loss.perceptual_weights or config.lpips_weights)
         frozen["perceptual"], distance = network.weights, network.distance
-    weights = {name: loss[name] for name in ("l1", "perceptual", "colourfulness", "hints")}
+    weights = {name: loss[name] for name in ("l1", "delta_e", "perceptual", "colourfulness", "hints")}
     return Reconstruction(weights, loss.rarity, frozen, distance)
 
 

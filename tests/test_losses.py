@@ -87,6 +87,31 @@ def test_colourfulness_costs_its_distance_from_the_truths():
     assert np.isfinite(jax.grad(lambda pred: cost(pred).sum())(0 * target)).all()  # a grey picture's
 
 
+# Delta E
+
+
+def test_delta_e_costs_what_the_metric_says():
+    rng = np.random.default_rng(0)
+    luma, pred, target = (jnp.asarray(rng.normal(0, 0.1, (2, 8, 8, n)), jnp.float32) for n in (1, 2, 2))
+    loss = losses.reconstruction(tiny(loss__delta_e=0.5, loss__l1=0.0), np.zeros(bins.COUNT))
+    total, terms = loss(loss.frozen, luma, pred, target)
+    np.testing.assert_allclose(terms["delta_e"], metrics.compare(luma, pred, target)["delta_e"] / 100, rtol=1e-5)
+    np.testing.assert_allclose(total, 0.5 * terms["delta_e"])
+
+    def pull(pred, target):
+        return jax.grad(lambda pred: loss(loss.frozen, luma, pred, target)[0].sum())(pred)
+
+    assert (loss(loss.frozen, luma, target, target)[0] == 0).all()
+    for equal_or_grey in (pull(0 * pred, target), pull(pred, 0 * target), pull(target, target), pull(0 * pred, 0 * target)):
+        assert np.isfinite(equal_or_grey).all()
+    step = -0.01 * pull(pred, target)
+    assert (loss(loss.frozen, luma, pred + step, target)[0] < total).all()
+    # the same distance counts more beside grey than between vivid colours; L1 does not tell them apart
+    grey, vivid = (jnp.broadcast_to(jnp.array([a, 0.0]) / 110, target.shape) for a in (0.0, 60.0))
+    from_grey, from_vivid = (loss(loss.frozen, luma, at + 0.1, at)[0] for at in (grey, vivid))
+    assert (from_grey > 1.5 * from_vivid).all()
+
+
 # The discriminator
 
 
