@@ -31,11 +31,14 @@ def l1_at_hints(
 
 
 def colourfulness(rgb: Float[Array, "b h w 3"], rgb_target: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
-    """How far `metrics.colourfulness` is from the truth's, over 100: what L1 makes pale costs something. rgb in 0..1."""
-    return jnp.abs(metrics.colourfulness(rgb) - metrics.colourfulness(rgb_target)) / 100
+    """How far `metrics.colourfulness` is from the truth's, over 50 and squared: what L1 makes pale costs something, and the
+    palest pictures most. rgb in 0..1."""
+    return ((metrics.colourfulness(rgb) - metrics.colourfulness(rgb_target)) / 50) ** 2
 
 
-def delta_e(luma: Float[Array, "b h w 1"], pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"]) -> Float[Array, " b"]:
+def delta_e(
+    luma: Float[Array, "b h w 1"], pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"]
+) -> Float[Array, " b"]:
     """Mean CIEDE2000 over 100: a difference from grey counts as the eye counts it, more than the same between vivid colours."""
     return color.delta_e_2000(metrics.to_lab(luma, pred), metrics.to_lab(luma, target)).mean((1, 2)) / 100
 
@@ -61,9 +64,9 @@ def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 
 class Reconstruction:
     """What a prediction costs beside the truth: weighted L1, and the perceptual distance.
 
-    weights: of the terms, {"l1", "delta_e", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare colours
-    more. frozen: the arrays that the terms need and that are not trained, to be passed to `__call__`, so that no program has
-    them compiled into it.
+    weights: of the terms, {"l1", "delta_e", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare
+    colours more. frozen: the arrays that the terms need and that are not trained, to be passed to `__call__`, so that no
+    program has them compiled into it.
     """
 
     weights: dict[str, float]

@@ -4,15 +4,15 @@ On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was 
 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
-As the folder `release` was made, on two CPU cores, in two stages (the first from a file of ImageNet's `conv1` to `layer3`, with
---config.pretrained=WEIGHTS; `layer4` at random):
+In two stages, on two CPU cores (the first from a file of ImageNet's `conv1` to `layer3`, with --config.pretrained=WEIGHTS;
+`layer4` at random). The network that comes with colorjax was made so, `finish` in three sittings, of which its card tells:
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\
         --config.init_from=runs/start
     colorjax export --ckpt runs/finish --out NEW_FOLDER  # then the card and the licence beside it
 
-`finish` goes on from where it ended on another day: --config.init_from=release. Which terms it has, and why, is measured: see
+`finish` goes on from what it made on another day: --config.init_from=FOLDER. Which terms it has, and why, is measured: see
 "What the terms of the release did" in the README. Photographs: any folder; those of `release` are named on its card.
 """
 
@@ -32,8 +32,10 @@ def get_config(stage=""):
     config.ema = 0.999
     config.warmup_steps = 100
     config.epochs = 40
-    config.loss.colourfulness = 0.1
-    config.data.aged = 0.25
+    config.loss.delta_e = 1.0
+    config.loss.colourfulness = 0.12
+    config.data.aged = 0.15
+    config.flip = True
     if stage:
         config.model.dtype = "float32"
         config.batch_size = 16
@@ -42,11 +44,10 @@ def get_config(stage=""):
         config.image_size = 64
         config.model.guided = False
         config.best_by = "l1"
-        config.loss.colourfulness, config.data.aged = 0.0, 0.0
-    if stage == "finish":  # half an hour
-        config.epochs = 2
+        config.loss.delta_e, config.loss.colourfulness, config.data.aged = 0.0, 0.0, 0.0
+    if stage == "finish":  # three quarters of an hour
+        config.epochs = 3
         config.image_size = 96
-        config.data.limit = 5500
         config.learning_rate = 2e-4
-        config.ema = 0.995
+        config.ema = 0.998
     return config

@@ -30,7 +30,10 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quick_compile():
-    """Programs are compiled with fewer optimisations: for tests that compile many networks and run each a few times."""
+    """Programs are compiled with fewer optimisations, those of child processes too: for tests that compile many networks and
+    run each a few times."""
     jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
     yield
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
     jax.config.update("jax_disable_most_optimizations", False)

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 import train  # noqa: E402
 
 STEPS = 12
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def gan(**changes):

@@ -20,6 +20,7 @@ import evaluate  # noqa: E402
 import train  # noqa: E402
 
 STEPS = 12  # 96 crops in batches of 16, two epochs
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture(scope="module")
