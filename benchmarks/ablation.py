@@ -3,7 +3,7 @@
     python benchmarks/ablation.py --photos=PHOTOS --weights=WEIGHTS --out=runs/ablation
 
 A U-Net is trained with L1 alone (`base`), then from it for two more epochs: as before (`unet`), with balanced batches, with a
-perceptual term, with both, with rare colours weighted, with a colourfulness term, on photographs made to look old, with hints,
+perceptual term, with both, with rare colours weighted, with a colourfulness term, with CIEDE2000, on photographs made to look old, with hints,
 with what release.py takes of these, and against a discriminator; besides the shallow net, alone and against one. A run that was
 cut off goes on, a finished one stays as it is, one with other settings is refused. The last lines are the evaluate.py command
 that compares them all.
@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
 BALANCED = {"data.balance": "temperature"}
 PERCEPTUAL = {"loss.perceptual": 0.2}
-VIVID = {"loss.colourfulness": 0.1}
+VIVID = {"loss.colourfulness": 0.12}
+SEEN = {"loss.delta_e": 1.0}
 AGED = {"data.aged": 0.5}
 PATCHES = {"model.stem": "strided", "discriminator.layers": 2}  # of 34 pixels: small pictures
 VARIANTS = {
@@ -40,10 +41,11 @@ VARIANTS = {
     "rarity_perceptual": ("unet_fast", TUNED | PERCEPTUAL | {"loss.rarity": 0.2}),
     "histogram": ("unet_fast", TUNED | {"data.balance": "histogram"}),
     "colourfulness": ("unet_fast", TUNED | VIVID),
-    "colourfulness_more": ("unet_fast", TUNED | {"loss.colourfulness": 0.25}),
+    "colourfulness_more": ("unet_fast", TUNED | {"loss.colourfulness": 0.2}),
+    "delta_e": ("unet_fast", TUNED | SEEN),
     "aged": ("unet_fast", TUNED | AGED),
     "guided": ("guided", TUNED | {"model.stem": "strided"}),
-    "release": ("guided", TUNED | {"model.stem": "strided"} | VIVID | {"data.aged": 0.25}),
+    "release": ("guided", TUNED | {"model.stem": "strided"} | VIVID | SEEN | {"data.aged": 0.15}),
 }
 
 
