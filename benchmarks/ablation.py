@@ -3,10 +3,10 @@
     python benchmarks/ablation.py --photos=PHOTOS --weights=WEIGHTS --out=runs/ablation
 
 A U-Net is trained with L1 alone (`base`), then from it for two more epochs: as before (`unet`), with balanced batches, with a
-perceptual term, with both, with rare colours weighted, with a colourfulness term, with CIEDE2000, on photographs made to look old, with hints,
-with what release.py takes of these, and against a discriminator; besides the shallow net, alone and against one. A run that was
-cut off goes on, a finished one stays as it is, one with other settings is refused. The last lines are the evaluate.py command
-that compares them all.
+perceptual term, with both, with rare colours weighted, with a colourfulness term, with CIEDE2000, on photographs made to look
+old, with hints, with what release.py takes of these, and against a discriminator; besides the shallow net, alone and against
+one. A run that was cut off goes on, a finished one stays as it is, one with other settings is refused. The last lines are the
+evaluate.py command that compares them all.
 WEIGHTS: an ImageNet ResNet-18 file, for the encoder and for the perceptual term.
 """
 
