@@ -90,8 +90,7 @@ def main() -> None:
     parser.add_argument("--rows", type=_positive, default=4, help="of photographs, on a sheet")
     parser.add_argument("--width", type=_positive, default=200, help="of a picture, in pixels")
     parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
-    what = "average with the answer for the mirrored photograph (default: as the network's config says)"
-    parser.add_argument("--flip", action=argparse.BooleanOptionalAction, help=what)
+    parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     args = parser.parse_args()
     try:
         networks = [Colorizer.from_checkpoint(path, args.size, flip=args.flip) for path in args.ckpt]

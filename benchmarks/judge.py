@@ -1,7 +1,7 @@
 """What a network does as people meet it: photographs go through `Colorizer`, and the copies are compared with the truth.
 
     python benchmarks/judge.py --ckpt=DIR --photos=DIR [--held-out-of=WORKDIR | --held-out[=0.1] | --names=LIST.json]
-        [--every=N] [--size=N] [--[no-]flip] [--lpips=WEIGHTS] [--skin-group=people] [--out=FOLDER]
+        [--every=N] [--size=N] [--flip] [--lpips=WEIGHTS] [--skin-group=people] [--out=FOLDER]
 
 Each photograph below `--photos`, whose first-level folders are groups, is read, resized and left out (unreadable, tiny,
 grey) as evaluate.py does it: the middle square at 256 pixels. Its grey, 8 bits as of a scan, is given to `Colorizer`, and
@@ -255,7 +255,7 @@ def judge(args: argparse.Namespace) -> dict:
         raise ValueError(f"no photograph to measure below {args.photos}; left out: {left_out or 'none'}")
     groups = tuple(sorted(set(of)))
     rows = one.tables(np.array([groups.index(group) for group in of]), groups)
-    settings = {"size": colorizer.size, "flip": colorizer.flip, "side": SIDE, "engine": colorizer.engine.name}
+    settings = {"size": colorizer.size, "flip": args.flip, "side": SIDE, "engine": colorizer.engine.name}
     report = {"photographs": len(of), "left_out": left_out, "without_colour": one.without_colour, "settings": settings}
     skin_of = skin_table(np.stack(skin)) if skin else {}
     return report | {"rows": rows, "aims": verdicts(rows[NETWORK]), "skin": skin_of}
@@ -283,8 +283,7 @@ def main() -> None:
     which.add_argument("--names", type=Path, help="JSON: a list of names below --photos")
     parser.add_argument("--every", type=_positive, default=1, help="of those, each so many")
     parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
-    what = "average with the answer for the mirrored photograph (default: as the network's config says)"
-    parser.add_argument("--flip", action=argparse.BooleanOptionalAction, help=what)
+    parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     parser.add_argument("--lpips", help="weights of LPIPS(alex): a folder, or files separated by commas")
     parser.add_argument("--skin-group", default="people")
     parser.add_argument("--out", type=Path, help="a folder for judge.json")

@@ -21,7 +21,7 @@ _IN_FLIGHT_PIXELS = 24 * 2**20  # read, not yet written: together no more than s
 _AHEAD = 4  # photographs that may wait to be coloured, and as many to be written
 
 
-def load(ckpt: str, size: int | None, flip: bool | None, engine: str = "auto") -> Colorizer:
+def load(ckpt: str, size: int | None, flip: bool, engine: str = "auto") -> Colorizer:
     """The `Colorizer` of a checkpoint, by path, URL or "pretrained". Raises as `Colorizer.from_checkpoint` does."""
     if ckpt == checkpoint.PRETRAINED:
         return Colorizer.pretrained(size, flip=flip, engine=engine)

@@ -99,8 +99,7 @@ def _network(command: argparse.ArgumentParser) -> None:
     what = "workdir, checkpoints/STEP or exported folder"
     add("--ckpt", default=_SHIPPED, help=f"{what} (default: {_SHIPPED}, the weights inside colorjax, where there are some)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
-    what = "average with the answer for the mirrored photograph (default: as the network's config says)"
-    add("--flip", action=argparse.BooleanOptionalAction, help=what)
+    add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     engines = ("auto", "jax", "onnx")
     add("--engine", choices=engines, default="auto", help="what computes: onnx is faster without a GPU (default: auto)")
 

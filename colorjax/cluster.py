@@ -39,7 +39,7 @@ class Setup:
 
     ckpt: str
     size: int | None
-    flip: bool | None
+    flip: bool
     options: Options
     engine: str = "auto"
     seen: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -52,25 +52,25 @@ class Colorizer:
         colour = colorizer(photograph, hints=[(120, 340, (35, 64, 142))])
     """
 
-    def __init__(self, network: checkpoint.Network, size: int | None = None, *, flip: bool | None = None, engine: str = "auto"):
+    def __init__(self, network: checkpoint.Network, size: int | None = None, *, flip: bool = False, engine: str = "auto"):
         """network: see `checkpoint.load`. size: the working resolution, default that of its training.
 
         A larger `size` gives finer colour edges but no other colours: a network that sees more pixels than it was trained
         with paints wildly, so what is larger than it knows stays as at the size of its training. flip: average with the
-        answer for the mirrored photograph (twice the work), default as the network's config says. engine: what computes:
-        "jax"; "onnx", ONNX Runtime on the processor (`pip install 'colorjax[onnx]'`; equal within 1e-3 in float32); "auto",
-        the latter where it is installed and there is no accelerator.
+        answer for the mirrored photograph (twice the work). engine: what computes: "jax"; "onnx", ONNX Runtime on
+        the processor (`pip install 'colorjax[onnx]'`; equal within 1e-3 in float32); "auto", the latter where it is installed
+        and there is no accelerator.
         Raises ValueError for a size or an engine that there is not.
         """
         size = network.config.image_size if size is None else size
         if not _MULTIPLE <= size <= MAX_SIZE:
             raise ValueError(f"size={size} must be at least {_MULTIPLE} pixels and at most {MAX_SIZE}")
-        self.size, self.flip, self.network = size, network.config.flip if flip is None else flip, network
+        self.size, self.flip, self.network = size, flip, network
         self.engine = engines.make(network, engine)
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, size: int | None = None, *, flip: bool | None = None, engine: str = "auto"
+        cls, path: str | Path, size: int | None = None, *, flip: bool = False, engine: str = "auto"
     ) -> "Colorizer":
         """From a workdir (best checkpoint), one of its checkpoints/STEP, an exported folder, or "pretrained".
 
@@ -79,7 +79,7 @@ class Colorizer:
         return cls(checkpoint.load(path), size, flip=flip, engine=engine)
 
     @classmethod
-    def pretrained(cls, size: int | None = None, *, flip: bool | None = None, engine: str = "auto") -> "Colorizer":
+    def pretrained(cls, size: int | None = None, *, flip: bool = False, engine: str = "auto") -> "Colorizer":
         """With the weights inside the package.
 
         Raises checkpoint.CheckpointError where they are not those that this version came with, or an installation has none.

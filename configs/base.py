@@ -83,6 +83,5 @@ def get_config() -> ConfigDict:
     config.checkpoint_every = 0  # further checkpoints each so many steps (0 = only after each epoch)
     config.keep_checkpoints = 3  # the latest so many are kept (at least 2: one may be damaged), and the best
     config.best_by = "l1"  # the best has the lowest l1 | delta_e, the highest psnr | ssim_ab, or is simply the latest
-    config.flip = False  # colorize averages its answers for a photograph and its mirror image, unless it is told otherwise
     config.panels = 8  # pictures in figures/panels.png
     return config

@@ -5,7 +5,7 @@ On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
 In two stages, on two CPU cores (the first from a file of ImageNet's `conv1` to `layer3`, with --config.pretrained=WEIGHTS;
-`layer4` at random). The network that comes with colorjax was made so, `finish` in three sittings, of which its card tells:
+`layer4` at random). The network that comes with colorjax was made so, `finish` in sittings of other lengths: see its card.
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\
@@ -33,9 +33,8 @@ def get_config(stage=""):
     config.warmup_steps = 100
     config.epochs = 40
     config.loss.delta_e = 1.0
-    config.loss.colourfulness = 0.12
+    config.loss.colourfulness = 0.15
     config.data.aged = 0.15
-    config.flip = True
     if stage:
         config.model.dtype = "float32"
         config.batch_size = 16
@@ -45,8 +44,8 @@ def get_config(stage=""):
         config.model.guided = False
         config.best_by = "l1"
         config.loss.delta_e, config.loss.colourfulness, config.data.aged = 0.0, 0.0, 0.0
-    if stage == "finish":  # three quarters of an hour
-        config.epochs = 3
+    if stage == "finish":
+        config.epochs = 7  # a quarter of an hour each
         config.image_size = 96
         config.learning_rate = 2e-4
         config.ema = 0.998

@@ -143,8 +143,8 @@ def _load_shipped() -> Network:
 
 
 def _config(values: dict) -> ConfigDict:
-    """With what the first networks had no keys for."""
-    return ConfigDict({"flip": False} | values | {"model": {"guided": False} | values["model"]}).lock()
+    model = {"guided": False} | values["model"]  # the first networks had no such key
+    return ConfigDict(values | {"model": model}).lock()
 
 
 def _abstract(model_config: Any) -> dict[str, Any]:
