@@ -1,4 +1,4 @@
-"""What balance, the perceptual term and the discriminator change: one network, trained on in several ways, side by side.
+"""What balance, terms of the loss, ageing, hints and a discriminator change: one network, trained on in several ways.
 
     python benchmarks/ablation.py --photos=PHOTOS --weights=WEIGHTS --out=runs/ablation
 
@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
 BALANCED = {"data.balance": "temperature"}
 PERCEPTUAL = {"loss.perceptual": 0.2}
-VIVID = {"loss.colourfulness": 0.12}
+VIVID = {"loss.colourfulness": 0.15}
 SEEN = {"loss.delta_e": 1.0}
 AGED = {"data.aged": 0.5}
 PATCHES = {"model.stem": "strided", "discriminator.layers": 2}  # of 34 pixels: small pictures

@@ -31,8 +31,8 @@ def l1_at_hints(
 
 
 def colourfulness(rgb: Float[Array, "b h w 3"], rgb_target: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
-    """How far `metrics.colourfulness` is from the truth's, over 50 and squared: what L1 makes pale costs something, and the
-    palest pictures most. rgb in 0..1."""
+    """How far `metrics.colourfulness` is from the truth's, over 50 and squared: what L1 makes pale costs something, and what
+    is furthest off most. rgb in 0..1."""
     return ((metrics.colourfulness(rgb) - metrics.colourfulness(rgb_target)) / 50) ** 2
 
 
@@ -62,7 +62,7 @@ def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """What a prediction costs beside the truth: weighted L1, and the perceptual distance.
+    """What a prediction costs beside the truth: weighted L1, and the other terms that are asked for.
 
     weights: of the terms, {"l1", "delta_e", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts rare
     colours more. frozen: the arrays that the terms need and that are not trained, to be passed to `__call__`, so that no

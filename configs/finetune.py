@@ -24,6 +24,5 @@ def get_config():
     config.learning_rate = 1e-4  # what it knows should be bent, not replaced
     config.warmup_steps = 50
     config.ema = 0.99
-    config.data.limit = 0
     config.log_every = 10
     return config

@@ -5,7 +5,8 @@ On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
 In two stages, on two CPU cores (the first from a file of ImageNet's `conv1` to `layer3`, with --config.pretrained=WEIGHTS;
-`layer4` at random). The network that comes with colorjax was made so, `finish` in sittings of other lengths: see its card.
+`layer4` at random). The folder `release` was made much like this: `finish` in four sittings of other lengths, rates and terms,
+and then the mean of four networks; see its card.
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\

@@ -32,8 +32,11 @@ def cache(tmp_path_factory):
 def quick_compile():
     """Programs are compiled with fewer optimisations, those of child processes too: for tests that compile many networks and
     run each a few times."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
-    yield
-    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
-    jax.config.update("jax_disable_most_optimizations", False)
+    before = jax.config.jax_disable_most_optimizations
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        jax.config.update("jax_disable_most_optimizations", True)
+        jax.clear_caches()
+        yield
+    jax.config.update("jax_disable_most_optimizations", before)
+    jax.clear_caches()  # no other test runs what was compiled so

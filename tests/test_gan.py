@@ -176,6 +176,7 @@ def test_another_loss_in_a_started_workdir_is_refused(run):
         ({"loss__rarity": 1.5}, r"loss\.rarity=1\.5 must be between 0 and 1"),
         ({"loss__l1": -1.0}, r"loss\.l1=-1\.0 must not be negative"),
         ({"loss__l1": 0.0, "loss__adversarial": 0.0}, r"all 0: there is nothing to learn"),
+        ({"loss__delta_e": -1.0}, r"loss\.delta_e=-1\.0 must not be negative"),
         ({"beta1": 1.0}, r"beta1=1\.0 must be at least 0 and below 1"),
         ({"discriminator__layers": 0}, r"discriminator\.layers=0 must be positive"),
         ({"loss__perceptual": 0.1, "image_size": 24}, r"image_size=24 must be at least 32"),

@@ -110,6 +110,7 @@ def test_delta_e_costs_what_the_metric_says():
     grey, vivid = (jnp.broadcast_to(jnp.array([a, 0.0]) / 110, target.shape) for a in (0.0, 60.0))
     from_grey, from_vivid = (loss(loss.frozen, luma, at + 0.1, at)[0] for at in (grey, vivid))
     assert (from_grey > 1.5 * from_vivid).all()
+    np.testing.assert_allclose(losses.l1(grey + 0.1, grey), losses.l1(vivid + 0.1, vivid), rtol=1e-5)
 
 
 # The discriminator

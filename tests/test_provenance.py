@@ -1,6 +1,7 @@
 """Never mistaken for an original: the mark in a copy's XMP, its sidecar, verify, what is drawn, the contact sheet."""
 
 import base64
+import gc
 import hashlib
 import io
 import json
@@ -453,7 +454,9 @@ def check_time_of_parsing(xmp, times):
     """The marked packet; marking takes not more than so many times what reading it takes, on whatever processor."""
     start = time.thread_time()
     minidom.parseString(xmp)
-    return check_quick(lambda: mark(xmp), times * (time.thread_time() - start))
+    seconds = time.thread_time() - start
+    gc.collect()
+    return check_quick(lambda: mark(xmp), times * seconds)
 
 
 def test_megabytes_of_text_are_kept():
@@ -464,7 +467,9 @@ def test_megabytes_of_text_are_kept():
 
 def test_thousands_of_marks_become_one():
     many = "<Iptc4xmpExt:DigitalSourceType>capture</Iptc4xmpExt:DigitalSourceType> \n" * 30_000
-    check_marked(check_time_of_parsing(packet(f"<rdf:Description>{many}</rdf:Description>"), 7))  # removed one by one: 19
+    check_marked(
+        check_time_of_parsing(packet(f"<rdf:Description>{many}</rdf:Description>"), 7)
+    )  # it takes 2 to 2.6; removed one by one, 19
 
 
 def test_thousands_of_properties_are_kept():

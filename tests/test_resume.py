@@ -25,7 +25,6 @@ sys.path.insert(0, str(ROOT))
 import train  # noqa: E402
 
 STEPS = 12  # 96 crops in batches of 16, two epochs
-pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def config(**changes):
