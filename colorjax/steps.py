@@ -37,7 +37,7 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     if config.loss.adversarial:
         step = adversarial(config, graphdef, states.discriminator_graphdef(config), loss, optimizers)
     else:
-        step = regression(graphdef, loss, optimizers.network)
+        step = regression(graphdef, loss, optimizers.network, config.freeze_batch_norm)
 
     def prepared(state: TrainState, batch: Batch) -> Batch:
         batch = in_lab(batch)
@@ -74,18 +74,23 @@ def _key(state: TrainState, stream: int) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), stream)
 
 
-def _forward(graphdef: nnx.GraphDef, params: Any, stats: Any, ask: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """What a network in training answers to `ask`, and its new BatchNorm statistics."""
+def _forward(
+    graphdef: nnx.GraphDef, params: Any, stats: Any, ask: Callable[[Any], Any], frozen: bool = False
+) -> tuple[Any, Any]:
+    """What a network in training answers to `ask`, and its new BatchNorm statistics; if they are frozen, the same."""
     model = nnx.merge(graphdef, params, stats)
-    model.train()
+    if frozen:
+        model.eval()
+    else:
+        model.train()
     answer = ask(model)
     return answer, nnx.to_pure_dict(nnx.split(model, nnx.Param, ...)[2])
 
 
-def _colored(graphdef: nnx.GraphDef, params: Any, stats: Any, batch: Batch) -> tuple[tuple[jax.Array, Any], Any]:
+def _colored(graphdef: nnx.GraphDef, params: Any, stats: Any, batch: Batch, frozen: bool) -> tuple[tuple[jax.Array, Any], Any]:
     """The chroma of a network in training with its palette's logits, and its new BatchNorm statistics."""
     seen = batch.get("seen", batch["luma"])
-    maps, stats = _forward(graphdef, params, stats, lambda model: model.feature_maps(seen, batch.get("hints")))
+    maps, stats = _forward(graphdef, params, stats, lambda model: model.feature_maps(seen, batch.get("hints")), frozen)
     return (maps["chroma"], maps.get("palette")), stats
 
 
@@ -103,14 +108,16 @@ def _scalars(batch: Batch, pred: jax.Array, loss: jax.Array, grads: Any) -> Scal
     }
 
 
-def regression(graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: optax.GradientTransformation) -> Callable:
+def regression(
+    graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: optax.GradientTransformation, frozen_norm: bool
+) -> Callable:
     """(state, batch, frozen) -> (state, metrics): one update on the reconstruction loss alone."""
 
     def step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Scalars]:
         luma, target, mask = batch["luma"], batch["chroma"], batch["mask"]
 
         def objective(params: Any) -> tuple[jax.Array, tuple]:
-            (pred, logits), stats = _colored(graphdef, params, state.stats, batch)
+            (pred, logits), stats = _colored(graphdef, params, state.stats, batch, frozen_norm)
             total, terms = loss(frozen, luma, pred, target, batch.get("hints"))
             means = {name: losses.mean(term, mask) for name, term in terms.items()} | _palette(logits, batch)
             value = losses.mean(total, mask)
@@ -149,7 +156,10 @@ def adversarial(
         def per_picture(patches: jax.Array) -> jax.Array:
             return losses.mean(patches.mean((1, 2, 3)), mask)
 
-        answer, pull, stats = jax.vjp(lambda params: _colored(graphdef, params, state.stats, batch), state.params, has_aux=True)
+        def colored(params: Any) -> tuple[tuple[jax.Array, Any], Any]:
+            return _colored(graphdef, params, state.stats, batch, config.freeze_batch_norm)
+
+        answer, pull, stats = jax.vjp(colored, state.params, has_aux=True)
         pred = answer[0]
 
         def judging(params: Any) -> tuple[jax.Array, tuple]:

@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     config.weight_decay = 0.01  # AdamW's; on convolution kernels only
     config.beta1 = 0.9  # AdamW's; the decay of the mean gradient
     config.ema = 0.0  # decay of a moving average of the network, which is then measured and shipped, as 0.999 (0 = without)
+    config.freeze_batch_norm = False  # the network's statistics stay those that it starts with: for few or similar photographs
     config.clip_norm = 1.0  # gradients are scaled down to this global norm (0 = never)
 
     config.model = ConfigDict()

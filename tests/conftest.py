@@ -32,7 +32,7 @@ def cache(tmp_path_factory):
 def quick_compile():
     """Programs are compiled with fewer optimisations, those of child processes too: for tests that compile many networks and
     run each a few times."""
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
         jax.config.update("jax_disable_most_optimizations", True)

@@ -298,3 +298,14 @@ def test_misspelt_key_of_evaluate_is_refused_in_one_line():
     command = [sys.executable, "evaluate.py", "--ckpt=x", "--config.data.dri=x"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode != 0 and "--config.data.dri" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_frozen_statistics_stay_those_of_the_start(run, tmp_path):
+    """The network is trained all the same, with the statistics that the run before left."""
+    start = checkpoint.load(run[0])
+    train.train(tiny(init_from=str(run[0]), pretrained="", freeze_batch_norm=True, epochs=1), tmp_path)
+    trained = checkpoint.load(tmp_path)
+    for ours, theirs in zip(jax.tree.leaves(trained.stats), jax.tree.leaves(start.stats), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (trained.params, start.params)), strict=True)]
+    assert min(moved) > 0
