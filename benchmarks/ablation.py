@@ -24,7 +24,7 @@ TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
 BALANCED = {"data.balance": "temperature"}
 PERCEPTUAL = {"loss.perceptual": 0.2}
 VIVID = {"loss.colourfulness": 0.15}
-SEEN = {"loss.delta_e": 1.0}
+DELTA_E = {"loss.delta_e": 1.0}
 AGED = {"data.aged": 0.5}
 PATCHES = {"model.stem": "strided", "discriminator.layers": 2}  # of 34 pixels: small pictures
 VARIANTS = {
@@ -42,10 +42,10 @@ VARIANTS = {
     "histogram": ("unet_fast", TUNED | {"data.balance": "histogram"}),
     "colourfulness": ("unet_fast", TUNED | VIVID),
     "colourfulness_more": ("unet_fast", TUNED | {"loss.colourfulness": 0.2}),
-    "delta_e": ("unet_fast", TUNED | SEEN),
+    "delta_e": ("unet_fast", TUNED | DELTA_E),
     "aged": ("unet_fast", TUNED | AGED),
     "guided": ("guided", TUNED | {"model.stem": "strided"}),
-    "release": ("guided", TUNED | {"model.stem": "strided"} | VIVID | SEEN | {"data.aged": 0.15}),
+    "release": ("guided", TUNED | {"model.stem": "strided"} | VIVID | DELTA_E | {"data.aged": 0.15}),
 }
 
 

@@ -24,6 +24,6 @@ def get_config():
     config.learning_rate = 1e-4  # what it knows should be bent, not replaced
     config.warmup_steps = 50
     config.ema = 0.99
-    config.freeze_batch_norm = True  # batches of one kind would shift them
+    config.freeze_batch_norm = True  # else the statistics move with few batches of one kind, and colours get worse
     config.log_every = 10
     return config
