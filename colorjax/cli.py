@@ -97,7 +97,7 @@ def _limit(command: argparse.ArgumentParser) -> None:
 def _network(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     what = "workdir, checkpoints/STEP or exported folder"
-    add("--ckpt", default=_SHIPPED, help=f"{what} (default: {_SHIPPED}, the weights inside colorjax, where there are some)")
+    add("--ckpt", default=_SHIPPED, help=f"{what} (default: {_SHIPPED}, the weights inside colorjax)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     engines = ("auto", "jax", "onnx")

@@ -1,10 +1,10 @@
 """A trained network, trained on with photographs of one's own: a family's albums, a town's archive, one photographer.
 
     python train.py --config=configs/finetune.py --workdir=runs/mine --config.data.dir=my_photographs
-    python evaluate.py --ckpt=runs/mine --ckpt=release --baseline=release
+    python evaluate.py --ckpt=runs/mine --ckpt=pretrained --baseline=pretrained
     colorjax colorize scans --out coloured --ckpt runs/mine
 
-It begins from the folder `release` of the checkout; --config.init_from names another, `pretrained` that inside an installation.
+It begins from the weights inside the installation; --config.init_from names others.
 The photographs must be in colour: grey ones teach nothing, and are left out. One in ten is held out, by a hash of its name;
 evaluate.py measures both networks on these alone, with the settings of the run, so that no number is of a photograph that was
 trained on. The network keeps its shape: another stem or width, or an unguided one, is refused. Terms, batch and size (96
@@ -17,7 +17,7 @@ from configs import release
 
 def get_config():
     config = release.get_config("finish")
-    config.init_from = "release"
+    config.init_from = "pretrained"
     config.pretrained = ""
     config.model.dtype = "auto"
     config.epochs = 5

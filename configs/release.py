@@ -1,11 +1,11 @@
-"""The network that colorjax is to ship: guided, with the strided stem, on photographs some of which are made to look old.
+"""The network that colorjax ships: guided, with the strided stem, on photographs some of which are made to look old.
 
 On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was at hand):
 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
 In two stages, on two CPU cores (the first from a file of ImageNet's `conv1` to `layer3`, with --config.pretrained=WEIGHTS;
-`layer4` at random). The folder `release` was made much like this: `finish` in four sittings of other lengths, rates and terms,
+`layer4` at random). The weights inside colorjax were made much like this: `finish` in four sittings of other lengths, rates and terms,
 and then the mean of four networks; see its card.
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
@@ -14,7 +14,7 @@ and then the mean of four networks; see its card.
     colorjax export --ckpt runs/finish --out NEW_FOLDER  # then the card and the licence beside it
 
 `finish` goes on from what it made on another day: --config.init_from=FOLDER. Which terms it has, and why, is measured: see
-"What the terms of the release did" in the README. Photographs: any folder; those of `release` are named on its card.
+"What the terms of the release did" in the README. Photographs: any folder; those of the weights are named on their card.
 """
 
 from configs import guided

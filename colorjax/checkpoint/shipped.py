@@ -7,9 +7,8 @@ from colorjax.checkpoint.checksums import CHECKSUMS, CheckpointError
 
 PRETRAINED = "pretrained"  # their name wherever a checkpoint is named; a folder that is called so is ./pretrained
 FOLDER = Path(__file__).parent.parent / "weights"
-# What `sha256sum colorjax/weights/checksums.json` says; that file holds the SHA-256 of every other. New weights, new value;
-# there are none yet, so none are accepted.
-SHA256 = "0000000000000000000000000000000000000000000000000000000000000000"
+# What `sha256sum colorjax/weights/checksums.json` says; that file holds the SHA-256 of every other. New weights, new value.
+SHA256 = "83cd9d0d2f1e3929aa4db53a3baf17cb9db5fb1a56c8f685c49dbbbbf9e7d081"
 
 
 def folder() -> Path:
@@ -19,9 +18,9 @@ def folder() -> Path:
     """
     if not FOLDER.is_dir():
         raise CheckpointError(
-            "this installation of colorjax has no weights inside (colorjax/weights/); take those on their way, in the folder "
-            "release of its repository, or train some (python train.py --config=configs/unet.py --workdir=DIR) and name "
-            "them: --ckpt DIR, or Colorizer.from_checkpoint(DIR)"
+            "this installation of colorjax has no weights inside (colorjax/weights/); install it anew, or train some "
+            "(python train.py --config=configs/unet.py --workdir=DIR) and name them: --ckpt DIR, or "
+            "Colorizer.from_checkpoint(DIR)"
         )
     try:
         found = hashlib.sha256((FOLDER / CHECKSUMS).read_bytes()).hexdigest()
