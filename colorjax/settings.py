@@ -48,10 +48,9 @@ def check(config: ConfigDict) -> None:
     for key, legal in _NAMES.items():
         if values[key] not in legal:
             raise ValueError(f"{key}={values[key]!r} is unknown; legal are {', '.join(legal)}")
-    if not 0 <= config.loss.rarity <= 1:
-        raise ValueError(f"loss.rarity={config.loss.rarity} must be between 0 and 1")
-    if not 0 <= config.data.aged <= 1:
-        raise ValueError(f"data.aged={config.data.aged} must be between 0 and 1")
+    for key in ("loss.rarity", "data.aged", "data.unhinted"):
+        if not 0 <= values[key] <= 1:
+            raise ValueError(f"{key}={values[key]} must be between 0 and 1")
     if not config.loss.l1 + config.loss.delta_e + config.loss.perceptual + config.loss.adversarial:
         raise ValueError("loss.l1, loss.delta_e, loss.perceptual and loss.adversarial are all 0: there is nothing to learn")
     if config.loss.rarity and not config.loss.l1:

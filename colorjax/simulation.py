@@ -12,26 +12,26 @@ from jaxtyping import Array, Float, Int
 
 from colorjax import hints
 
-NONE, ALL = 1 / 4, 1 / 100  # shares of the training pictures with no hint, and with the colour of every pixel
+ALL = 1 / 100  # share of the training pictures that are told the colour of every pixel
 _P = 1 / 8  # of the geometric law of how many hints the others have: 1, 2, ... (8 in the mean)
 _MOST = 48  # hints of one training picture; the law gives more to 2 of 1,000, which get so many
 _LARGEST = 9  # side of a training hint's square, 1..9 pixels
 
 
-def for_training(chroma: Float[Array, "b h w 2"], key: jax.Array) -> Float[Array, "b h w 3"]:
+def for_training(chroma: Float[Array, "b h w 2"], key: jax.Array, unhinted: float) -> Float[Array, "b h w 3"]:
     """Hints for each picture, as `hints.drawn` has them: random squares of 1 to 9 pixels that tell their mean chroma.
 
-    key: decides everything.
+    key: decides everything. unhinted: in 0..1, the share of pictures that get none.
     """
     batch, height, width, _ = chroma.shape
     law, sides, places = jax.random.split(key, 3)
     which, many = jax.random.uniform(law, (2, batch))
     # The inverse of the geometric law's distribution, of a number in 0..1.
-    count = jnp.where(which < NONE, 0, 1 + jnp.floor(jnp.log1p(-many) / jnp.log1p(-_P))).astype(jnp.int32)
+    count = jnp.where(which < unhinted, 0, 1 + jnp.floor(jnp.log1p(-many) / jnp.log1p(-_P))).astype(jnp.int32)
     side = jax.random.randint(sides, (batch, _MOST), 1, min(_LARGEST, height, width) + 1)
     drawn, _ = _drawn(chroma, jax.random.uniform(places, (batch, _MOST, 2)), side, count)
     whole = jnp.concatenate([chroma, jnp.ones_like(chroma[..., :1])], axis=-1)
-    return jnp.where((which > 1 - ALL)[:, None, None, None], whole, drawn)
+    return jnp.where((which > jnp.maximum(unhinted, 1 - ALL))[:, None, None, None], whole, drawn)
 
 
 def for_measuring(

@@ -45,7 +45,8 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
             seen, chroma = ageing.aged(batch["luma"], batch["chroma"], _key(state, _AGEING), config.data.aged)
             batch = batch | {"seen": seen, "chroma": chroma}  # what is judged has the photograph's own lightness
         if config.model.guided:
-            batch = batch | {"hints": simulation.for_training(batch["chroma"], _key(state, _HINTS))}
+            hints = simulation.for_training(batch["chroma"], _key(state, _HINTS), config.data.unhinted)
+            batch = batch | {"hints": hints}
         return batch
 
     everywhere = sharding.replicated(mesh)

@@ -66,6 +66,7 @@ def get_config() -> ConfigDict:
     config.data.scale_jitter = 0.15  # crops show between 1 and 1 / (1 + this) of the short side
     config.data.flip = True  # mirror half of the crops
     config.data.aged = 0.0  # 0..1: share of the training photographs made to look old: grain, fading, JPEG, ...
+    config.data.unhinted = 0.25  # 0..1, guided networks: share of the training photographs without any hint
     config.data.balance = "none"  # of each batch: none | temperature (half warm, half cool) | histogram (flat, as may be)
     config.data.warm_above = 0.0  # temperature: a photograph is warm if its mean b* is above this
     config.data.lab = "host"  # where training computes Lab: host (tf.data) | device (pixels travel as uint8: a quarter)

@@ -36,6 +36,7 @@ def get_config(stage=""):
     config.loss.delta_e = 1.0
     config.loss.colourfulness = 0.15
     config.data.aged = 0.15
+    config.data.unhinted = 0.6
     if stage:
         config.model.dtype = "float32"
         config.batch_size = 16

@@ -174,6 +174,8 @@ def test_another_loss_in_a_started_workdir_is_refused(run):
         ({"loss__perceptual_net": "vgg"}, r"loss\.perceptual_net='vgg' is unknown; legal are resnet18, alex, squeeze"),
         ({"best_by": "beauty"}, r"best_by='beauty' is unknown; legal are l1, delta_e, psnr, ssim_ab, latest"),
         ({"loss__rarity": 1.5}, r"loss\.rarity=1\.5 must be between 0 and 1"),
+        ({"data__unhinted": -0.1}, r"data\.unhinted=-0\.1 must be between 0 and 1"),
+        ({"data__aged": 1.1}, r"data\.aged=1\.1 must be between 0 and 1"),
         ({"loss__l1": -1.0}, r"loss\.l1=-1\.0 must not be negative"),
         ({"loss__l1": 0.0, "loss__adversarial": 0.0}, r"all 0: there is nothing to learn"),
         ({"loss__delta_e": -1.0}, r"loss\.delta_e=-1\.0 must not be negative"),

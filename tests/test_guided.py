@@ -129,14 +129,14 @@ def test_training_hints_are_squares_of_the_true_mean_in_the_numbers_of_the_law()
     rng = np.random.default_rng(0)
     chroma = rng.uniform(-1, 1, (2000, 24, 20, 2)).astype(np.float32)
     chroma[1::2] = rng.uniform(-1, 1, (1000, 1, 1, 2))  # of one colour: every mean is that
-    hints = np.asarray(jax.jit(simulation.for_training)(chroma, jax.random.key(0)))
+    hints = np.asarray(jax.jit(simulation.for_training)(chroma, jax.random.key(0), 0.25))
     mask = hints[..., 2]
     assert set(np.unique(mask)) == {0, 1} and not hints[mask == 0].any()
     flat = np.broadcast_to(chroma[1::2], (1000, 24, 20, 2))[mask[1::2] > 0]
     np.testing.assert_allclose(hints[1::2][mask[1::2] > 0][:, :2], flat, atol=1e-5)
     covered = mask.mean((1, 2))
     none, whole = (covered == 0).mean(), (covered == 1).mean()
-    assert abs(none - simulation.NONE) < 0.03 and abs(whole - simulation.ALL) < 0.015 and whole > 0
+    assert abs(none - 0.25) < 0.03 and abs(whole - simulation.ALL) < 0.015 and whole > 0
     shown = whole_pictures = covered == 1
     np.testing.assert_allclose(hints[shown][:, :, :, :2][0], chroma[whole_pictures][0])
     single = [m for m in mask if 1 <= m.sum() <= 81 and m.any(0).sum() * m.any(1).sum() == m.sum()]  # one square alone
@@ -146,9 +146,16 @@ def test_training_hints_are_squares_of_the_true_mean_in_the_numbers_of_the_law()
     assert anywhere[0, 0] > 0 and anywhere[-1, -1] > 0  # at the corners too
 
 
+@pytest.mark.parametrize("unhinted", [0.0, 0.6, 1.0])
+def test_so_many_training_pictures_get_no_hint(unhinted):
+    chroma = np.ones((2000, 16, 16, 2), np.float32)
+    mask = simulation.for_training(chroma, jax.random.key(0), unhinted)[..., 2]
+    assert (mask.max((1, 2)) == 0).mean() == pytest.approx(unhinted, abs=0.03 if 0 < unhinted < 1 else 0)
+
+
 def test_training_hints_are_a_function_of_the_key():
     chroma = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 2)).astype(np.float32)
-    one, again, other = (jax.jit(simulation.for_training)(chroma, jax.random.key(seed)) for seed in (1, 1, 2))
+    one, again, other = (jax.jit(simulation.for_training)(chroma, jax.random.key(seed), 0.25) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert (np.asarray(one) != np.asarray(other)).any()
 

@@ -1,5 +1,4 @@
-"""The weights inside the package, or, where there are none yet, those in `release/`: what they weigh, that they are whole, and
-that they paint."""
+"""The weights inside the package: what they weigh, that they are whole, and that they paint."""
 
 import json
 import re
@@ -16,14 +15,13 @@ from colorjax import checkpoint, color
 from colorjax.checkpoint import shipped
 from colorjax.colorizer import Colorizer
 
-PROGRESS = Path(__file__).parent.parent / "release"
-FOLDER = shipped.FOLDER if shipped.FOLDER.is_dir() else PROGRESS
+FOLDER = shipped.FOLDER
 LEAST_CHROMA = 4.0  # mean, Lab units; a grey copy has 0
 
 
 @pytest.fixture(scope="module")
 def paint():
-    return Colorizer.from_checkpoint(FOLDER, engine="jax")
+    return Colorizer.pretrained(engine="jax")
 
 
 def test_they_are_below_25_mb():
@@ -31,9 +29,8 @@ def test_they_are_below_25_mb():
 
 
 def test_they_are_whole_and_those_that_the_code_expects():
-    if FOLDER == shipped.FOLDER:
-        assert shipped.folder() == FOLDER
-        assert checkpoint.load("pretrained").digest == checkpoint.load(FOLDER).digest
+    assert shipped.folder() == FOLDER
+    assert checkpoint.load("pretrained").digest == checkpoint.load(FOLDER).digest
     listed = set(json.loads((FOLDER / "checksums.json").read_text())["sha256"])
     there = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
     assert there - listed <= {"checksums.json", "README.md", "LICENSE"}, "files that no checksum covers"
