@@ -17,7 +17,7 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     *("seed", "weight_decay", "warmup_steps", "clip_norm", "discriminator.warmup_steps", "discriminator.clip_norm"),
-    *("loss.l1", "loss.delta_e", "loss.perceptual", "loss.colourfulness", "loss.hints", "loss.adversarial"),
+    *("loss.l1", "loss.delta_e", "loss.psnr", "loss.perceptual", "loss.colourfulness", "loss.hints", "loss.adversarial"),
 )
 _BELOW_1 = ("beta1", "ema", "discriminator.beta1", "discriminator.label_smoothing", "data.val_fraction")
 _NAMES = {
@@ -51,8 +51,8 @@ def check(config: ConfigDict) -> None:
     for key in ("loss.rarity", "data.aged", "data.unhinted"):
         if not 0 <= values[key] <= 1:
             raise ValueError(f"{key}={values[key]} must be between 0 and 1")
-    if not config.loss.l1 + config.loss.delta_e + config.loss.perceptual + config.loss.adversarial:
-        raise ValueError("loss.l1, loss.delta_e, loss.perceptual and loss.adversarial are all 0: there is nothing to learn")
+    if not any(values[f"loss.{name}"] for name in ("l1", "delta_e", "psnr", "perceptual", "adversarial")):
+        raise ValueError("loss.l1, delta_e, psnr, perceptual and adversarial are all 0: there is nothing to learn")
     if config.loss.rarity and not config.loss.l1:
         raise ValueError(f"loss.rarity={config.loss.rarity} weights the pixels of L1, but loss.l1=0")
     lpips = config.loss.perceptual and config.loss.perceptual_net != "resnet18"

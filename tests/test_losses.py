@@ -90,6 +90,20 @@ def test_colourfulness_costs_its_distance_from_the_truths():
 # Delta E
 
 
+def test_psnr_costs_what_the_metric_says_up_to_the_floor_of_its_error():
+    rng = np.random.default_rng(4)
+    luma, target = (rng.uniform(-0.5, 0.5, (3, 16, 16, n)).astype(np.float32) for n in (1, 2))
+    pred = target + np.float32([0.3, 0.1, 0.0])[:, None, None, None]
+    loss = losses.reconstruction(tiny(loss__psnr=0.5, loss__l1=0.0), np.zeros(bins.COUNT))
+    total, terms = loss(loss.frozen, luma, pred, target)
+    error = 10 ** (-np.asarray(metrics.compare(luma, pred, target)["psnr"]) / 10)
+    np.testing.assert_allclose(terms["psnr"], np.log10(error + 1e-4) / 10, rtol=1e-4)
+    np.testing.assert_allclose(total, 0.5 * terms["psnr"])
+    assert terms["psnr"][0] > terms["psnr"][1] > terms["psnr"][2] == pytest.approx(-0.4)  # 40 dB where nothing is wrong
+    slope = jax.grad(lambda pred: loss(loss.frozen, luma, pred, target)[0].sum())(pred)
+    assert np.isfinite(slope).all() and np.abs(slope[2]).max() < 1e-6 < np.abs(slope[1]).max()
+
+
 def test_delta_e_costs_what_the_metric_says():
     rng = np.random.default_rng(0)
     luma, pred, target = (jnp.asarray(rng.normal(0, 0.1, (2, 8, 8, n)), jnp.float32) for n in (1, 2, 2))
