@@ -5,8 +5,8 @@ On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
 In two stages, on two CPU cores (the first from a file of ImageNet's `conv1` to `layer3`, with --config.pretrained=WEIGHTS;
-`layer4` at random). The weights inside colorjax were made much like this: `finish` as it stands here was the last of five
-sittings, the ones before had other lengths, rates and terms; see the card beside the weights.
+`layer4` at random). The weights inside colorjax were made much like this, but `finish` in seven sittings of other lengths,
+rates and terms, and the mean of networks at the end; see the card beside the weights.
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\
@@ -34,7 +34,8 @@ def get_config(stage=""):
     config.warmup_steps = 100
     config.epochs = 40
     config.loss.delta_e = 1.0
-    config.loss.colourfulness = 0.15
+    config.loss.psnr = 0.6
+    config.loss.colourfulness = 0.12
     config.data.aged = 0.15
     config.data.unhinted = 0.6
     if stage:
@@ -45,7 +46,7 @@ def get_config(stage=""):
         config.image_size = 64
         config.model.guided = False
         config.best_by = "l1"
-        config.loss.delta_e, config.loss.colourfulness, config.data.aged = 0.0, 0.0, 0.0
+        config.loss.delta_e, config.loss.psnr, config.loss.colourfulness, config.data.aged = 0.0, 0.0, 0.0, 0.0
     if stage == "finish":
         config.epochs = 8  # a quarter of an hour each
         config.image_size = 96

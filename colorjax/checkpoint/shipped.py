@@ -8,7 +8,7 @@ from colorjax.checkpoint.checksums import CHECKSUMS, CheckpointError
 PRETRAINED = "pretrained"  # their name wherever a checkpoint is named; a folder that is called so is ./pretrained
 FOLDER = Path(__file__).parent.parent / "weights"
 # What `sha256sum colorjax/weights/checksums.json` says; that file holds the SHA-256 of every other. New weights, new value.
-SHA256 = "83cd9d0d2f1e3929aa4db53a3baf17cb9db5fb1a56c8f685c49dbbbbf9e7d081"
+SHA256 = "2f90b42a63499f5b36fac9102a54a16467cde228c82d74726ee4c8771c6dd234"
 
 
 def folder() -> Path:
