@@ -25,6 +25,8 @@ BALANCED = {"data.balance": "temperature"}
 PERCEPTUAL = {"loss.perceptual": 0.2}
 VIVID = {"loss.colourfulness": 0.15}
 DELTA_E = {"loss.delta_e": 1.0}
+PSNR = {"loss.psnr": 0.6}
+RELEASED = {"loss.colourfulness": 0.12, "data.aged": 0.15, "data.unhinted": 0.6}
 AGED = {"data.aged": 0.5}
 PATCHES = {"model.stem": "strided", "discriminator.layers": 2}  # of 34 pixels: small pictures
 VARIANTS = {
@@ -45,7 +47,8 @@ VARIANTS = {
     "delta_e": ("unet_fast", TUNED | DELTA_E),
     "aged": ("unet_fast", TUNED | AGED),
     "guided": ("guided", TUNED | {"model.stem": "strided"}),
-    "release": ("guided", TUNED | {"model.stem": "strided"} | VIVID | DELTA_E | {"data.aged": 0.15}),
+    "psnr": ("unet_fast", TUNED | PSNR),
+    "release": ("guided", TUNED | {"model.stem": "strided"} | DELTA_E | PSNR | RELEASED),
 }
 
 

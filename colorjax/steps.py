@@ -28,7 +28,7 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     A batch has `luma`, `chroma` and `mask`, or `image_u8` in the place of the first two (`data.lab=device`).
     ab_counts: pixels of the training photographs by colour bin, (bins.COUNT,), for `loss.rarity`.
     The state is donated: the one given is used up. Metrics are scalars on the device: `loss` (what is minimised), `l1` (of
-    ab/128, as validation reports it), `perceptual`, `colourfulness`, `delta_e` and `psnr` (over 100, unlike validation's)
+    ab/128, as validation reports it), `perceptual`, `colourfulness`, `delta_e` and `psnr` (as `losses` has them)
     where asked for, of guided networks `hints` (L1 of chroma at the hints, 0 of pictures without) and `palette` (its
     cross-entropy, not part of `loss`), `grad_norm` before clipping, and `lost`, the share of the batch's photographs that
     could not be read; against a discriminator also those of `adversarial`.

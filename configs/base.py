@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     config.loss.l1 = 1.0  # weight of the L1 of chroma (ab/110)
     config.loss.rarity = 0.0  # 0..1: how far rare colours count more in L1 (1 = as Zhang et al. 2016)
     config.loss.delta_e = 0.0  # weight of the mean CIEDE2000, over 100 (0 = without)
-    config.loss.psnr = 0.0  # weight of minus the PSNR in RGB, over 100 dB (0 = without)
+    config.loss.psnr = 0.0  # weight of minus the PSNR in RGB, over 100 dB, up to 40 dB (0 = without)
     config.loss.perceptual = 0.0  # weight of the distance of deep features (0 = without)
     config.loss.perceptual_net = "resnet18"  # whose features: resnet18 | alex | squeeze (these two make it LPIPS)
     config.loss.perceptual_weights = ""  # file of them ("" = `pretrained` or torchvision; for LPIPS `lpips_weights`)

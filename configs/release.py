@@ -6,14 +6,14 @@ On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was 
 
 In two stages, on two CPU cores (the first from a file of ImageNet's `conv1` to `layer3`, with --config.pretrained=WEIGHTS;
 `layer4` at random). The weights inside colorjax were made much like this, but `finish` in seven sittings of other lengths,
-rates and terms, and the mean of networks at the end; see the card beside the weights.
+rates and terms, and the mean of networks at the end (see the card beside the weights); as it stands here it was not run.
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\
         --config.init_from=runs/start
     colorjax export --ckpt runs/finish --out NEW_FOLDER  # then the card and the licence beside it
 
-`finish` goes on from what it made on another day: --config.init_from=FOLDER. Which terms it has, and why, is measured: see
+`finish` goes on from what it made on another day: --config.init_from=FOLDER. What of its terms was measured: see
 "What the terms of the release did" in the README. Photographs: any folder; those of the weights are named on their card.
 """
 
