@@ -25,7 +25,7 @@ class NoColorError(ValueError):
 
 
 class Prediction(NamedTuple):
-    """What a network says of a photograph: L* (h, w) of the copy that it saw, and its ab (h, w, 2), both in Lab units."""
+    """What a network says of a photograph: ab (h, w, 2), and L* (h, w) of the copy that it saw, at the same scale; Lab units."""
 
     lightness: np.ndarray
     ab: np.ndarray
@@ -186,17 +186,21 @@ class Colorizer:
         return hints
 
     def _seen(self, image: np.ndarray, size: int, hints: tuple[Hint, ...]) -> np.ndarray:
-        """What the network sees of a photograph at a scale: luma (h, w, 1), with hints, if any, (h, w, 4)."""
+        """What the network sees of a photograph at a scale: luma (h, w, 1), with hints, if any, (h, w, 4).
+
+        Its sides are multiples of `model.answer`, so that the answer covers the photograph exactly.
+        """
         height, width = image.shape[:2]
         scale = size / min(height, width) * min(1.0, _MAX_ASPECT * min(height, width) / max(height, width))
-        shape = tuple(max(1, round(side * scale)) for side in (height, width))
+        answer = self.network.config.model.answer
+        shape = tuple(max(1, round(side * scale / answer)) * answer for side in (height, width))
         luma = (color.grey_to_lightness(pixels.small_grey(image, shape))[..., None] - 50) / 50
         return np.concatenate([luma, drawn(hints, (height, width), shape)], axis=-1) if hints else luma
 
     def _predict_at(self, image: np.ndarray, size: int, mirrored: tuple[bool, ...], hints: tuple[Hint, ...]) -> Prediction:
         """The mean of the answers for the photograph as it is and mirrored, as asked."""
-        seen = self._seen(image, size, hints)
-        h, w = seen.shape[:2]
+        seen, answer_at = self._seen(image, size, hints), self.network.config.model.answer
+        h, w = (side // answer_at for side in seen.shape[:2])
 
         def ask(seen: np.ndarray) -> np.ndarray:
             answer = self.engine.predict(*_given(seen))[0, :h, :w]
@@ -205,7 +209,14 @@ class Colorizer:
             return answer
 
         answers = [ask(seen[:, ::-1])[:, ::-1] if mirror else ask(seen) for mirror in mirrored]
-        return Prediction(seen[..., 0] * 50 + 50, np.clip(sum(answers) / len(answers), -1, 1) * 110)
+        lightness = _coarser(seen[..., 0], answer_at) * 50 + 50
+        return Prediction(lightness, np.clip(sum(answers) / len(answers), -1, 1) * 110)
+
+
+def _coarser(plane: np.ndarray, size: int) -> np.ndarray:
+    """Means of squares of `size` pixels, (h / size, w / size)."""
+    height, width = plane.shape
+    return plane.reshape(height // size, size, width // size, size).mean((1, 3)) if size > 1 else plane
 
 
 def _given(seen: np.ndarray) -> list[np.ndarray]:

@@ -22,7 +22,7 @@ class MissingPackageError(ValueError):
 class Engine(NamedTuple):
     """name: of ENGINES. about: what computes, for sidecars, where that is not JAX on its first device.
 
-    predict: luma (B, H, W, 1) float32 in -1..1 -> chroma (B, H, W, 2) float32 in -1..1; of a guided network also
+    predict: luma (B, H, W, 1) float32 in -1..1 -> chroma (B, H / answer, W / answer, 2) float32 in -1..1; of a guided network also
     (luma, hints), hints (B, H, W, 3) float32 as `hints.drawn` has them. features: likewise -> the map (B, H', W', C) that a
     guided network's palette looks at.
     """
@@ -62,7 +62,7 @@ def _onnx(network: Network) -> Engine:
         import onnxruntime
 
         guided = network.config.model.guided
-        model = graph.build(network.config.model.name, network.params, network.stats, {}, features=guided)
+        model = graph.build(network.config.model, network.params, network.stats, {}, features=guided)
         run = run_onnx(model, guided)
     about = {"platform": "cpu", "kind": "cpu", "engine": "onnx", "onnxruntime": onnxruntime.__version__}
     return Engine("onnx", about, run, functools.partial(run, output=graph.FEATURES))

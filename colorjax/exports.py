@@ -52,6 +52,12 @@ def _channels(network: Network) -> tuple[int, ...]:
     return (1, 3) if network.config.model.guided else (1,)
 
 
+def _sides(network: Network) -> str:
+    """Of the answer, beside those of luma."""
+    answer = network.config.model.answer
+    return "height, width" if answer == 1 else f"height / {answer}, width / {answer}, rounded up"
+
+
 def _in_float32(network: Network) -> Network:
     config = copy.deepcopy(network.config)
     config.model.dtype = "float32"
@@ -64,13 +70,13 @@ def _onnx(network: Network) -> tuple[bytes, engines.Predict]:
         "weights_sha256": network.digest,
         "image_size": str(network.config.image_size),
         "luma": "(L* - 50) / 50 of CIELAB, D65; (batch, 1, height, width)",
-        "chroma": "(a*, b*) / 110; (batch, 2, height, width)",
+        "chroma": f"(a*, b*) / 110; (batch, 2, {_sides(network)})",
     }
     if network.config.model.guided:
         square = "a square of 1/50 of the short side, at least 3 pixels, around each hint"
         about["hints"] = f"chroma, and 1, in {square}; 0 elsewhere; (batch, 3, height, width)"
     with engines.needs_packages("onnx"):
-        data = graph.build(network.config.model.name, network.params, network.stats, about)
+        data = graph.build(network.config.model, network.params, network.stats, about)
         return data, engines.run_onnx(data, network.config.model.guided)
 
 

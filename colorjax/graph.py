@@ -1,6 +1,7 @@
 """A trained network as an ONNX graph, for programs and processors on which XLA is not at hand, or not the fastest.
 
-luma (batch, 1, height, width) float32 in -1..1 -> chroma (batch, 2, height, width) in -1..1, of any size; guided networks
+luma (batch, 1, height, width) float32 in -1..1 -> chroma (batch, 2, height, width) in -1..1, of any size, or with `model.answer`
+2 or 4 that part of the height and width, rounded up; guided networks
 also take hints (batch, 3, height, width), all 0 where there are none. Pictures lie as ONNX wants them, channel after
 channel; BatchNorm is folded into the convolution before it. Written with the `onnx` package, and not by jax2onnx: that pins
 an older Orbax, and powers of arrays of unknown size are beyond it (0.13 to 0.17).
@@ -61,13 +62,27 @@ class Graph:
         ends, start = self.node("Shape", other, start=2), self.number([0, 0], np.int64)
         return self.node("Slice", x, start, ends, self.number([2, 3], np.int64))
 
-    def hinted(self, x: str, kernel: np.ndarray, bias: np.ndarray, hints: np.ndarray | None, stride: int = 1) -> str:
-        """`conv` of x, and of the input HINTS, scaled as in `models.resnet.HintConv`, where there is a kernel for them."""
+    def pooled_hints(self, size: int) -> str:
+        """What `models.resnet.pooled_hints` makes of the input HINTS."""
+        if size == 1:
+            return HINTS
+        sides = [size, size]
+        pooled = self.node("AveragePool", HINTS, kernel_shape=sides, strides=sides, ceil_mode=1)
+        chroma, share = (
+            self.node("Slice", pooled, *(self.number([end], np.int64) for end in ends)) for ends in ((0, 2, 1), (2, 3, 1))
+        )
+        chroma = self.node("Div", chroma, self.node("Max", share, self.number(1e-6)))
+        return self.node("Concat", chroma, self.node("Ceil", share), axis=1)
+
+    def hinted(
+        self, x: str, kernel: np.ndarray, bias: np.ndarray, hints: np.ndarray | None, stride: int = 1, given: str = HINTS
+    ) -> str:
+        """`conv` of x, and of hints, scaled as in `models.resnet.HintConv`, where there is a kernel for them."""
         y = self.conv(x, kernel, bias, stride)
         return (
             y
             if hints is None
-            else self.node("Add", y, self.conv(HINTS, hints * resnet.HINT_SCALE[:, None], np.zeros_like(bias), stride))
+            else self.node("Add", y, self.conv(given, hints * resnet.HINT_SCALE[:, None], np.zeros_like(bias), stride))
         )
 
 
@@ -117,30 +132,38 @@ def _encoder(graph: Graph, luma: str, params: Tree, stats: Tree, strided: bool) 
         x = graph.node("MaxPool", stem, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     for number in range(1, 5):
         layer, numbers = params[f"layer{number}"], stats[f"layer{number}"]
+        if number == 3 and "deep_hints" in params:
+            kernel = np.asarray(params["deep_hints"]["kernel"]) * resnet.HINT_SCALE[:, None]
+            hints = graph.conv(graph.pooled_hints(8 if strided else 2), kernel, np.zeros(kernel.shape[-1]))
+            x = graph.node("Add", x, hints)
         x = _block(graph, x, layer["block0"], numbers["block0"], 1 if number == 1 else 2)
         x = _block(graph, x, layer["block1"], numbers["block1"], 1)
         maps.append(x)
     return maps
 
 
-def _up(graph: Graph, x: str, skip: str, params: Tree, stats: Tree) -> str:
+def _up(graph: Graph, x: str, skip: str, params: Tree, stats: Tree, hints: str) -> str:
     x = graph.node("Concat", graph.like(graph.double(x, params["up"]), skip), skip, axis=1)
-    x = graph.relu(graph.hinted(x, *_folded_hinted(params, stats)))
+    x = graph.relu(graph.hinted(x, *_folded_hinted(params, stats), given=hints))
     return graph.relu(graph.conv(x, *_folded(params["conv2"], params["bn2"], stats["bn2"])))
 
 
-def _resnet_unet(graph: Graph, luma: str, params: Tree, stats: Tree) -> tuple[str, str]:
-    strided = "up_luma" in params
+def _resnet_unet(graph: Graph, luma: str, params: Tree, stats: Tree, strided: bool) -> tuple[str, str]:
     stem, layer1, layer2, layer3, x = _encoder(graph, luma, params["encoder"], stats["encoder"], strided)
-    skips = {"up3": layer3, "up2": layer2, "up1": layer1} | ({"up_stem": stem, "up_luma": luma} if strided else {})
+    steps = (("up3", layer3, 16), ("up2", layer2, 8), ("up1", layer1, 4), ("up_stem", stem, 2), ("up_luma", luma, 1))
     features = ""
-    for name, skip in skips.items():
-        x = _up(graph, x, skip, params[name], stats[name])
+    for name, skip, scale in steps:
+        if name not in params:  # a coarser answer, or the full stem
+            continue
+        hints = graph.pooled_hints(scale) if "hints" in params[name] else ""
+        x = _up(graph, x, skip, params[name], stats[name], hints)
         features = x if name == "up1" else features
     return graph.conv(x, params["head"]["kernel"], params["head"]["bias"]), features
 
 
-def _shallow(graph: Graph, luma: str, params: Tree, stats: Tree) -> tuple[str, str]:
+def _shallow(graph: Graph, luma: str, params: Tree, stats: Tree, strided: bool) -> tuple[str, str]:
+    del strided  # it has no stem
+
     def pool(x: str) -> str:
         return graph.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
 
@@ -157,11 +180,14 @@ def _shallow(graph: Graph, luma: str, params: Tree, stats: Tree) -> tuple[str, s
 
 
 # Each gives its answer before tanh, and the map that its palette looks at.
-_NETWORKS: dict[str, Callable[[Graph, str, Tree, Tree], tuple[str, str]]] = {"resnet_unet": _resnet_unet, "shallow": _shallow}
+_NETWORKS: dict[str, Callable[[Graph, str, Tree, Tree, bool], tuple[str, str]]] = {
+    "resnet_unet": _resnet_unet,
+    "shallow": _shallow,
+}
 
 
-def build(name: str, params: Tree, stats: Tree, about: dict[str, str], *, features: bool = False) -> bytes:
-    """The serialised ONNX model of network `name` (of models.MODELS) with these numbers, float32.
+def build(model_config: Any, params: Tree, stats: Tree, about: dict[str, str], *, features: bool = False) -> bytes:
+    """The serialised ONNX model of the network that `config.model` describes with these numbers, float32.
 
     about: what the file says of itself. features: there is a second output, the map "up1" that a palette looks at.
     Raises ImportError where the `onnx` package is missing.
@@ -169,13 +195,14 @@ def build(name: str, params: Tree, stats: Tree, about: dict[str, str], *, featur
     from onnx import TensorProto, helper
 
     model = helper.make_model(
-        helper.make_graph([], name, [], []),
+        helper.make_graph([], model_config.name, [], []),
         opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="colorjax",
         ir_version=IR_VERSION,
     )
     graph = Graph(model.graph)  # in place: copies of all numbers would take memory
-    answer, seen = _NETWORKS[name](graph, LUMA, _numpy(params), _numpy(stats))
+    strided = model_config.stem == "strided"
+    answer, seen = _NETWORKS[model_config.name](graph, LUMA, _numpy(params), _numpy(stats), strided)
     graph.proto.node.append(helper.make_node("Tanh", [answer], [CHROMA]))
 
     def declare(where: Any, value: str, *shape: int | str) -> None:
@@ -184,7 +211,8 @@ def build(name: str, params: Tree, stats: Tree, about: dict[str, str], *, featur
     declare(graph.proto.input, LUMA, 1, "height", "width")
     if "palette" in params:
         declare(graph.proto.input, HINTS, 3, "height", "width")
-    declare(graph.proto.output, CHROMA, 2, "height", "width")
+    sides = ("height", "width") if model_config.answer == 1 else ("answer_height", "answer_width")
+    declare(graph.proto.output, CHROMA, 2, *sides)
     if features:
         graph.proto.node.append(helper.make_node("Identity", [seen], [FEATURES]))
         declare(graph.proto.output, FEATURES, "channels", "rows", "columns")

@@ -54,9 +54,12 @@ def mean(values: Float[Array, " b"], mask: Float[Array, " b"]) -> Float[Array, "
     return (values * mask).sum() / jnp.maximum(mask.sum(), 1.0)
 
 
-def palette(logits: Float[Array, "b h w n"], target: Float[Array, "b _ _ 2"]) -> Float[Array, " b"]:
-    """Cross-entropy of a `models.unet.Palette` with the bins of the true chroma, mean over its pixels."""
-    true = bins.index(target[:, ::4, ::4] * metrics.CHROMA_SCALE)
+def palette(logits: Float[Array, "b h w n"], target: Float[Array, "b _ _ 2"], step: int = 4) -> Float[Array, " b"]:
+    """Cross-entropy of a `models.unet.Palette` with the bins of the true chroma, mean over its pixels.
+
+    step: from one of its pixels to the next, in pixels of the target.
+    """
+    true = bins.index(target[:, ::step, ::step] * metrics.CHROMA_SCALE)
     return optax.softmax_cross_entropy_with_integer_labels(logits, true).mean((1, 2))
 
 

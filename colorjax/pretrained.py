@@ -32,7 +32,7 @@ def load_encoder(name: str, params: dict, stats: dict) -> tuple[dict, dict, list
     if width != _WIDTH:
         raise ValueError(f"pretrained={name!r} needs model.width={_WIDTH} (ResNet-18's), not {width}")
     path = _file(name)
-    ours = {name: module for name, module in params["encoder"].items() if name != "hints"}  # torchvision's net takes none
+    ours = {name: module for name, module in params["encoder"].items() if "hints" not in name}  # torchvision's net takes none
     encoder_params, encoder_stats, left = port(statedict.read_state_dict(path), ours, stats["encoder"])
     if left:
         print(

@@ -57,8 +57,10 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
     if theirs.guided and not ours.guided:
         raise ValueError(f"init_from={config.init_from} holds a guided network; it needs model.guided=True")
     # What an automatic network has no numbers for, hints, stays as it begins: without effect.
-    now.params, now.stats = _merged(now.params, trained.params), trained.stats
+    now.params, now.stats = _merged(now.params, trained.params), _merged(now.stats, trained.stats)
     told = f"starting from {trained.source}"
+    if theirs.answer != ours.answer:
+        told += f", whose model.answer={theirs.answer}: the last layers start anew"
     if now.discriminator:
         judge = checkpoint.load_discriminator(trained, config)
         if judge is not None:
@@ -68,8 +70,14 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
 
 
 def _merged(ours: dict, theirs: dict) -> dict:
-    """`ours` with every number that `theirs` has."""
-    return ours | {key: _merged(ours[key], value) if isinstance(value, dict) else value for key, value in theirs.items()}
+    """`ours` with every number that `theirs` has for the same place and of the same shape."""
+
+    def of(mine: Any, other: Any) -> Any:
+        if isinstance(mine, dict):
+            return _merged(mine, other)
+        return other if mine.shape == other.shape else mine
+
+    return {key: of(value, theirs[key]) if key in theirs else value for key, value in ours.items()}
 
 
 class Meter:

@@ -7,9 +7,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from colorjax import checkpoint, losses, perceptual
+from colorjax import state as states
 from colorjax.data import balance
 
-_NETWORK_KEYS = ("model.name", "model.stem", "model.width", "model.guided")
+_NETWORK_KEYS = ("model.name", "model.stem", "model.width", "model.answer", "model.guided")
 _POSITIVE = (
     *("epochs", "batch_size", "eval_batch_size", "learning_rate", "log_every", "keep_checkpoints"),
     *("discriminator.learning_rate", "discriminator.width", "discriminator.layers"),
@@ -17,12 +18,22 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     *("seed", "weight_decay", "warmup_steps", "clip_norm", "discriminator.warmup_steps", "discriminator.clip_norm"),
-    *("loss.l1", "loss.delta_e", "loss.psnr", "loss.perceptual", "loss.colourfulness", "loss.hints", "loss.adversarial"),
+    *(
+        "loss.l1",
+        "loss.delta_e",
+        "loss.psnr",
+        "loss.perceptual",
+        "loss.colourfulness",
+        "loss.hints",
+        "loss.palette",
+        "loss.adversarial",
+    ),
 )
 _BELOW_1 = ("beta1", "ema", "discriminator.beta1", "discriminator.label_smoothing", "data.val_fraction")
 _NAMES = {
     "best_by": checkpoint.BEST_BY,
     "data.balance": balance.BALANCES,
+    "schedule": ("cosine", "constant"),
     "data.lab": ("host", "device"),
     "discriminator.loss": losses.ADVERSARIAL,
     "loss.perceptual_net": perceptual.NETS,
@@ -48,11 +59,16 @@ def check(config: ConfigDict) -> None:
     for key, legal in _NAMES.items():
         if values[key] not in legal:
             raise ValueError(f"{key}={values[key]!r} is unknown; legal are {', '.join(legal)}")
-    for key in ("loss.rarity", "data.aged", "data.unhinted"):
+    for key in ("encoder_rate", "loss.rarity", "data.aged", "data.unhinted"):
         if not 0 <= values[key] <= 1:
             raise ValueError(f"{key}={values[key]} must be between 0 and 1")
     if not any(values[f"loss.{name}"] for name in ("l1", "delta_e", "psnr", "perceptual", "adversarial")):
         raise ValueError("loss.l1, delta_e, psnr, perceptual and adversarial are all 0: there is nothing to learn")
+    if (config.freeze or config.encoder_rate != 1) and config.model.name != "resnet_unet":
+        raise ValueError(
+            f"freeze={config.freeze!r} and encoder_rate={config.encoder_rate} need model.name=resnet_unet: only it has an encoder"
+        )
+    states.frozen_stages(config.freeze)
     if config.loss.rarity and not config.loss.l1:
         raise ValueError(f"loss.rarity={config.loss.rarity} weights the pixels of L1, but loss.l1=0")
     lpips = config.loss.perceptual and config.loss.perceptual_net != "resnet18"

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import FrozenConfigDict
 
 from colorjax import models, sharding
+from colorjax.models.resnet import STAGES
 
 
 class Optimizers(NamedTuple):
@@ -76,6 +77,18 @@ def predict(graphdef: nnx.GraphDef, what: str = "chroma") -> Callable[..., jax.A
         return model.feature_maps(luma, hints)[what]
 
     return run
+
+
+def frozen_stages(freeze: str) -> tuple[str, ...]:
+    """The encoder's stages up to the one that `config.freeze` names; none for "". Raises ValueError for other names."""
+    if freeze not in ("", *STAGES):
+        raise ValueError(f"freeze={freeze!r} is unknown; legal are {', '.join(STAGES)}, and none")
+    return STAGES[: STAGES.index(freeze) + 1] if freeze else ()
+
+
+def stage_of(name: str) -> str:
+    """The stage of the encoder that a part of it belongs to, by the part's name; "" of what sees hints, which none has."""
+    return name if name in STAGES else "" if "hints" in name else "stem"
 
 
 def init_network(model_config: Any, key: jax.Array) -> tuple[Any, Any]:

@@ -10,8 +10,9 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from colorjax import ageing, color, losses, metrics, sharding, simulation
+from colorjax import ageing, color, losses, metrics, models, sharding, simulation
 from colorjax import state as states
+from colorjax.models.resnet import mean_pool, pooled_hints
 from colorjax.perceptual import Perceptual
 from colorjax.state import Optimizers, TrainState
 
@@ -19,7 +20,6 @@ Batch = dict[str, jax.Array]
 Scalars = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
 _HINTS, _AGEING = 1, 2  # of the streams of randomness of a step
-_PALETTE = 0.01  # weight of the palette's term: it moves nothing but the palette, and is small in the norm that is clipped
 
 
 def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray) -> TrainStep:
@@ -37,7 +37,7 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
     if config.loss.adversarial:
         step = adversarial(config, graphdef, states.discriminator_graphdef(config), loss, optimizers)
     else:
-        step = regression(graphdef, loss, optimizers.network, config.freeze_batch_norm)
+        step = regression(config, graphdef, loss, optimizers.network)
 
     def prepared(state: TrainState, batch: Batch) -> Batch:
         batch = in_lab(batch)
@@ -47,7 +47,7 @@ def make(config: Any, optimizers: Optimizers, mesh: Mesh, ab_counts: np.ndarray)
         if config.model.guided:
             hints = simulation.for_training(batch["chroma"], _key(state, _HINTS), config.data.unhinted)
             batch = batch | {"hints": hints}
-        return batch
+        return _at_answer(batch, config.model.answer)
 
     everywhere = sharding.replicated(mesh)
     places = jax.tree.map(lambda leaf: leaf.sharding, states.abstract(config, optimizers, mesh))
@@ -70,34 +70,60 @@ def in_lab(batch: Batch) -> Batch:
     return {"luma": (lab[..., :1] - 50) / 50, "chroma": lab[..., 1:] / 110, "mask": batch["mask"]}
 
 
+def _at_answer(batch: Batch, answer: int) -> Batch:
+    """With what the network is judged by at the resolution of its answer; what it sees stays as it is, as `seen` and `told`."""
+    if answer == 1:
+        return batch
+    seen = {"seen": batch.get("seen", batch["luma"])}
+    judged = {key: mean_pool(batch[key], answer) for key in ("luma", "chroma")}
+    hints = {"told": batch["hints"], "hints": pooled_hints(batch["hints"], answer)} if "hints" in batch else {}
+    return batch | seen | judged | hints
+
+
 def _key(state: TrainState, stream: int) -> jax.Array:
     """What decides one kind of chance in this step."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), stream)
 
 
 def _forward(
-    graphdef: nnx.GraphDef, params: Any, stats: Any, ask: Callable[[Any], Any], frozen: bool = False
+    graphdef: nnx.GraphDef, params: Any, stats: Any, ask: Callable[[Any], Any], frozen: bool = False, freeze: str = ""
 ) -> tuple[Any, Any]:
-    """What a network in training answers to `ask`, and its new BatchNorm statistics; if they are frozen, the same."""
+    """What a network in training answers to `ask`, and its new BatchNorm statistics; if they are frozen, the same.
+
+    freeze: up to which stage the encoder is as it would be in use, and not differentiated.
+    """
+    stages = states.frozen_stages(freeze)
+    if stages:
+        still = {
+            name: jax.lax.stop_gradient(part) if states.stage_of(name) in stages else part
+            for name, part in params["encoder"].items()
+        }
+        params = params | {"encoder": still}
     model = nnx.merge(graphdef, params, stats)
     if frozen:
         model.eval()
     else:
         model.train()
+        for stage in stages:
+            (model.encoder.bn1 if stage == "stem" else getattr(model.encoder, stage)).eval()
     answer = ask(model)
     return answer, nnx.to_pure_dict(nnx.split(model, nnx.Param, ...)[2])
 
 
-def _colored(graphdef: nnx.GraphDef, params: Any, stats: Any, batch: Batch, frozen: bool) -> tuple[tuple[jax.Array, Any], Any]:
+def _colored(config: Any, graphdef: nnx.GraphDef, params: Any, stats: Any, batch: Batch) -> tuple[tuple[jax.Array, Any], Any]:
     """The chroma of a network in training with its palette's logits, and its new BatchNorm statistics."""
-    seen = batch.get("seen", batch["luma"])
-    maps, stats = _forward(graphdef, params, stats, lambda model: model.feature_maps(seen, batch.get("hints")), frozen)
+    seen, told = batch.get("seen", batch["luma"]), batch.get("told", batch.get("hints"))
+    maps, stats = _forward(
+        graphdef, params, stats, lambda model: model.feature_maps(seen, told), config.freeze_batch_norm, config.freeze
+    )
     return (maps["chroma"], maps.get("palette")), stats
 
 
-def _palette(logits: jax.Array | None, batch: Batch) -> Scalars:
+def _palette(config: Any, logits: jax.Array | None, batch: Batch) -> Scalars:
     """{"palette": its mean cross-entropy} of a guided network; empty of others."""
-    return {} if logits is None else {"palette": losses.mean(losses.palette(logits, batch["chroma"]), batch["mask"])}
+    if logits is None:
+        return {}
+    return {"palette": losses.mean(losses.palette(logits, batch["chroma"], 4 // config.model.answer), batch["mask"])}
 
 
 def _scalars(batch: Batch, pred: jax.Array, loss: jax.Array, grads: Any) -> Scalars:
@@ -110,7 +136,7 @@ def _scalars(batch: Batch, pred: jax.Array, loss: jax.Array, grads: Any) -> Scal
 
 
 def regression(
-    graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: optax.GradientTransformation, frozen_norm: bool
+    config: Any, graphdef: nnx.GraphDef, loss: losses.Reconstruction, optimizer: optax.GradientTransformation
 ) -> Callable:
     """(state, batch, frozen) -> (state, metrics): one update on the reconstruction loss alone."""
 
@@ -118,11 +144,11 @@ def regression(
         luma, target, mask = batch["luma"], batch["chroma"], batch["mask"]
 
         def objective(params: Any) -> tuple[jax.Array, tuple]:
-            (pred, logits), stats = _colored(graphdef, params, state.stats, batch, frozen_norm)
+            (pred, logits), stats = _colored(config, graphdef, params, state.stats, batch)
             total, terms = loss(frozen, luma, pred, target, batch.get("hints"))
-            means = {name: losses.mean(term, mask) for name, term in terms.items()} | _palette(logits, batch)
+            means = {name: losses.mean(term, mask) for name, term in terms.items()} | _palette(config, logits, batch)
             value = losses.mean(total, mask)
-            return value + _PALETTE * means.get("palette", 0), (value, stats, pred, means)
+            return value + config.loss.palette * means.get("palette", 0), (value, stats, pred, means)
 
         (_, (value, stats, pred, means)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -158,7 +184,7 @@ def adversarial(
             return losses.mean(patches.mean((1, 2, 3)), mask)
 
         def colored(params: Any) -> tuple[tuple[jax.Array, Any], Any]:
-            return _colored(graphdef, params, state.stats, batch, config.freeze_batch_norm)
+            return _colored(config, graphdef, params, state.stats, batch)
 
         answer, pull, stats = jax.vjp(colored, state.params, has_aux=True)
         pred = answer[0]
@@ -183,8 +209,8 @@ def adversarial(
             fooling = players.generator(judge(judge_params, judge_stats, luma, pred)[0]).mean((1, 2, 3))
             means = {name: losses.mean(term, mask) for name, term in (terms | {"adversarial": fooling}).items()}
             value = losses.mean(total, mask) + config.loss.adversarial * means["adversarial"]
-            means |= _palette(logits, batch)
-            return value + _PALETTE * means.get("palette", 0), (value, means)
+            means |= _palette(config, logits, batch)
+            return value + config.loss.palette * means.get("palette", 0), (value, means)
 
         (_, (value, means)), wanted = jax.value_and_grad(objective, has_aux=True)(answer)
         (grads,) = pull(wanted)
@@ -216,6 +242,7 @@ def evaluate(
         luma, target = batch["luma"], batch["chroma"]
         given, own, middle = simulation.for_measuring(target, batch["index"], hints) if hints else (None, None, None)
         pred = run(params, stats, luma, given)
+        pred = models.full_size(pred, luma.shape[1:3], model.answer if model is not None else 1)
         rgb, rgb_target = (color.lab_to_rgb(metrics.to_lab(luma, chroma)) for chroma in (pred, target))
         far = {f"lpips_{net}": one.distance(weights[net], rgb, rgb_target) for net, one in lpips.items()}
         met = {"at_hints": metrics.at_points(luma, pred, own, middle)} if hints else {}

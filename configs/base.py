@@ -14,7 +14,12 @@ def get_config() -> ConfigDict:
     config.eval_batch_size = 32  # likewise, for validation and evaluate.py
     config.image_size = 256  # side of the square crops that the network is trained and measured on
 
-    config.learning_rate = 3e-4  # at the start; falls along a cosine, one step down each epoch
+    config.learning_rate = 3e-4  # at the start; see `schedule`
+    config.schedule = (
+        "cosine"  # cosine (falls to 0 over `epochs`, one step down each epoch) | constant (may be stopped anywhere)
+    )
+    config.encoder_rate = 1.0  # 0..1: factor of the learning rate of the encoder up to layer3, which `pretrained` brings
+    config.freeze = ""  # up to which stage the encoder stays as it starts: stem | layer1 | layer2 | layer3 | layer4 | "" (none)
     config.warmup_steps = 0  # linear rise to learning_rate over the first steps
     config.weight_decay = 0.01  # AdamW's; on convolution kernels only
     config.beta1 = 0.9  # AdamW's; the decay of the mean gradient
@@ -26,6 +31,10 @@ def get_config() -> ConfigDict:
     config.model.name = "resnet_unet"  # resnet_unet | shallow
     config.model.stem = "full"  # resnet_unet: full (stride 1, no pooling) | strided (as torchvision, 10 times cheaper)
     config.model.width = 64  # channels of the first feature map; the others are multiples of it
+    config.model.answer = (
+        1  # chroma is predicted at 1/1, 1/2 or 1/4 of the resolution; 2 and 4: the strided stem alone, twice as fast
+    )
+    config.model.palette_gradient = 0.0  # 0..1, guided networks: share of the palette's gradient that reaches the trunk
     config.model.guided = False  # sees hints as well, colours that somebody chose for points: see guided.py
     config.model.dtype = "auto"  # of the computation: float32 | bfloat16 | auto (bfloat16 on accelerators)
 
@@ -42,6 +51,9 @@ def get_config() -> ConfigDict:
     config.loss.perceptual_net = "resnet18"  # whose features: resnet18 | alex | squeeze (these two make it LPIPS)
     config.loss.perceptual_weights = ""  # file of them ("" = `pretrained` or torchvision; for LPIPS `lpips_weights`)
     config.loss.colourfulness = 0.0  # weight of how far colourfulness is from the truth's, over 50 and squared (0 = without)
+    config.loss.palette = (
+        0.01  # guided networks: weight of the cross-entropy of the palette, which names a colour bin for each point
+    )
     config.loss.hints = 0.2  # guided networks: weight of the L1 of the pixels that hints colour, which are few
     config.loss.adversarial = 0.0  # weight of the discriminator's opinion (0 = without a discriminator)
 

@@ -143,7 +143,7 @@ def _load_shipped() -> Network:
 
 
 def _config(values: dict) -> ConfigDict:
-    model = {"guided": False} | values["model"]  # the first networks had no such key
+    model = {"guided": False, "answer": 1, "palette_gradient": 0.0} | values["model"]  # networks of before had no such keys
     return ConfigDict(values | {"model": model}).lock()
 
 

@@ -1,5 +1,7 @@
 """The networks by name: luma (B, H, W, 1) in -1..1 -> chroma (B, H, W, 2) in -1..1, at any height and width.
 
+With `model.answer` 2 or 4 chroma has that part of the height and width, rounded up; `full_size` scales it up.
+
 Guided ones also take hints (B, H, W, 3): chroma, and 1 where there is one; 0 elsewhere. None or all 0: there are none.
 """
 
@@ -17,6 +19,7 @@ from colorjax.models.unet import ResNetUNet
 
 MODELS: dict[str, Callable[..., nnx.Module]] = {"resnet_unet": ResNetUNet, "shallow": Shallow}
 _DTYPES = ("auto", "float32", "bfloat16")
+ANSWERS = (1, 2, 4)
 
 
 def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
@@ -29,8 +32,23 @@ def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
         raise ValueError(f"model.width={model.width} must be a positive multiple of 4")
     if model.stem not in STEMS:
         raise ValueError(f"model.stem={model.stem!r} is unknown; legal are {', '.join(STEMS)}")
-    options = {"width": model.width, "stem": model.stem, "guided": model.guided}
+    if model.answer not in ANSWERS:
+        raise ValueError(f"model.answer={model.answer} is unknown; legal are {', '.join(map(str, ANSWERS))}")
+    if model.answer > 1 and (model.name, model.stem) != ("resnet_unet", "strided"):
+        raise ValueError(f"model.answer={model.answer} needs model.name=resnet_unet and model.stem=strided")
+    if not 0 <= model.palette_gradient <= 1:
+        raise ValueError(f"model.palette_gradient={model.palette_gradient} must be between 0 and 1")
+    options = {key: model[key] for key in ("width", "stem", "answer", "guided", "palette_gradient")}
     return MODELS[model.name](**options, dtype=_dtype(model.dtype), rngs=rngs)
+
+
+def full_size(chroma: jax.Array, shape: tuple[int, int], answer: int) -> jax.Array:
+    """Chroma of a network of this `model.answer` at the size (H, W) of its picture, bicubic and in -1..1."""
+    if answer == 1:
+        return chroma
+    batch, rows, columns, _ = chroma.shape
+    large = jax.image.resize(chroma, (batch, rows * answer, columns * answer, 2), "cubic")
+    return jnp.clip(large[:, : shape[0], : shape[1]], -1, 1)
 
 
 def make_discriminator(discriminator: Any, dtype: str, rngs: nnx.Rngs) -> PatchGAN:

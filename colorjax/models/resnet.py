@@ -15,6 +15,7 @@ from colorjax import color
 from colorjax.models.convolution import Conv
 
 STEMS = ("full", "strided")
+STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 # Between the channels of ImageNet's statistics: padding with 0 after this is padding with mid grey, nearly as torchvision.
 GREY_MEAN, GREY_STD = 0.449, 0.226
 HINT_SCALE = np.float32([5, 5, 1])  # chroma is about 0.2 where it is, and learnt from sooner when it is about 1
@@ -89,18 +90,20 @@ class ResNetEncoder(nnx.Module):
     stem="full": 7x7 of stride 1 and no pooling, so that layer1 works at full resolution (the report's network).
     stem="strided": torchvision's own, 7x7 of stride 2 and 3x3 max pooling of stride 2.
     channels: of what `maps` is given; 3 for torchvision's own net, which sees RGB.
-    guided: the first convolution has a second kernel, which sees hints.
+    hints: "stem": the first convolution has a second kernel, which sees hints. "layer3": it is before that stage and sees
+    them pooled, so that the stages below can stay frozen. "": no hints.
     """
 
-    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs, channels: int = 1, guided: bool = False):
+    def __init__(self, *, width: int, stem: str, dtype: jnp.dtype, rngs: nnx.Rngs, channels: int = 1, hints: str = ""):
         self.strided = stem == "strided"
         self.dtype = dtype
         stride = 2 if self.strided else 1
         self.conv1 = _conv(channels, width, 7, stride, dtype, rngs, bias=True)
-        self.hints = HintConv(width, 7, stride, dtype=dtype, rngs=rngs) if guided else None
+        self.hints = HintConv(width, 7, stride, dtype=dtype, rngs=rngs) if hints == "stem" else None
         self.bn1 = batch_norm(width, dtype, rngs)
         self.layer1 = Stage(width, width, 1, dtype=dtype, rngs=rngs)
         self.layer2 = Stage(width, 2 * width, 2, dtype=dtype, rngs=rngs)
+        self.deep_hints = HintConv(2 * width, 3, 1, dtype=dtype, rngs=rngs) if hints == "layer3" else None
         self.layer3 = Stage(2 * width, 4 * width, 2, dtype=dtype, rngs=rngs)
         self.layer4 = Stage(4 * width, 8 * width, 2, dtype=dtype, rngs=rngs)
 
@@ -117,11 +120,14 @@ class ResNetEncoder(nnx.Module):
     ) -> dict[str, Float[Array, "b _ _ _"]]:
         """The feature maps of a normalised picture: {"stem", "layer1", ..., "layer4"}."""
         x = self.conv1(x.astype(self.dtype))
-        stem = nnx.relu(self.bn1(x if hints is None else x + self.hints(hints)))
+        stem = nnx.relu(self.bn1(x if hints is None or self.hints is None else x + self.hints(hints)))
         x = max_pool(stem, 3) if self.strided else stem
         layer1 = self.layer1(x)
         layer2 = self.layer2(layer1)
-        layer3 = self.layer3(layer2)
+        x = layer2
+        if hints is not None and self.deep_hints is not None:
+            x = x + self.deep_hints(pooled_hints(hints, 8 if self.strided else 2))
+        layer3 = self.layer3(x)
         layer4 = self.layer4(layer3)
         return {"stem": stem, "layer1": layer1, "layer2": layer2, "layer3": layer3, "layer4": layer4}
 
@@ -129,6 +135,25 @@ class ResNetEncoder(nnx.Module):
 def max_pool(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b _ _ c"]:
     """Max pooling of stride 2, size 2, or 3 padded by 1 as torchvision's: -> (B, ceil(H / 2), ceil(W / 2), C)."""
     return max_windows(x, size, (size - 1) // 2, (-(-x.shape[1] // 2), -(-x.shape[2] // 2)))
+
+
+def mean_pool(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b _ _ c"]:
+    """Mean of windows of `size` x `size` side by side: -> (B, ceil(H / size), ceil(W / size), C); at the edge of what is there."""
+    if size == 1:
+        return x
+    sides = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), *((0, -side % size) for side in sides), (0, 0)))
+    rows, columns = (side // size for side in padded.shape[1:3])
+    total = padded.reshape(x.shape[0], rows, size, columns, size, x.shape[-1]).sum((2, 4))
+    there = [jnp.minimum(size, side - size * jnp.arange(count)) for side, count in zip(sides, (rows, columns), strict=True)]
+    return total / (there[0][:, None] * there[1])[..., None]
+
+
+def pooled_hints(hints: Float[Array, "b h w 3"], size: int) -> Float[Array, "b _ _ 3"]:
+    """Hints in windows of `size` x `size`: the mean chroma of those in a window, and 1 where there is any; 0 elsewhere."""
+    pooled = mean_pool(hints, size)
+    share = pooled[..., 2:]
+    return jnp.concatenate([pooled[..., :2] / jnp.maximum(share, 1e-6), jnp.ceil(share)], axis=-1)
 
 
 def max_windows(x: Float[Array, "b h w c"], size: int, before: int, out: tuple[int, int]) -> Float[Array, "b _ _ c"]:

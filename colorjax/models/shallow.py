@@ -15,8 +15,18 @@ class Shallow(nnx.Module):
     guided: its first convolution sees hints, and it has a `Palette`.
     """
 
-    def __init__(self, *, width: int, stem: str, guided: bool, dtype: jnp.dtype, rngs: nnx.Rngs):
-        del stem  # has none
+    def __init__(
+        self,
+        *,
+        width: int,
+        stem: str,
+        answer: int,
+        guided: bool,
+        palette_gradient: float,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        del stem, answer  # it has no stem, and answers at full resolution
         options = {"dtype": dtype, "rngs": rngs}
         self.down1 = Conv(1, width, (3, 3), **options)
         self.hints = HintConv(width, 3, 1, **options) if guided else None
@@ -24,7 +34,7 @@ class Shallow(nnx.Module):
         self.bottleneck = Conv(2 * width, 4 * width, (3, 3), **options)
         self.up1 = Double(4 * width, 2 * width, dtype=dtype, rngs=rngs)
         self.up2 = Double(2 * width, width, dtype=dtype, rngs=rngs)
-        self.palette = Palette(2 * width, 2, **options) if guided else None
+        self.palette = Palette(2 * width, 2, gradient=palette_gradient, **options) if guided else None
         self.head = chroma_head(width, dtype, rngs)
 
     def feature_maps(

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from colorjax import bins
 from colorjax.models.convolution import Conv, Double
-from colorjax.models.resnet import HintConv, ResNetEncoder, batch_norm
+from colorjax.models.resnet import HintConv, ResNetEncoder, batch_norm, pooled_hints
 
 
 def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
@@ -19,16 +19,18 @@ def chroma_head(cin: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> Conv:
 class Palette(nnx.Module):
     """How likely each colour bin is: (B, H', W', cin) -> logits (B, ceil(H / 4), ceil(W / 4), bins.COUNT), float32.
 
-    A 1x1 convolution that watches a network and does not move it: no gradient passes to what it is given (as the class
-    branch of Zhang et al. 2017). stride: 4 over that of the map that it is given.
+    A 1x1 convolution that watches a network. gradient: the share of its gradient that passes to what it is given; 0, and it
+    does not move the network (as the class branch of Zhang et al. 2017). stride: 4 over that of the map that it is given.
     """
 
-    def __init__(self, cin: int, stride: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
-        self.stride = stride
+    def __init__(self, cin: int, stride: int, *, gradient: float, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.stride, self.gradient = stride, gradient
         self.logits = Conv(cin, bins.COUNT, (1, 1), kernel_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b _ _ c"]) -> Float[Array, "b _ _ n"]:
-        return self.logits(jax.lax.stop_gradient(x[:, :: self.stride, :: self.stride])).astype(jnp.float32)
+        x = x[:, :: self.stride, :: self.stride]
+        watched = jax.lax.stop_gradient(x)
+        return self.logits(watched + self.gradient * (x - watched) if self.gradient else watched).astype(jnp.float32)
 
 
 class UpBlock(nnx.Module):
@@ -62,36 +64,55 @@ class ResNetUNet(nnx.Module):
 
     stem="full": three up-steps, 14.18 M parameters at width 64. stem="strided": two more, the first joined by the
     stem's map, the last by the luma itself, so that edges of the photograph are known at full resolution; 14.32 M.
-    guided: it sees hints at the stem and where luma is joined, and has a `Palette`.
+    answer: 2 or 4, with the strided stem: up_luma, or both of these, are left out, and chroma has 1/2 or 1/4 of the
+    resolution; 14.16 M.
+    guided: it sees hints at the stem and where luma is joined; with a coarser answer pooled, before layer3 and in each
+    up-step. It has a `Palette`, whose `palette_gradient` reaches up1.
     """
 
-    def __init__(self, *, width: int, stem: str, guided: bool, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        *,
+        width: int,
+        stem: str,
+        answer: int,
+        guided: bool,
+        palette_gradient: float,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
         options = {"dtype": dtype, "rngs": rngs}
-        self.encoder = ResNetEncoder(width=width, stem=stem, guided=guided, **options)
-        self.up3 = UpBlock(8 * width, 4 * width, 4 * width, **options)
-        self.up2 = UpBlock(4 * width, 2 * width, 2 * width, **options)
-        self.up1 = UpBlock(2 * width, width, width, **options)
-        strided = stem == "strided"
-        self.up_stem = UpBlock(width, width, width, **options) if strided else None
-        self.up_luma = UpBlock(width, 1, width // 4, guided=guided, **options) if strided else None
-        self.palette = Palette(width, 1 if strided else 4, **options) if guided else None
-        self.head = chroma_head(width // 4 if strided else width, dtype, rngs)
+        strided, deep = stem == "strided", guided and answer > 1
+        entry = ("layer3" if deep else "stem") if guided else ""
+        self.encoder = ResNetEncoder(width=width, stem=stem, hints=entry, **options)
+        self.up3 = UpBlock(8 * width, 4 * width, 4 * width, guided=deep, **options)
+        self.up2 = UpBlock(4 * width, 2 * width, 2 * width, guided=deep, **options)
+        self.up1 = UpBlock(2 * width, width, width, guided=deep, **options)
+        self.up_stem = UpBlock(width, width, width, guided=deep, **options) if strided and answer < 4 else None
+        self.up_luma = UpBlock(width, 1, width // 4, guided=guided, **options) if strided and answer == 1 else None
+        self.palette = Palette(width, 1 if strided else 4, gradient=palette_gradient, **options) if guided else None
+        self.head = chroma_head(width // 4 if self.up_luma is not None else width, dtype, rngs)
 
     def feature_maps(
         self, luma: Float[Array, "b h w 1"], hints: Float[Array, "b h w 3"] | None = None
     ) -> dict[str, Float[Array, "b _ _ _"]]:
-        """Every intermediate map by name, the chroma (B, H, W, 2) last."""
+        """Every intermediate map by name, the chroma (B, H / answer, W / answer, 2) last; sides are rounded up."""
         maps = self.encoder(luma, hints)
-        x = maps["up3"] = self.up3(maps["layer4"], maps["layer3"])
-        x = maps["up2"] = self.up2(x, maps["layer2"])
-        x = maps["up1"] = self.up1(x, maps["layer1"])
+        x = maps["up3"] = self._up("up3", maps["layer4"], maps["layer3"], hints, 16)
+        x = maps["up2"] = self._up("up2", x, maps["layer2"], hints, 8)
+        x = maps["up1"] = self._up("up1", x, maps["layer1"], hints, 4)
         if self.palette is not None:
             maps["palette"] = self.palette(x)
         if self.up_stem is not None:
-            x = maps["up_stem"] = self.up_stem(x, maps["stem"])
-            x = maps["up_luma"] = self.up_luma(x, luma, hints)
+            x = maps["up_stem"] = self._up("up_stem", x, maps["stem"], hints, 2)
+        if self.up_luma is not None:
+            x = maps["up_luma"] = self._up("up_luma", x, luma, hints, 1)
         maps["chroma"] = jnp.tanh(self.head(x).astype(jnp.float32))
         return maps
 
-    def __call__(self, luma: Float[Array, "b h w 1"], hints: Float[Array, "b h w 3"] | None = None) -> Float[Array, "b h w 2"]:
+    def _up(self, name: str, x: jax.Array, skip: jax.Array, hints: jax.Array | None, scale: int) -> jax.Array:
+        block = getattr(self, name)
+        return block(x, skip, pooled_hints(hints, scale) if hints is not None and block.hints is not None else None)
+
+    def __call__(self, luma: Float[Array, "b h w 1"], hints: Float[Array, "b h w 3"] | None = None) -> Float[Array, "b _ _ 2"]:
         return self.feature_maps(luma, hints)["chroma"]
