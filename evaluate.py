@@ -41,14 +41,17 @@ def evaluate(
 
 def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images, hints):
     """What `evaluate` does, with its arguments; returns the comparison.Comparison."""
-    from colorjax import caching, comparison, data, report, sharding
+    from colorjax import data
+    from colorjax.evaluation import comparison, report
+    from colorjax.platform import caching, sharding
+    from colorjax.training import checks
 
     caching.keep_compiled()
     networks = comparison.load([ckpt] if isinstance(ckpt, str | Path) else list(ckpt), labels)
     settings = changes
     if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits were meant for the photographs of the training
         settings = {"data.limit": 0, "data.limit_per_group": 0} | changes
-    config, notes = comparison.settings_of(networks, base.get_config(), settings)
+    config, notes = comparison.settings_of(networks, base.get_config(), settings, checks.check)
     mesh = sharding.make_mesh()
     everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))
     photographs = data.load(config, devices=mesh.size, everything=everything, geometry=protocol)
@@ -116,7 +119,7 @@ def main(argv: list[str]) -> None:
     """Run what the flags say."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
-    from colorjax import guidance
+    from colorjax.evaluation import guidance
 
     args = flags.FLAGS
     out = args.out or (_default_out(args.ckpt[0]) if len(args.ckpt) == 1 else Path("report"))

@@ -21,7 +21,8 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
     Raises ValueError for settings that do not fit, FloatingPointError where the loss stops being a finite number.
     """
     # Here and not above, so that --help and a misspelt flag answer at once.
-    from colorjax import caching, telemetry
+    from colorjax.platform import caching
+    from colorjax.training import telemetry
 
     caching.keep_compiled()
     with telemetry.stop_requests() as stop:
@@ -32,9 +33,13 @@ def _train(config, workdir, stop):
     """What `train` does, ended by what `stop` notes."""
     import jax
 
-    from colorjax import checkpoint, data, evaluators, optim, perceptual, runs, settings, sharding, steps, telemetry, workdirs
+    from colorjax import checkpoint, data
+    from colorjax.evaluation import evaluators, measuring
+    from colorjax.networks import perceptual
+    from colorjax.platform import sharding
+    from colorjax.training import checks, optim, runs, steps, telemetry, workdirs
 
-    settings.check(config)
+    checks.check(config)
     sharding.connect(config.distributed)
     mesh = sharding.make_mesh(config.batch_size)
     began = workdirs.began(workdir, config, base.get_config())
@@ -46,7 +51,7 @@ def _train(config, workdir, stop):
     optimizers = optim.make(config, steps_per_epoch)
     rate = jax.jit(optim.schedule(config, steps_per_epoch))
     train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
-    evaluate_step = steps.evaluate(config.model, mesh, perceptual.given(config.lpips_weights))
+    evaluate_step = measuring.step_of(config.model, mesh, perceptual.given(config.lpips_weights))
     shown = evaluators.spread(photographs.validation_indices, config.panels)
     agreed = sharding.Agreement(mesh)  # of all processes, on whether to stop
 
@@ -122,7 +127,7 @@ def _train(config, workdir, stop):
 
 def fail(error: Exception) -> NoReturn:
     """Say why the training ended, and end; a process of several ends at once, for the others may not be there any more."""
-    from colorjax import sharding
+    from colorjax.platform import sharding
 
     sharding.leave(f"train.py: {error}")
 
@@ -144,7 +149,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("--workdir=DIR says where the run is kept")
     try:
         if args.summary:
-            from colorjax import summary
+            from colorjax.networks import summary
 
             print(summary.describe(args.config))
         else:

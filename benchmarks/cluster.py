@@ -38,8 +38,9 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from colorjax import cluster, photos
-from colorjax.jobs import Job, Options, Outcome
+from colorjax import photos
+from colorjax.archive import colorize_cluster
+from colorjax.archive.plan import Job, Options, Outcome
 
 
 def archive(folder: Path, root: str | None, count: int, size: int | None) -> None:
@@ -115,23 +116,25 @@ def wait_for(number: int, folder: Path, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-class Idle(cluster.Worker):
+class Idle(colorize_cluster.Worker):
     """Says at once that its photographs are coloured."""
 
-    def __init__(self, setup: cluster.Setup):
+    def __init__(self, setup: colorize_cluster.Setup):
         pass
 
     def __call__(self, table):
         done = [pickle.dumps(Outcome(pickle.loads(job), "coloured")) for job in table["job"].to_pylist()]
-        return cluster._table(number=table["number"].to_pylist(), answer=done)
+        return colorize_cluster._table(number=table["number"].to_pylist(), answer=done)
 
 
 def handed_out(count: int, folder: Path) -> None:
-    cluster.Worker = Idle
+    colorize_cluster.Worker = Idle
     jobs = [Job(Path(f"/{i // 1000}/{i}.jpg"), folder / f"{i // 1000}" / f"{i}.colorized.jpg") for i in range(count)]
     start, first = time.perf_counter(), 0.0
     done = []
-    for outcome in cluster.run(jobs, cluster.LOCAL, None, cluster.Setup("nobody reads it", None, False, Options()), folder):
+    for outcome in colorize_cluster.run(
+        jobs, colorize_cluster.LOCAL, None, colorize_cluster.Setup("nobody reads it", None, False, Options()), folder
+    ):
         first = first or time.perf_counter() - start
         done.append(outcome)
     seconds, kilobytes = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -46,7 +46,7 @@ def random_weights(folder: Path, guided: bool = False) -> None:
 import sys; sys.path.insert(0, {str(ROOT)!r})
 import jax, numpy as np
 from pathlib import Path
-from colorjax import checkpoint, state
+from colorjax import checkpoint; from colorjax.networks import state
 from configs import unet_fast
 config = unet_fast.get_config()
 config.model.guided = {guided}

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from colorjax import Colorizer, checkpoint, photos
-from colorjax.colorizer import NoColorError
+from colorjax.inference.colorizer import NoColorError
 
 GAP, LINE, LETTERS = 8, 18, 12  # pixels
 TALLEST = 1.4  # of a cell, in widths

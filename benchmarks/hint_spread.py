@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from skimage.graph import MCP_Geometric
 
-from colorjax import Colorizer, color, photos
+from colorjax import Colorizer, photos
+from colorjax.science import color
 
 BANDS = ((0.03, 0.1), (0.1, 0.2), (0.2, 0.35), (0.35, 0.6))  # of distance, in short sides of the photograph
 SIDE = 256  # of what is shown

@@ -33,7 +33,8 @@ def numbers(stem: str, width: int) -> Any:
     """A network with random numbers whose answers are not grey."""
     import jax
 
-    from colorjax import checkpoint, state
+    from colorjax import checkpoint
+    from colorjax.networks import state
     from configs import unet
 
     config = unet.get_config()
@@ -48,7 +49,7 @@ def numbers(stem: str, width: int) -> Any:
 def on_jax(stem: str, width: int) -> Run:
     import jax
 
-    from colorjax import engines
+    from colorjax.inference import engines
 
     network = numbers(stem, width)
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}", file=sys.stderr)
@@ -59,7 +60,7 @@ def on_jax(stem: str, width: int) -> Run:
 def on_onnx(stem: str, width: int) -> Run:
     import onnxruntime
 
-    from colorjax import engines
+    from colorjax.inference import engines
 
     print(f"onnxruntime {onnxruntime.__version__}", file=sys.stderr)
     return engines.make(numbers(stem, width), "onnx").predict

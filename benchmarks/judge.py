@@ -36,9 +36,12 @@ from tqdm import tqdm
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from colorjax import Colorizer, color, evaluators, metrics, perceptual, photos
-from colorjax.colorizer import NoColorError
+from colorjax import Colorizer, photos
 from colorjax.data import pipeline, prepare, roster, sources
+from colorjax.evaluation import evaluators
+from colorjax.inference.colorizer import NoColorError
+from colorjax.networks import perceptual
+from colorjax.science import color, metrics
 from configs import base
 
 SIDE = 256

@@ -28,7 +28,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from colorjax import telemetry
+from colorjax.evaluation.history import read_rows
 
 _SMALL = [
     f"--config.{change}" for change in ("image_size=32", "model.width=8", "log_every=5", "checkpoint_every=2", "epochs=6")
@@ -58,12 +58,12 @@ def wait_for(moment: str, process: subprocess.Popen, workdir: Path, draw: random
             time.sleep(0.01)
         return moment if process.poll() is None else "end"
     folder, skip = workdir / "checkpoints", draw.randrange(3)
-    rows, known = len(telemetry.read_rows(workdir)), {path.name for path in folder.glob("*")}
+    rows, known = len(read_rows(workdir)), {path.name for path in folder.glob("*")}
     while process.poll() is None:
         names = {path.name for path in folder.glob("*")} - known
         writing = [name for name in names if not name.isdigit()]
         unsealed = [name for name in names if name.isdigit() and not (folder / name / "checksums.json").exists()]
-        further = len(telemetry.read_rows(workdir)) > rows + skip
+        further = len(read_rows(workdir)) > rows + skip
         met = {"step": further, "stop": further, "save": bool(writing), "seal": bool(unsealed)}[moment]
         if met and (skip == 0 or moment in ("step", "stop")):
             time.sleep(draw.choice([0, draw.uniform(0, 0.05)]))

@@ -158,8 +158,10 @@ def start_up(folder: str, workdir: str, cache: str, limit: int) -> dict:
     import jax
     import tensorflow  # noqa: F401
 
-    from colorjax import data, sharding, workdirs
+    from colorjax import data
     from colorjax.data import prepare, sources
+    from colorjax.platform import sharding
+    from colorjax.training import workdirs
     from configs import base
 
     config, place = settings(folder, cache, limit), Path(workdir)
@@ -200,7 +202,9 @@ def one_picture(stem: str, engine: str, size: int) -> dict:
     import jax
     import numpy as np
 
-    from colorjax import checkpoint, engines, state
+    from colorjax import checkpoint
+    from colorjax.inference import engines
+    from colorjax.networks import state
     from configs import unet
 
     config = unet.get_config()
@@ -230,7 +234,10 @@ def training(stem: str, size: int, count: int) -> dict:
     import jax
     import numpy as np
 
-    from colorjax import bins, optim, sharding, state, steps
+    from colorjax.networks import state
+    from colorjax.platform import sharding
+    from colorjax.science import bins
+    from colorjax.training import optim, steps
     from configs import unet
 
     config = unet.get_config()

@@ -28,7 +28,7 @@ import skimage.data
 from colorize import ROOT, peak_memory, random_weights
 from PIL import Image
 
-from colorjax.pixels import lightness_difference
+from colorjax.inference.pixels import lightness_difference
 
 LOSSLESS = 0.51  # |L*| that rounding to 8 bits may cost
 

@@ -34,8 +34,8 @@ PLACES = {
     "colorjax/checkpoint/": "checkpoint",
     "colorjax/data/": "data",
     "tensorflow/": "data",
-    "colorjax/sharding.py": "data",
-    "colorjax/runs.py": "step",
+    "colorjax/platform/": "data",
+    "colorjax/training/": "step",
 }
 
 

@@ -1,4 +1,4 @@
-"""The U-Net of `colorjax.models.unet` in PyTorch, as a PyTorch user would write it: what the benchmarks compare with.
+"""The U-Net of `colorjax.networks.unet` in PyTorch, as a PyTorch user would write it: what the benchmarks compare with.
 
 It takes colorjax's own numbers (`load`), so that a benchmark can hold that both networks give the same answer before it
 times them.

@@ -31,7 +31,7 @@ def numbers(config: Any) -> tuple[Any, Any]:
     """(params, stats) to start from: numpy's, for JAX's own random numbers are others on another device."""
     import jax
 
-    from colorjax import state
+    from colorjax.networks import state
 
     rng = np.random.default_rng(0)
 
@@ -62,7 +62,10 @@ class Colorjax:
     def __init__(self, job: dict, batches: int = 2):
         import jax
 
-        from colorjax import bins, optim, sharding, state, steps
+        from colorjax.networks import state
+        from colorjax.platform import sharding
+        from colorjax.science import bins
+        from colorjax.training import optim, steps
 
         if job["gpu"] != (jax.default_backend() == "gpu"):
             raise RuntimeError(f"JAX computes on {jax.default_backend()!r}")
@@ -91,7 +94,8 @@ class Colorjax:
         """(its input pipeline alone, the same with its batches on the device), both without end, and how many wait there."""
         import jax
 
-        from colorjax import data, sharding
+        from colorjax import data
+        from colorjax.platform import sharding
 
         photographs = data.load(self.config, devices=self.mesh.size)
 

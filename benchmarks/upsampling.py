@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from colorjax import color, photos
-from colorjax.upsampling import Upsampler
+from colorjax import photos
+from colorjax.inference.upsampling import Upsampler
+from colorjax.science import color
 
 METHODS = {
     "nearest": Image.Resampling.NEAREST,

@@ -5,12 +5,13 @@ from colorjax import Colorizer, color
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from colorjax.platform.version import VERSION as __version__
+
 __all__ = ["Colorizer", "__version__", "color"]
 
 if TYPE_CHECKING:
-    from colorjax import color
-    from colorjax.colorizer import Colorizer
+    from colorjax.inference.colorizer import Colorizer
+    from colorjax.science import color
 
 
 def __getattr__(name: str) -> Any:
@@ -18,7 +19,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name == "Colorizer":
-        return importlib.import_module("colorjax.colorizer").Colorizer
+        return importlib.import_module("colorjax.inference.colorizer").Colorizer
     if name == "color":
-        return importlib.import_module("colorjax.color")
+        return importlib.import_module("colorjax.science.color")
     raise AttributeError(f"module 'colorjax' has no attribute {name!r}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from colorjax import __version__
+from colorjax.platform.version import VERSION
 
 _SHIPPED = "pretrained"  # checkpoint.PRETRAINED, which --help need not wait for
 
@@ -51,7 +51,7 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="colorjax", description="Gives grey photographs their colour.")
-    parser.add_argument("--version", action="version", version=f"colorjax {__version__}")
+    parser.add_argument("--version", action="version", version=f"colorjax {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _colorize_parser(commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__))
@@ -144,14 +144,15 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
 
 def _colorize(args: argparse.Namespace) -> int:
     """Colour photographs of any size; NAME.jpg becomes NAME.colorized.jpg below --out, sources are never touched."""
-    from colorjax import coloring
+    from colorjax.archive import colorize_command
 
-    return coloring.run(args)
+    return colorize_command.run(args)
 
 
 def _verify(args: argparse.Namespace) -> int:
     """Check that source and copy are those of the sidecar, and that their lightness agrees. Exit code 1 if not."""
-    from colorjax import checkpoint, photos, sidecar
+    from colorjax import checkpoint, photos
+    from colorjax.archive import sidecar
 
     pixels = round(args.max_megapixels * 1e6)
     photos.allow_large(pixels)
@@ -173,7 +174,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _sheet(args: argparse.Namespace) -> int:
     """Write a page with each coloured copy below DIR: before, after, where the colour is a guess. Open it in a browser."""
-    from colorjax import photos, sheet
+    from colorjax import photos
+    from colorjax.archive import sheet
 
     pixels = round(args.max_megapixels * 1e6)
     photos.allow_large(pixels)
@@ -188,7 +190,8 @@ def _sheet(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     """Write the network alone: in bfloat16 and with checksums, for colouring and evaluation; or for other programs, in
     float32 and for pictures of any size, as ONNX or StableHLO, after comparing its answers with JAX's."""
-    from colorjax import checkpoint, exports
+    from colorjax import checkpoint
+    from colorjax.inference import exports
 
     network = checkpoint.load(args.ckpt)
     if args.format == "weights":

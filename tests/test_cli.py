@@ -15,14 +15,16 @@ import numpy as np
 import optax
 import pytest
 import skimage.data
+from helpers.console import check_failed_before_the_work, run
+from helpers.tiny import config as tiny
 from PIL import Image
-from tiny import config as tiny
 
 import colorjax
-from colorjax import checkpoint, cli, color, photos, state
+from colorjax import checkpoint, cli, photos
+from colorjax.networks import state
+from colorjax.science import color
 
 ROOT = Path(__file__).parent.parent
-LEGIBLE = 300  # characters: a message longer than that is a dump
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +76,6 @@ COLOURED = [
 ]
 
 
-def run(capsys, *arguments):
-    """(exit code, stdout, stderr) of the command."""
-    capsys.readouterr()
-    code = cli.main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
-
-
 def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
@@ -93,17 +88,6 @@ def copies(folder):
 def digests(folder):
     stats = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     return {path: (hashlib.sha256(path.read_bytes()).hexdigest(), changed) for path, changed in stats.items()}
-
-
-def check_failed_before_the_work(outcome, *words):
-    code, out, err = outcome
-    assert code == 2
-    assert out == ""
-    assert err.startswith("colorjax: ")
-    assert err.count("\n") == 1
-    assert len(err) < LEGIBLE
-    for word in words:
-        assert str(word) in err
 
 
 # --- in a process of its own ---
@@ -243,7 +227,7 @@ def test_photographs_of_one_name_do_not_overwrite_each_other(capsys, album, rele
 
 
 def test_the_size_is_that_of_the_network_or_as_asked(capsys, album, release, tmp_path, monkeypatch):
-    from colorjax.colorizer import Colorizer
+    from colorjax.inference.colorizer import Colorizer
 
     seen, predict = [], Colorizer.predict
     monkeypatch.setattr(Colorizer, "predict", lambda self, *given: seen.append(self.size) or predict(self, *given))
@@ -259,7 +243,7 @@ def test_an_interrupted_run_says_so(capsys, album, release, tmp_path, monkeypatc
     def stop(self, image, hints):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("colorjax.colorizer.Colorizer.predict", stop)
+    monkeypatch.setattr("colorjax.inference.colorizer.Colorizer.predict", stop)
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
     assert (code, out, err) == (130, "", "colorjax: stopped\n")
 

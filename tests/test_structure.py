@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colorjax import optim
+from colorjax.training import optim
 from configs import base
 
 PACKAGE = Path(__file__).parent.parent / "colorjax"

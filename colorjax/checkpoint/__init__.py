@@ -1,4 +1,7 @@
-"""Saving and restoring: training checkpoints and released weights. The only room that imports Orbax.
+"""Networks to disk and back: checkpoints of a training, and released weights. The only wing that imports Orbax.
+
+`settings` (as they are stored), `training` (a run's checkpoints), `networks` (one network, for use), `checksums` (whether
+files are whole), `shipped` (the weights inside the package).
 
 A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm statistics), `training` (step, optimisers,
 key), where `config.ema` asks for it `average` (as `network`) and, of an adversarial training, `discriminator` (params and
@@ -17,6 +20,9 @@ from colorjax.checkpoint.training import BEST_BY, CHECKPOINTS, Checkpoints, Pend
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every file it opens; its errors it raises as well
 
 __all__ = [
+    "checksums",
+    "settings",
+    "shipped",
     "BEST_BY",
     "CHECKPOINTS",
     "CONFIG",

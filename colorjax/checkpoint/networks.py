@@ -13,10 +13,10 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from colorjax import photos
-from colorjax import state as states
 from colorjax.checkpoint import checksums, shipped
 from colorjax.checkpoint.checksums import CheckpointError
 from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
+from colorjax.networks import state as states
 
 WEIGHTS, CONFIG = "weights", "config.json"
 _COMMITTED = "commit_success.txt"  # in which Orbax says where on this machine it wrote

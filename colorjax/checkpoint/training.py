@@ -14,10 +14,10 @@ import numpy as np
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
-from colorjax import sharding
-from colorjax import state as states
 from colorjax.checkpoint import checksums
 from colorjax.checkpoint.checksums import CheckpointError
+from colorjax.networks import state as states
+from colorjax.platform import sharding
 
 CHECKPOINTS, DAMAGED = "checkpoints", "damaged"
 # What can make a checkpoint the best of its run, and whether less or more of it is better; "latest" looks at none.

@@ -1,6 +1,7 @@
-"""Photographs to batches: where they come from (`sources`), what is kept (`prepare`), and tf.data (`pipeline`).
+"""Photographs to batches.
 
-The only room that imports TensorFlow, and only when a pipeline is built.
+`listing` and `sources` (where they come from), `facts` and `prepare` (what each is), `choice` (what is kept), `roster` (what
+a run began with), `balance` (in which order), `ops` and `pipeline` (tf.data). The only wing that imports TensorFlow, and only when a pipeline is built.
 """
 
 import os
@@ -10,4 +11,4 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # not used by anything here
 
 from colorjax.data.pipeline import Data, load
 
-__all__ = ["Data", "load"]
+__all__ = ["Data", "balance", "load", "ops", "pipeline", "prepare", "roster", "sources"]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from colorjax import bins
 from colorjax.data.prepare import Facts
+from colorjax.science import bins
 
 Order = Callable[[int], np.ndarray]
 BALANCES = ("none", "temperature", "histogram")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from colorjax import bins, photos
+from colorjax import photos
+from colorjax.science import bins
 
 UNUSUAL = (*photos.UNUSUAL, "longer than 2:1")
 ROW = np.dtype([("short_side", "<u4"), ("chroma", "<f4"), ("mean_b", "<f4"), ("unusual", "u1")])

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from colorjax import color
+from colorjax.science import color
 
 
 def random_crop(image: tf.Tensor, size: int, seed: tf.Tensor, flip: bool) -> tf.Tensor:

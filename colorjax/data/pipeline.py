@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from colorjax import bins, caching, photos, sharding
+from colorjax import photos
 from colorjax.data import balance, choice, facts, prepare, roster, sources
+from colorjax.platform import caching, sharding
+from colorjax.science import bins
 
 Batch = dict[str, np.ndarray]
 GEOMETRIES = ("crop", "stretch")

@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from colorjax import bins, color, photos
+from colorjax import photos
 from colorjax.data.facts import UNUSUAL, Facts, Index, Table, bits, unusual
 from colorjax.data.sources import Source
+from colorjax.science import bins, color
 
 # Magic, height and width of the stored pixels, which of UNUSUAL, original short side, mean chroma, mean b*; then the pixels
 # by colour bin.

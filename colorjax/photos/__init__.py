@@ -3,17 +3,7 @@
 from colorjax.photos.finding import ASTRAY, HINTS, OWN_COPY, OWN_MAP, SUFFIXES, find, is_astray, is_photograph, legible
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
-from colorjax.photos.reading import (
-    MAX_PAGES,
-    MAX_PIXELS,
-    allow_large,
-    measure,
-    pages,
-    read,
-    read_reduced,
-    read_rgb,
-    to_u8,
-)
+from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
 from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, sweep, write
 
 __all__ = [

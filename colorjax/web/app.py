@@ -15,11 +15,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-import colorjax
-from colorjax import hints, photos
-from colorjax.colorizer import Colorizer
-from colorjax.hints import Hint
-from colorjax.web import archive, bodies
+from colorjax import photos
+from colorjax.inference.colorizer import Colorizer
+from colorjax.platform.version import VERSION
+from colorjax.science import hints
+from colorjax.science.hints import Hint
+from colorjax.web import bodies, zipped
 from colorjax.web.lanes import Superseded, Task, TooLong
 from colorjax.web.security import Guard, cookie_name, set_cookie
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
@@ -125,7 +126,7 @@ class Page:
         limits, known = self.sessions.limits, self._visitor(request) is not None
         response = JSONResponse(
             {
-                "version": colorjax.__version__,
+                "version": VERSION,
                 "guided": self.studio.guided,
                 "suffixes": photos.SUFFIXES,
                 "upload": limits.upload,
@@ -218,7 +219,7 @@ class Page:
             raise Refused(404, "there are no coloured copies yet")
         headers = {"Content-Disposition": 'attachment; filename="colorized.zip"'}
         pairs = [(copy.target, copy.sidecar) for copy in ready]
-        return StreamingResponse(archive.chunks(pairs), media_type="application/zip", headers=headers)
+        return StreamingResponse(zipped.chunks(pairs), media_type="application/zip", headers=headers)
 
     def _visitor(self, request: Request) -> Visitor | None:
         return self.sessions.find(request.cookies.get(cookie_name(request, "visitor")))

@@ -14,7 +14,10 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from colorjax import batch, caching, engines, photos
+from colorjax import photos
+from colorjax.archive import colorize_many
+from colorjax.inference import engines
+from colorjax.platform import caching
 from colorjax.web.sessions import Limits, Sessions
 
 _PREFIX = "colorjax-serve-"
@@ -36,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     caching.keep_compiled()
     with _listening(args.host, args.port) as listening, _ends(), _private_folder() as folder:
-        colorizer = batch.load(args.ckpt, args.size, args.flip, args.engine)
+        colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
         hosts = ["127.0.0.1", "localhost", "::1", args.host] if token is None else None
         page = app.make(colorizer, Sessions(folder, limits), token, hosts)
         print(f"{_address(args.host, listening)}/{f'?token={token}' if token else ''}\nCtrl-C ends it.", flush=True)

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax import batch, jobs, photos
-from colorjax.colorizer import MAX_STRENGTH, Colorizer, Prediction
-from colorjax.copies import Copier
-from colorjax.hints import Hint
-from colorjax.jobs import Job, Options, Outcome
+from colorjax import photos
+from colorjax.archive import plan
+from colorjax.archive.colorize_one import Copier
+from colorjax.archive.plan import Job, Options, Outcome
+from colorjax.inference.colorizer import MAX_STRENGTH, Colorizer, Prediction
+from colorjax.science.hints import Hint
 from colorjax.web.lanes import Lane, Superseded, Task, TooLong
 from colorjax.web.sessions import Copy, Limits, Photograph, Refused, Sessions
 
@@ -127,7 +128,7 @@ class Studio:
         self._sessions.drop_copy(photograph)  # that of before
         hints, strength = copy.asked
         options = replace(self._options, strength=strength)
-        (job,) = batch.plan([(photograph.source.parent, photograph.source)], photograph.out, options)
+        (job,) = plan.jobs([(photograph.source.parent, photograph.source)], photograph.out, options)
         job = replace(job, origin=photograph.name, hints=hints)
 
         def step() -> None:
@@ -146,9 +147,9 @@ class Studio:
         copy.target, copy.sidecar = job.target, job.sidecar
 
     def _outcome(self, job: Job, options: Options, step: Callable[[], None]) -> Outcome:
-        """As `batch.run` makes it; `step` is called before each page is written."""
+        """As `colorize_many.run` makes it; `step` is called before each page is written."""
         copier = Copier(self.colorizer, options)
-        outcome = jobs.foresee(job, options, copier.made_with)
+        outcome = plan.foresee(job, options, copier.made_with)
         if outcome.status != "to colour":
             return outcome
         try:

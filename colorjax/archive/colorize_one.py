@@ -1,0 +1,195 @@
+"""One photograph and its coloured copy: read, coloured page by page, marked, written together with its sidecar."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colorjax import photos
+from colorjax.archive import marks, provenance, sidecar
+from colorjax.archive.plan import AS_GOOD_AS_GREY, GREY, Guide, Job, Options, Outcome
+from colorjax.inference.colorizer import Colorizer
+from colorjax.science import color, hints
+from colorjax.science.hints import HintError
+
+_LARGEST_TIFF = 4e9  # bytes of pixels
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+@dataclass
+class Reading:
+    """A photograph whose first page is read. source_sha256: of its file."""
+
+    outcome: Outcome
+    pages: Iterator[photos.Photo]
+    first: photos.Photo | None
+    source_sha256: str
+
+
+@dataclass
+class Page:
+    """A coloured page: pixels (H, W, 3), the photo whose metadata they carry, what its sidecar says, and its uncertainty."""
+
+    image: np.ndarray
+    photo: photos.Photo
+    about: dict[str, Any]
+    spread: np.ndarray | None
+
+
+class Copier:
+    """Makes copies with one `Colorizer` and one set of options; `read` and `write` may run in threads beside `colour`."""
+
+    def __init__(self, colorizer: Colorizer, options: Options):
+        self._colorizer, self._options = colorizer, options
+        self._settings = {"size": colorizer.size, "flip": colorizer.flip, "strength": options.strength}
+        self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
+        self.made_with = {"size": colorizer.size, "flip": colorizer.flip, "weights": colorizer.network.digest}
+        self._device = sidecar.device() | colorizer.engine.about
+        self._weights = {"name": colorizer.network.source.name, "sha256": colorizer.network.digest}
+
+    def read(self, outcome: Outcome) -> Reading:
+        """The first page, and the hash of the file. Raises whatever a damaged file makes its decoder raise."""
+        start, before = time.perf_counter(), _version(outcome.job.source)
+        pages = photos.pages(outcome.job.source, self._options.max_pixels)
+        first = next(pages)
+        outcome = replace(outcome, pages=first.pages)
+        self._check_hints(outcome.guide, first)
+        name = photos.file_format(outcome.job.target)
+        if first.pages > 1 and name != "TIFF":
+            raise photos.PhotoError(f"has {first.pages} pages, which {name} cannot hold; --format tiff can")
+        size = first.pages * 3 * first.image.shape[0] * first.image.shape[1] * first.image.itemsize
+        if name == "TIFF" and size > _LARGEST_TIFF:
+            raise photos.PhotoError(f"its {first.pages} pages in colour take more than the 4 GB of a TIFF; split it")
+        sha256 = sidecar.digest_of(outcome.job.source)
+        if _version(outcome.job.source) != before:
+            raise photos.PhotoError("it changed while it was read")
+        outcome.seconds = {"read": time.perf_counter() - start, "colour": 0.0, "write": 0.0}
+        return Reading(outcome, pages, first, sha256)
+
+    def _check_hints(self, guide: Guide, first: photos.Photo) -> None:
+        """Raises HintError where there are hints that cannot be followed."""
+        if not guide.hints:
+            return
+        if not self._colorizer.guided:
+            way_out = "; --no-hints does without" if guide.file else ""
+            raise HintError(f"it has hints, and this network was not trained to follow any{way_out}")
+        if first.pages > 1:
+            raise HintError(f"it has hints and {first.pages} pages: which one they are of is not known; split it")
+        hints.checked(guide.hints, first.image.shape)
+
+    def colour(self, reading: Reading) -> Iterator[Page]:
+        """Each page in colour, one at a time."""
+        number, photo, outcome = 1, reading.first, reading.outcome
+        reading.first = None  # nothing of a page outlives its writing
+        while photo is not None:
+            start = time.perf_counter()
+            page = self._page(photo, number, reading)
+            outcome.seconds["colour"] += time.perf_counter() - start
+            yield page
+            number, page = number + 1, None
+            photo = next(reading.pages) if number <= outcome.pages else None
+
+    def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
+        pixels, job, guide = photo.image, reading.outcome.job, reading.outcome.guide
+        prediction = self._colorizer.predict(pixels, guide.hints)
+        about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
+        about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)} | guide.of_page()
+        spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
+        if spread is not None:
+            about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
+        in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None
+        image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
+        about["mean_chroma"] = mean_chroma(image)
+        if about["mean_chroma"] < GREY:
+            reading.outcome.reason = AS_GOOD_AS_GREY
+        if self._options.burn_in:
+            image, about["burnt_in"] = marks.burn_in(image, self._options.burn_in)
+        name = photos.file_format(job.target)
+        settings = self._settings_of(reading.outcome) | {"weights": self._weights["sha256"]}
+        settings |= {"hints_sha256": guide.digest} if guide.hints else {}
+        origin = provenance.Origin(job.source.name, reading.source_sha256, self._options.source_type, settings)
+        xmp, notes = provenance.marked(photo.metadata.xmp, origin)
+        notes = (*photo.notes, *notes, *photos.not_carried(name, photo))
+        reading.outcome.notes = tuple(dict.fromkeys((*reading.outcome.notes, *notes)))
+        return Page(image, replace(photo, image=image, metadata=replace(photo.metadata, xmp=xmp)), about, spread)
+
+    def _settings_of(self, outcome: Outcome) -> dict[str, Any]:
+        """Those of one copy."""
+        number = len(outcome.guide.hints)
+        return self._settings | {"format": photos.file_format(outcome.job.target)} | ({"hints": number} if number else {})
+
+    def write(self, reading: Reading, pages: Iterator[Page]) -> Outcome:
+        """The copy and its sidecar; the copy appears last: where it is, all is there."""
+        outcome, job, about, start = reading.outcome, reading.outcome.job, [], time.perf_counter()
+        before, name, image = outcome.seconds["colour"], photos.file_format(job.target), None
+        previous = job.sidecar.read_bytes() if job.sidecar.is_file() else None
+        new_maps: list[Path] = []
+
+        def drained() -> Iterator[tuple[np.ndarray, photos.Photo]]:
+            nonlocal image
+            for page in pages:
+                about.append(page.about)
+                if page.spread is not None:
+                    place = job.map(len(about))
+                    new_maps.extend([] if place.exists() else [place])
+                    marks.write_uncertainty(place, page.spread, page.image.shape[:2])
+                image = page.image if name in photos.LOSSY else None
+                yield page.image, page.photo
+
+        try:
+            with photos.atomic(job.target) as stream:
+                photos.encode(stream, name, drained(), self._options.quality)
+                stream.flush()
+                if image is not None:  # what a lossy format did to it, as anyone will read it
+                    stream.seek(0)
+                    copy = photos.read(stream.read(), self._options.max_pixels)
+                    about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
+                sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, sidecar.digest(stream)))
+        except BaseException:
+            _undo(job, previous, new_maps)
+            raise
+        for name in sidecar.maps(previous) - {page.get("map") for page in about}:  # of the copy that was here before
+            if marks.is_map(job.target.with_name(name)):
+                job.target.with_name(name).unlink()
+        guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
+        outcome.uncertainty = round(float(np.mean(guesses)), 3) if guesses else None
+        outcome.seconds["write"] = time.perf_counter() - start - (outcome.seconds["colour"] - before)
+        return replace(outcome, status="coloured")
+
+    def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], sha256: str) -> dict[str, Any]:
+        job = reading.outcome.job
+        return {
+            "source": {"name": job.source.name, "sha256": reading.source_sha256} | ({"path": job.origin} if job.origin else {}),
+            "copy": {"name": job.target.name, "sha256": sha256},
+            "weights": self._weights,
+            "settings": self._settings_of(reading.outcome),
+            "digital_source_type": provenance.source_type_uri(self._options.source_type),
+            "device": self._device,
+            "pages": pages,
+            "not_carried": list(reading.outcome.notes),
+        }
+
+
+def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:
+    """Leave beside a copy that could not be written what was there before."""
+    for path in new_maps:
+        path.unlink(missing_ok=True)
+    if previous is None:
+        job.sidecar.unlink(missing_ok=True)
+    else:
+        with photos.atomic(job.sidecar) as stream:
+            stream.write(previous)
+
+
+def mean_chroma(image: np.ndarray) -> float:
+    """Of a coloured picture (H, W, 3) uint8 or uint16, looked at through a grid of at most 256 x 256 pixels; Lab units."""
+    rows, columns = (max(1, side // 256) for side in image.shape[:2])
+    seen = image[::rows, ::columns] / np.float32(np.iinfo(image.dtype).max)
+    return round(float(np.hypot(*np.moveaxis(color.rgb_to_lab(seen)[..., 1:], -1, 0)).mean()), 2)

@@ -1,0 +1,248 @@
+"""What there is to colour: a photograph and the place of its copy, what is asked for, what became of it."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from colorjax import photos
+from colorjax.archive import marks, provenance, sidecar
+from colorjax.archive.urls import Url
+from colorjax.science import hints
+from colorjax.science.hints import Hint, HintError
+
+IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
+GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below which there is no colour to speak of
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run asks for, beside the `Colorizer`'s own settings.
+
+    format: Pillow's name, None for that of the source. hint_files: whether those beside photographs count.
+    """
+
+    strength: float = 1.0
+    format: str | None = None
+    quality: int = 95
+    source_type: str = provenance.SOURCE_TYPES[0]
+    uncertainty: bool = False
+    burn_in: str | None = None
+    overwrite: bool = False
+    hint_files: bool = True
+    max_pixels: int = photos.MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photograph and where its copy goes.
+
+    problem: why it cannot, known before anything is read. origin: what the sidecar calls the source, "" for the relative
+    path to it. free: nothing was in the place of the copy when the run began, so that a copy there is one of this run. hints:
+    of its upright pixels, None for those in `hint_file`.
+    """
+
+    source: Path | Url
+    target: Path | Url
+    problem: str = ""
+    origin: str = ""
+    free: bool = False
+    hints: tuple[Hint, ...] | None = None
+
+    @property
+    def hint_file(self) -> Path | Url:
+        """Where the hints for the photograph are, if it has some."""
+        return self.source.with_name(self.source.name + hints.SUFFIX)
+
+    @property
+    def sidecar(self) -> Path | Url:
+        """Where the sidecar of the copy goes."""
+        return self.target.with_name(self.target.name + sidecar.SUFFIX)
+
+    def map(self, page: int) -> Path | Url:
+        """Where the uncertainty map of a page goes."""
+        name = self.source.name + ("" if page == 1 else f".page{page}")
+        return self.target.with_name(f"{name}{photos.OWN_MAP}.png")
+
+
+@dataclass(frozen=True)
+class Guide:
+    """The hints for a photograph. file: name and SHA-256 of the file that they were in, None for none."""
+
+    hints: tuple[Hint, ...] = ()
+    file: dict[str, str] | None = None
+
+    @property
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """As in a file of hints."""
+        return [hint.as_dict() for hint in self.hints]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the hints themselves."""
+        return hashlib.sha256(json.dumps(self.as_dicts).encode()).hexdigest()
+
+    def of_page(self) -> dict[str, Any]:
+        """What the sidecar says of them, nothing where there are none."""
+        if not self.hints:
+            return {}
+        return {"hints": self.as_dicts} | ({"hints_from": self.file} if self.file else {})
+
+
+@dataclass
+class Outcome:
+    """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why; before, "to colour".
+
+    seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for. guide:
+    what its colours follow, or would.
+    """
+
+    job: Job
+    status: str
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    pages: int = 0
+    pixels: int = 0
+    uncertainty: float | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    guide: Guide = Guide()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a report."""
+        return {
+            "source": str(self.job.source),
+            "copy": str(self.job.target),
+            "status": self.status,
+            "reason": self.reason,
+            "not_carried": list(self.notes),
+            "pages": self.pages,
+            "megapixels": round(self.pixels / 1e6, 3),
+            "uncertainty": self.uncertainty,
+            "hints": len(self.guide.hints),
+            "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
+        }
+
+    def failed(self, error: BaseException) -> "Outcome":
+        """The same job, failed for this reason."""
+        reason = str(error) or type(error).__name__
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:  # NumPy's way to say it, and XLA's
+            reason = "not enough memory"
+        return replace(self, status="failed", reason=" ".join(reason.split()))
+
+
+def jobs(found: list[tuple[Path | Url, Path | Url]], out: Path | Url, options: Options) -> list[Job]:
+    """A job for each (root, path) that `photos.find` or `urls.find` gave; one that is named twice is coloured once."""
+    planned, seen, taken = [], set(), {}
+    sources = {_place(path) for _, path in found} | {path.resolve() for _, path in found if isinstance(path, Path)}
+    for root, path in found:
+        if _place(path) in seen:
+            continue
+        seen.add(_place(path))
+        job = Job(path, out / _copy_of(path, path.relative_to(root), options))
+        if _place(job.target) in taken and job.target.suffix != path.suffix:  # a.png, which is a JPEG, beside a.jpg
+            job = Job(path, job.target.with_name(f"{path.name}{photos.OWN_COPY}{job.target.suffix}"))
+        outputs = [_place(file) for file in (job.target, job.sidecar, job.map(1))]
+        problem = ""
+        if overwritten := next((file for file in outputs if file in sources), None):
+            problem = f"its copy would overwrite the photograph {overwritten}; name another --out"
+        elif outputs[0] in taken:
+            problem = f"another photograph of this run becomes {job.target} already: {taken[outputs[0]]}"
+        taken.setdefault(outputs[0], path)
+        planned.append(replace(job, problem=problem))
+    return planned
+
+
+def _place(path: Path | Url) -> Path | Url:
+    """Where a file lies, however its folder is spelled; of a link, its own place."""
+    return path if isinstance(path, Url) else Path(os.path.realpath(path.parent)) / path.name
+
+
+def _copy_of(path: Path | Url, relative: PurePath, options: Options) -> PurePath:
+    """Where the copy goes below --out: its suffix is that of the format asked for, or of what the file is.
+
+    What lies elsewhere is not read for that: its own suffix is believed. A BMP becomes a PNG, for it has no room for the
+    mark of a copy.
+    """
+    relative = relative if relative.name else Path(path.resolve().name or "folder")
+    name = options.format or (None if isinstance(path, Url) else photos.kind(path))
+    name = "PNG" if name == "BMP" or (name is None and path.suffix.lower() == ".bmp") else name
+    suffix = path.suffix if name is None or path.suffix.lower() in photos.FORMATS[name] else photos.FORMATS[name][0]
+    stem = relative.stem if path.suffix.lower() in photos.SUFFIXES else relative.name
+    return relative.with_name(f"{stem}{photos.OWN_COPY}{suffix}")
+
+
+def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None) -> Outcome:
+    """What would become of a job ("to colour", "skipped", "failed"), as far as can be known without decoding anything.
+
+    made_with: size, flip and weights of the `Colorizer`, where there is one.
+    """
+    if job.problem:
+        return Outcome(job, "failed", job.problem)
+    try:
+        pixels = photos.measure(job.source, options.max_pixels)
+        photos.file_format(job.target)
+        guide = _guide(job, options)
+        outcome = _there_already(job, options, made_with or {}, guide) or Outcome(job, "to colour")
+        return replace(outcome, pixels=pixels, guide=guide) if outcome.status in ("to colour", "coloured") else outcome
+    except Exception as error:  # whatever a file does to its decoder, it must not end the others
+        return Outcome(job, "failed").failed(error)
+
+
+def _guide(job: Job, options: Options) -> Guide:
+    """The hints for a photograph: what its job says, or the file beside it. Raises HintError where they are malformed."""
+    file = job.hint_file
+    if job.hints is not None:
+        return Guide(hints.checked(job.hints, None))
+    if not (options.hint_files and os.path.lexists(file)):
+        return Guide()
+    if not os.path.isfile(file):  # opening a pipe might wait for ever
+        raise HintError(f"{file.name} is no file")
+    try:
+        found = hints.read(file)
+        return Guide(hints.checked(found, None), {"name": file.name, "sha256": sidecar.digest_of(file)})
+    except OSError as error:
+        raise HintError(f"{file.name} cannot be read: {error.strerror}") from error
+
+
+def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide: Guide) -> Outcome | None:
+    """What is to be said where the place of the copy is taken; None where it is free, or may be taken."""
+    try:
+        about = sidecar.read(job.sidecar)
+    except sidecar.SidecarError:
+        taken = [file for file in (job.target, job.sidecar) if os.path.lexists(file)]
+        taken += [job.map(1)] if options.uncertainty and job.map(1).exists() and not marks.is_map(job.map(1)) else []
+        if taken and not options.overwrite:
+            return Outcome(job, "failed", f"{taken[0]} is there already, and not by colorjax; --overwrite replaces it")
+        return None
+    known = (job.sidecar.parent / about["source"]["path"]).resolve()
+    if known != job.source.resolve() and known.exists():
+        return Outcome(job, "failed", IN_ITS_PLACE.format(about["source"]["path"]))
+    if options.overwrite or not os.path.lexists(job.target):
+        return None
+    if sidecar.digest_of(job.source) != about["source"]["sha256"]:
+        return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+    if job.free:
+        return _told_again(job, about)
+    asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
+    said = about["settings"] | {"weights": about["weights"]["sha256"]}
+    others = [name for name, value in asked.items() if said.get(name) != value]
+    others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
+    others += ["set of hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
+    others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
+    return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
+
+
+def _told_again(job: Job, about: dict[str, Any]) -> Outcome:
+    """The outcome of a copy that this run made, from its sidecar: the worker that made it died before it could tell."""
+    pages = about["pages"]
+    guesses = [page["uncertainty"] for page in pages if "uncertainty" in page]
+    return Outcome(
+        job,
+        "coloured",
+        AS_GOOD_AS_GREY if any(page["mean_chroma"] < GREY for page in pages) else "",
+        tuple(about["not_carried"]),
+        len(pages),
+        uncertainty=round(sum(guesses) / len(guesses), 3) if guesses else None,
+    )

@@ -1,0 +1,194 @@
+"""Never mistaken for an original: the mark of a colourised copy in its XMP."""
+
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from xml.dom import minidom
+from xml.parsers.expat import ExpatError
+from xml.sax.saxutils import escape, quoteattr
+
+from colorjax.photos import legible
+from colorjax.platform.version import VERSION
+
+SOFTWARE = f"colorjax {VERSION}"
+# Of IPTC's vocabulary https://cv.iptc.org/newscodes/digitalsourcetype/; the first is the default.
+SOURCE_TYPES = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "algorithmicallyEnhanced")
+_VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_RDF, _EXT, _MM, _REF, _EVENT, _XMP, _TIFF = (
+    "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    "http://ns.adobe.com/xap/1.0/mm/",
+    "http://ns.adobe.com/xap/1.0/sType/ResourceRef#",
+    "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
+    "http://ns.adobe.com/xap/1.0/",
+    "http://ns.adobe.com/tiff/1.0/",
+)
+_OURS = [(_EXT, "DigitalSourceType"), (_MM, "DerivedFrom"), (_MM, "DocumentID"), (_MM, "InstanceID")]
+_OURS += [("http://ns.adobe.com/xmp/note/", "HasExtendedXMP")]  # it names a second packet that no copy has
+_WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}  # by how it begins
+# What a parser would change in an attribute, or anywhere; meanwhile control characters stand for it, which XML cannot hold.
+_SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
+_EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
+_HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
+
+
+def source_type_uri(name: str) -> str:
+    """The URI of one of `SOURCE_TYPES`. Raises ValueError for other names."""
+    if name not in SOURCE_TYPES:
+        raise ValueError(f"digital source type {name!r} is unknown; legal are {', '.join(SOURCE_TYPES)}")
+    return _VOCABULARY + name
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a copy comes from.
+
+    name, sha256: of the source file. source_type: one of SOURCE_TYPES. settings: what else the copy's pixels depend on.
+    """
+
+    name: str
+    sha256: str
+    source_type: str
+    settings: dict[str, Any]
+
+    @property
+    def identifier(self) -> uuid.UUID:
+        """Of the copy; the same source and settings have the same."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, json.dumps([self.sha256, self.settings], sort_keys=True))
+
+
+def marked(xmp: bytes, origin: Origin) -> tuple[bytes, tuple[str, ...]]:
+    """An XMP packet (b"" for none) with the mark of a colourised copy; and what of the packet is lost, in words.
+
+    Sets Iptc4xmpExt:DigitalSourceType, xmpMM:DerivedFrom (with the source's own identifiers where it has some), the copy's
+    identifiers and an entry of xmpMM:History; tiff:Orientation becomes 1, as the pixels are upright. All else stays.
+    """
+    try:
+        return _marked(xmp, origin), ()
+    except (ExpatError, ValueError, LookupError, RecursionError) as error:
+        return _marked(b"", origin), (f"its XMP, which is damaged ({error})",)
+
+
+def source_type(xmp: bytes) -> str:
+    """The DigitalSourceType that a packet states, "" for none or a damaged packet."""
+    try:
+        return _value(_parsed(xmp), _EXT, "DigitalSourceType")
+    except (ExpatError, ValueError, LookupError, RecursionError):
+        return ""
+
+
+def _marked(xmp: bytes, origin: Origin) -> bytes:
+    document = _parsed(xmp)
+    derived = {"documentID": f"sha256:{origin.sha256}", "filePath": legible(origin.name)}
+    for key in ("DocumentID", "InstanceID", "OriginalDocumentID"):
+        if value := _value(document, _MM, key):
+            derived[f"{key[0].lower()}{key[1:]}"] = value
+    for namespace, key in _OURS:
+        _remove(document, namespace, key)
+    if _value(document, _TIFF, "Orientation"):
+        _set(document, _TIFF, "Orientation", "1")
+    entries = "".join(f"<stRef:{key}>{escape(value)}</stRef:{key}>" for key, value in sorted(derived.items()))
+    parameters = escape("colour predicted by a trained network: " + json.dumps(origin.settings, sort_keys=True))
+    event = (
+        f'<rdf:li xmlns:rdf="{_RDF}" xmlns:stEvt="{_EVENT}" rdf:parseType="Resource"><stEvt:action>edited</stEvt:action>'
+        f"<stEvt:softwareAgent>{SOFTWARE}</stEvt:softwareAgent><stEvt:parameters>{parameters}</stEvt:parameters></rdf:li>"
+    )
+    history = [child for node in _elements(document, _MM, "History") for child in node.childNodes]
+    lists = [node for node in history if node.namespaceURI == _RDF and node.localName in ("Seq", "Bag")]
+    if not lists:
+        _remove(document, _MM, "History")
+    else:
+        lists[0].appendChild(document.importNode(minidom.parseString(event).documentElement, True))
+    ours = [
+        f"<Iptc4xmpExt:DigitalSourceType>{source_type_uri(origin.source_type)}</Iptc4xmpExt:DigitalSourceType>",
+        f'<xmpMM:DerivedFrom rdf:parseType="Resource">{entries}</xmpMM:DerivedFrom>',
+        f"<xmpMM:DocumentID>xmp.did:{origin.identifier}</xmpMM:DocumentID>",
+        f"<xmpMM:InstanceID>xmp.iid:{origin.identifier}</xmpMM:InstanceID>",
+        "" if lists else f"<xmpMM:History><rdf:Seq>{event}</rdf:Seq></xmpMM:History>",
+        "" if _value(document, _XMP, "CreatorTool") else f"<xmp:CreatorTool>{SOFTWARE}</xmp:CreatorTool>",
+    ]
+    description = minidom.parseString(
+        f'<rdf:Description xmlns:rdf="{_RDF}" xmlns:Iptc4xmpExt="{_EXT}" xmlns:xmpMM="{_MM}" xmlns:stRef="{_REF}" '
+        f'xmlns:xmp="{_XMP}" rdf:about={quoteattr(_about(document))}>{"".join(ours)}</rdf:Description>'.encode()
+    )
+    _rdf(document).appendChild(document.importNode(description.documentElement, True))
+    return _HEAD + _written(document).encode() + _TAIL
+
+
+def _parsed(xmp: bytes) -> minidom.Document:
+    """The packet as a document with an rdf:RDF. Raises ValueError or ExpatError where it is damaged."""
+    if codec := _WIDE.get(xmp[:2]):
+        xmp = re.sub(r"^\ufeff?(<\?xml[^>]*\?>)?", "", xmp.decode(codec)).encode()
+    text = xmp.strip(b"\0 \r\n\t") or _EMPTY
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise ValueError("it declares entities")
+    document = minidom.parseString(text)
+    _rdf(document)
+    return document
+
+
+def _rdf(document: minidom.Document) -> minidom.Element:
+    found = document.getElementsByTagNameNS(_RDF, "RDF")
+    if not found:
+        raise ValueError("it holds no rdf:RDF")
+    if len(found) > 1:
+        raise ValueError("it holds several rdf:RDF")
+    return found[0]
+
+
+def _written(document: minidom.Document) -> str:
+    """As XML; a newline of a value stays one."""
+    for element in document.getElementsByTagName("*"):
+        for attribute in element.attributes.values():
+            attribute.value = attribute.value.translate(str.maketrans(_SPACES))
+        for child in element.childNodes:
+            if child.nodeType == child.TEXT_NODE:
+                child.data = child.data.replace("\r", _SPACES["\r"])
+    return document.documentElement.toxml().translate({ord(held): f"&#{ord(c)};" for c, held in _SPACES.items()})
+
+
+def _elements(document: minidom.Document, namespace: str, key: str) -> list[minidom.Element]:
+    """Those that state a property of the picture itself."""
+    children = [node for description in _descriptions(document) for node in description.childNodes]
+    return [node for node in children if (node.namespaceURI, node.localName) == (namespace, key)]
+
+
+def _descriptions(document: minidom.Document) -> list[minidom.Element]:
+    return [node for node in _rdf(document).childNodes if node.nodeType == node.ELEMENT_NODE]
+
+
+def _about(document: minidom.Document) -> str:
+    """What the packet is about: all its descriptions must say the same."""
+    return next((node.getAttributeNS(_RDF, "about") for node in _descriptions(document)), "")
+
+
+def _value(document: minidom.Document, namespace: str, key: str) -> str:
+    """A simple property, written as an attribute or as an element; "" where there is none."""
+    for description in _descriptions(document):
+        if value := description.getAttributeNS(namespace, key):
+            return value
+    for node in _elements(document, namespace, key):
+        if value := "".join(
+            child.data for child in node.childNodes if child.nodeType in (node.TEXT_NODE, node.CDATA_SECTION_NODE)
+        ):
+            return value
+    return ""
+
+
+def _remove(document: minidom.Document, namespace: str, key: str) -> None:
+    for description in _descriptions(document):
+        if description.hasAttributeNS(namespace, key):
+            description.removeAttributeNS(namespace, key)
+        others = [node for node in description.childNodes if (node.namespaceURI, node.localName) != (namespace, key)]
+        description.childNodes[:] = others  # removeChild takes a time that grows with the number of children
+
+
+def _set(document: minidom.Document, namespace: str, key: str, value: str) -> None:
+    """Change a property that is there, however it is written."""
+    for description in _descriptions(document):
+        if description.hasAttributeNS(namespace, key):
+            description.getAttributeNodeNS(namespace, key).value = value
+    for node in _elements(document, namespace, key):
+        node.childNodes[:] = [document.createTextNode(value)]

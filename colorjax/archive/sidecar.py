@@ -1,0 +1,198 @@
+"""The sidecar of a coloured copy: what it was made of and how, and whether that still holds."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jax
+import numpy as np
+
+from colorjax import photos
+from colorjax.archive import marks, provenance
+from colorjax.inference import pixels
+from colorjax.platform.version import VERSION
+
+SUFFIX = ".json"  # after the whole name of the copy
+SCHEMA = "colorjax-sidecar-1"
+_ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
+_SHAPE = {
+    "colorjax": str,
+    "device": dict,
+    "settings": dict,
+    "digital_source_type": str,
+    "not_carried": list,
+    "pages": list,
+    "source": {"name": str, "path": str, "sha256": str},
+    "copy": {"name": str, "sha256": str},
+    "weights": {"name": str, "sha256": str},
+}
+
+
+class SidecarError(ValueError):
+    """A file that is no sidecar, or a damaged one."""
+
+
+def digest(stream: BinaryIO) -> str:
+    """SHA-256 of a stream from its start."""
+    stream.seek(0)
+    return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as stream:
+        return digest(stream)
+
+
+def device() -> dict[str, str]:
+    """JAX's first device: the same on the same machine."""
+    first = jax.devices()[0]
+    return {"platform": first.platform, "kind": first.device_kind, "jax": jax.__version__}
+
+
+def write(path: Path, source: Path, about: dict[str, Any]) -> None:
+    """Write a sidecar; `about` is everything but the schema, the version and where the source is from here.
+
+    That is the relative path to it, unless `about["source"]["path"]` says otherwise.
+    """
+    source = source.parent.resolve() / source.name
+    try:
+        relative = Path(os.path.relpath(source, path.parent.resolve())).as_posix()
+    except ValueError:  # on another drive
+        relative = source.as_posix()
+    about = {"schema": SCHEMA, "colorjax": VERSION} | about
+    about["source"] = {"path": relative} | about["source"]
+    with photos.atomic(path) as stream:
+        stream.write(json.dumps(about, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def maps(data: bytes | None) -> set[str]:
+    """The names of the maps that the content of a sidecar tells of."""
+    try:
+        return {Path(page["map"]).name for page in json.loads(data or b"{}")["pages"] if "map" in page}
+    except (ValueError, KeyError, TypeError):
+        return set()
+
+
+def find(folder: Path) -> list[Path]:
+    """Every sidecar below a folder, in sorted order."""
+    found = folder.rglob(f"*{photos.OWN_COPY}.*{SUFFIX}")
+    return sorted(path for path in found if not path.name.endswith(photos.HINTS))  # a copy may have hints, too
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A sidecar. Raises SidecarError where it is none."""
+    try:
+        about = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SidecarError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SidecarError(f"{path} is no sidecar: {error}") from error
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+        raise SidecarError(f"{path} is no sidecar of colorjax")
+    if problem := _misfit(about, _SHAPE) or _damage(about):
+        raise SidecarError(f"{path} is damaged ({problem})")
+    return about
+
+
+def _misfit(value: Any, shape: Any, where: str = "") -> str:
+    """The key whose value is missing or of another type, "" where there is none."""
+    if isinstance(shape, type):
+        return "" if isinstance(value, shape) else where
+    if not isinstance(value, dict):
+        return where
+    found = (_misfit(value.get(key), inner, f"{where}.{key}".lstrip(".")) for key, inner in shape.items())
+    return next(filter(None, found), "")
+
+
+def _damage(about: dict[str, Any]) -> str:
+    name = about["copy"]["name"]
+    if name in ("", "..") or Path(name).name != name:
+        return "the copy lies elsewhere"
+    pages = about["pages"]
+    return "" if pages and all(isinstance(page, dict) for page in pages) else "pages"
+
+
+def verify(path: Path, weights: str | None = None, max_pixels: int = photos.MAX_PIXELS) -> list[str]:
+    """What a sidecar says that is not so; nothing where all is well.
+
+    The SHA-256 of copy and source, of the weights where `weights` gives theirs, the mark in the copy, and the lightness of
+    copy and source, pixel by pixel: equal up to rounding, of a lossy copy as near as when it was made. Raises SidecarError
+    where the file is no sidecar.
+    """
+    about = read(path)
+    source = about["source"]["path"].removeprefix("file://")
+    files = {"copy": path.parent / about["copy"]["name"], "source": path.parent / source}
+    problems, unread = [], False
+    for kind, file in files.items():
+        expected = about[kind]["sha256"]
+        try:
+            actual = digest_of(file) if file.is_file() else None
+        except OSError as error:
+            problems.append(f"the {kind} {file} cannot be read: {error.strerror}")
+            unread = True
+            continue
+        if actual is None:
+            name = source if kind == "source" and "://" in source else file
+            problems.append(f"the {kind} {name} is not there")
+            unread = True
+        elif actual != expected:
+            problems.append(f"the {kind} {file} has changed: SHA-256 is {actual[:12]}, not {expected[:12]}")
+    if weights is not None and weights != about["weights"]["sha256"]:
+        problems.append(f"other weights: SHA-256 is {weights[:12]}, not {about['weights']['sha256'][:12]}")
+    if not unread:
+        try:
+            problems += _page_problems(files["source"], files["copy"], about, max_pixels)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SidecarError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+    return problems
+
+
+def _page_problems(source: Path, copy: Path, about: dict[str, Any], max_pixels: int) -> list[str]:
+    problems, number, pages = [], 0, about["pages"]
+    try:
+        for before, after in zip(photos.pages(source, max_pixels), photos.pages(copy, max_pixels), strict=True):
+            number += 1
+            if number > len(pages):
+                break
+            page, name = pages[number - 1], f"page {number}: "
+            if provenance.source_type(after.metadata.xmp) != about["digital_source_type"]:
+                problems.append(f"{name}the copy does not bear the mark {about['digital_source_type']}")
+            if before.image.shape[:2] != after.image.shape[:2]:
+                problems.append(f"{name}the copy has another size")
+                continue
+            largest, mean = difference(before.image, after, _box(page, after.image.shape))
+            rounding = _ROUNDING[8 * after.image.dtype.itemsize]
+            too_far = largest > rounding if after.lossless else mean > float(page["lightness_lost"]) + rounding
+            if too_far:
+                problems.append(f"{name}L* differs by up to {largest:.2f}, by {mean:.3f} on average")
+        if number != len(pages):
+            problems.append(f"the sidecar is of {len(pages)} pages")
+    except photos.PhotoError as error:
+        problems.append(f"the pictures cannot be compared: {error}")
+    except SidecarError:
+        raise
+    except ValueError:
+        problems.append(f"copy and source have different numbers of pages: {number} are in both")
+    return problems
+
+
+def difference(image: np.ndarray, copy: photos.Photo, without: list[int] | None = None) -> tuple[float, float]:
+    """|L*| between pixels and a copy of them, (largest, mean); of a lossy copy where it can be seen."""
+    seen = None if copy.lossless or copy.alpha is None else copy.alpha > 0
+    return pixels.lightness_difference(image, copy.image, without=without, where=seen)
+
+
+def _box(page: dict[str, Any], shape: tuple[int, ...]) -> list[int] | None:
+    """Where words are burnt in: a strip in the lower left corner, no higher than `marks` makes it."""
+    box = page.get("burnt_in")
+    if box is None:
+        return None
+    if not (isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box)):
+        raise SidecarError("burnt_in is no box")
+    left, top, right, bottom = box
+    if not (left == 0 and bottom == shape[0] and 0 <= right <= shape[1] and bottom - top <= marks.strip(shape[:2])):
+        return None
+    return box

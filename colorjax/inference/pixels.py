@@ -1,0 +1,119 @@
+"""Pixels of whole photographs: their lightness, made small, and joined with colour; in strips, which bounds the memory.
+
+Pictures are (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from colorjax.science import color
+
+_STRIP_PIXELS = 2**18  # in a strip, about
+_WORKERS = min(4, os.cpu_count() or 1)
+_LEVELS = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+
+
+def checked(image: np.ndarray) -> np.ndarray:
+    """A picture as an array of the machine's byte order. Raises TypeError or ValueError for other shapes, types and ranges."""
+    image = np.asarray(image)
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[..., 0]
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] != 3) or 0 in image.shape:
+        raise ValueError(f"image has shape {image.shape}; it must be (H, W) or (H, W, 3) with at least one pixel")
+    if image.dtype in _LEVELS:
+        return image
+    if not np.issubdtype(image.dtype, np.floating):
+        raise TypeError(f"image has dtype {image.dtype}; it must be uint8, uint16 or float")
+    if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+        raise ValueError(f"image has values from {image.min()} to {image.max()}; floats must be in 0..1")
+    return image
+
+
+@functools.cache
+def _tables(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Of each level of an integer type: its linear light, and the L* of the grey that has it."""
+    levels = np.arange(_LEVELS[dtype] + 1).astype(np.float32) / _LEVELS[dtype]
+    return color.srgb_to_linear(levels), color.grey_to_lightness(levels)
+
+
+def lightness(image: np.ndarray) -> np.ndarray:
+    """L* in 0..100, (H, W) float32, of pixels as `Colorizer` takes them."""
+    if image.dtype not in _LEVELS:
+        values = image.astype(np.float32)
+        return color.grey_to_lightness(values) if image.ndim == 2 else color.linear_to_lightness(color.srgb_to_linear(values))
+    linear, lightness = _tables(image.dtype)
+    return lightness[image] if image.ndim == 2 else color.linear_to_lightness(linear[image])
+
+
+def small_grey(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The sRGB grey of each pixel's lightness, scaled to `shape` (bicubic), float32 in 0..1.
+
+    A large photograph is first reduced by whole factors, strip by strip, to at least three times `shape` (as Pillow's
+    `reducing_gap`), so that no second picture of its size is ever made.
+    """
+    size = image.shape[:2]
+    factors = tuple(max(1, int(side / small / 3)) for side, small in zip(size, shape, strict=True))
+    reduced = np.empty([-(-side // factor) for side, factor in zip(size, factors, strict=True)], np.float32)
+
+    def strip(rows: slice) -> None:
+        grey = Image.fromarray(color.lightness_to_grey(lightness(image[rows])))
+        top = rows.start // factors[0]
+        small = np.asarray(grey.reduce(factors[::-1]))
+        reduced[top : top + len(small)] = small
+
+    each(strip, strips(size, factors[0]))
+    box = (0, 0, size[1] / factors[1], size[0] / factors[0])
+    grey = Image.fromarray(reduced).resize(shape[::-1], Image.Resampling.BICUBIC, box=box)
+    return np.clip(np.asarray(grey), 0, 1)
+
+
+def strips(shape: tuple[int, int], multiple: int = 1) -> Iterator[slice]:
+    """Slices of whole rows, each but the last of a number that `multiple` divides."""
+    height, width = shape
+    step = max(1, _STRIP_PIXELS // width // multiple) * multiple
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
+def each(work: Callable[[slice], None], strips: Iterator[slice]) -> None:
+    """Do the work on every strip, several at a time: NumPy and Pillow leave the interpreter to others meanwhile."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for _ in pool.map(work, strips):
+            pass
+
+
+def join(lightness: np.ndarray, ab: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Pixels (n, W, 3) of this lightness with `ab`, as far as sRGB has them."""
+    lab = np.concatenate([lightness[..., None], ab], axis=-1)
+    outside = ~color.in_gamut(lab)
+    lab[outside] = color.fit_to_gamut(lab[outside])
+    rgb = color.lab_to_rgb(lab)
+    level = _LEVELS.get(dtype)
+    return (np.round(rgb * level) if level else rgb).astype(dtype)
+
+
+def lightness_difference(
+    one: np.ndarray, other: np.ndarray, without: list[int] | None = None, where: np.ndarray | None = None
+) -> tuple[float, float]:
+    """|L*(one) - L*(other)| of two pictures of one size as `Colorizer` takes them: (largest, mean over the pixels).
+
+    without: a box (left, top, right, bottom) that does not count.
+    """
+    totals = []
+
+    def strip(rows: slice) -> None:
+        difference = np.abs(lightness(one[rows]) - lightness(other[rows]))
+        if without is not None:
+            left, top, right, bottom = without
+            difference[max(0, top - rows.start) : max(0, bottom - rows.start), left:right] = 0
+        if where is not None:
+            difference[~where[rows]] = 0
+        totals.append((float(difference.max()), float(difference.sum(dtype=np.float64))))
+
+    each(strip, strips(one.shape[:2]))
+    return max(largest for largest, _ in totals), sum(total for _, total in totals) / (one.shape[0] * one.shape[1])

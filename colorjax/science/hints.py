@@ -1,0 +1,144 @@
+"""Hints: colours that somebody chose for points of a photograph. Read, checked, and drawn as what a network sees of them."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from reprlib import repr as brief
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from colorjax import photos
+from colorjax.science import color
+
+SUFFIX = photos.HINTS  # after the whole name of a photograph
+LIMIT = 1000  # hints of one photograph
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_LARGEST_FILE = 2**20  # bytes
+_SIDE = 5 / 256  # see `side`
+
+
+class HintError(ValueError):
+    """A hint that is malformed, or outside its photograph, or that a network cannot follow."""
+
+
+class Hint(NamedTuple):
+    """At column x and row y, from 0, of the upright photograph, the colour is `rgb` (three of 0..255, sRGB).
+
+    Its a* and b* count; the lightness there is the photograph's.
+    """
+
+    x: int
+    y: int
+    rgb: tuple[int, int, int]
+
+    @property
+    def color(self) -> str:
+        """As "#23408e"."""
+        return "#{:02x}{:02x}{:02x}".format(*self.rgb)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As in a file of hints."""
+        return {"x": self.x, "y": self.y, "color": self.color}
+
+
+def parse(text: str) -> Hint:
+    """A hint written as "120,340,#23408e". Raises HintError."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in parts[:2]):
+        raise HintError(f"hint {text!r} is none; it is written as X,Y,#RRGGBB, as 120,340,#23408e")
+    return Hint(int(parts[0]), int(parts[1]), _rgb(parts[2]))
+
+
+def read(path: str | os.PathLike) -> tuple[Hint, ...]:
+    """The hints in a file: {"hints": [{"x": 120, "y": 340, "color": "#23408e"}, ...]}. Raises HintError, OSError."""
+    with open(path, "rb") as stream:
+        data = stream.read(_LARGEST_FILE + 1)
+    name = Path(path).name
+    if len(data) > _LARGEST_FILE:
+        raise HintError(f"{name} is larger than a file of hints can be ({_LARGEST_FILE} bytes)")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise HintError(f"{name} is no JSON: {error}") from error
+    rows = content.get("hints") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise HintError(f'{name} holds no hints; it is written as {{"hints": [{{"x": 120, "y": 340, "color": "#23408e"}}]}}')
+    try:
+        return tuple(of(row) for row in rows)
+    except HintError as error:
+        raise HintError(f"{name}: {error}") from error
+
+
+def of(value: Any) -> Hint:
+    """A hint of a `Hint`, of (x, y, (r, g, b)), of (x, y, "#rrggbb") or of {"x", "y", "color"}. Raises HintError."""
+    if isinstance(value, dict) and value.keys() >= {"x", "y", "color"}:  # and what somebody may have noted beside them
+        value = (value["x"], value["y"], value["color"])
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
+        raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
+    x, y, rgb = value
+    if not (_is_integer(x) and _is_integer(y)):
+        raise HintError(f"hint {brief(value)}: x and y must be whole numbers of pixels")
+    return Hint(int(x), int(y), _rgb(rgb))
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _rgb(value: Any) -> tuple[int, int, int]:
+    if isinstance(value, str):
+        if not _COLOR.fullmatch(value):
+            raise HintError(f"hint's color {brief(value)} is none; it is written as #RRGGBB, as #23408e")
+        return tuple(bytes.fromhex(value[1:]))
+    levels = tuple(value) if isinstance(value, Sequence | np.ndarray) else ()
+    if len(levels) != 3 or not all(_is_integer(level) and 0 <= level <= 255 for level in levels):
+        raise HintError(f"hint's color {brief(value)} is none; it is (r, g, b), three whole numbers of 0..255")
+    return tuple(int(level) for level in levels)
+
+
+def checked(values: Iterable[Any] | None, shape: tuple[int, ...] | None) -> tuple[Hint, ...]:
+    """Hints, each as `of` takes it, of a photograph (H, W, ...); of several at one point the last. Raises HintError.
+
+    shape: None where it is not known yet.
+    """
+    hints = {(hint.x, hint.y): hint for hint in map(of, () if values is None else values)}
+    if len(hints) > LIMIT:
+        raise HintError(f"{len(hints)} hints are too many; a photograph may have {LIMIT}")
+    height, width = shape[:2] if shape else (math.inf, math.inf)
+    for hint in hints.values():
+        if not (0 <= hint.x < width and 0 <= hint.y < height):
+            size = f" of {width}x{height} pixels" if shape else ""
+            raise HintError(f"hint {hint.x},{hint.y},{hint.color} is outside the photograph{size}")
+    return tuple(hints.values())
+
+
+def side(shape: tuple[int, int]) -> int:
+    """Side of the square that one hint colours in what a network sees, (h, w) pixels: about 1/50 of it, odd, at least 3."""
+    return max(3, round(_SIDE * min(shape)) | 1)
+
+
+def drawn(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[int, int]) -> np.ndarray:
+    """What a network sees of hints: (h, w, 3) float32, chroma (ab/110) and 1 where there is a hint, 0 elsewhere.
+
+    shape: (H, W) of the photograph. onto: (h, w) of the network's copy of it. Each hint colours a square of `side`; where
+    squares of different hints meet, the nearer one counts.
+    """
+    result, nearest = np.zeros((*onto, 3), np.float32), np.full(onto, np.inf, np.float32)
+    reach = side(onto) // 2
+    colors = color.rgb_to_lab(np.array([hint.rgb for hint in hints], np.float32).reshape(-1, 3) / 255)[:, 1:] / 110
+    for hint, chroma in zip(hints, colors, strict=True):
+        # Of pixels' centres: that of the photograph's first pixel lies at 0.5.
+        places = ((at + 0.5) * small / large - 0.5 for at, small, large in zip(hint[1::-1], onto, shape, strict=True))
+        y, x = (min(max(round(place), 0), small - 1) for place, small in zip(places, onto, strict=True))
+        square = slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1)
+        rows, columns = np.ogrid[square]
+        height, width = nearest[square].shape
+        distance = np.hypot(rows[:height] - y, columns[:, :width] - x)
+        closer = distance < nearest[square]
+        nearest[square][closer] = distance[closer]
+        result[square][closer] = (*chroma, 1)
+    return result

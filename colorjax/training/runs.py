@@ -1,0 +1,207 @@
+"""What surrounds the training loop: starting from what is there, what the steps measured, and telling how it went."""
+
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from PIL import Image
+
+from colorjax import checkpoint
+from colorjax.checkpoint import Checkpoints, Pending, settings
+from colorjax.evaluation import figures, history
+from colorjax.evaluation.evaluators import Evaluation
+from colorjax.networks import pretrained, state
+from colorjax.networks.state import Optimizers, TrainState
+from colorjax.platform import sharding
+from colorjax.science import color
+
+_OWN_KEYS = ("distributed.process", "data.cache_dir")  # of which each process of a run may have its own
+_MOST_UNREAD = 10  # steps in a row of whose photographs not one can be read
+
+
+def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: Checkpoints) -> tuple[TrainState, Pending]:
+    """The latest checkpoint's state and its `pending`; where there is none, a new one, with what `init_from` or `pretrained`
+    names.
+
+    Raises ValueError where `init_from` holds another network than the config describes.
+    """
+    abstract = state.abstract(config, optimizers, mesh)
+    told = {key: value for key, value in settings.flat(settings.plain(config)).items() if key not in _OWN_KEYS}
+    if len(set(sharding.texts(json.dumps([checkpoints.latest_step, told])))) > 1:
+        raise ValueError("the processes were given different settings, or see different workdirs: they must be the same")
+    if checkpoints.latest_step is not None:
+        print(f"going on from step {checkpoints.latest_step}")
+        return checkpoints.restore(abstract)
+    now = state.new(config, optimizers)
+    if config.init_from:
+        _take_over(config, now)
+    elif config.pretrained:
+        now.params, now.stats, _ = pretrained.load_encoder(config.pretrained, now.params, now.stats)
+    if now.average:
+        now.average = {"params": now.params, "stats": now.stats}
+    return sharding.place(now, jax.tree.map(lambda leaf: leaf.sharding, abstract)), []
+
+
+def _take_over(config: ConfigDict, now: TrainState) -> None:
+    """Put the network of `init_from`, and its discriminator where both runs have one, into a new state."""
+    trained = checkpoint.load(config.init_from)
+    theirs, ours = trained.config.model, config.model
+    if theirs.name != ours.name:
+        raise ValueError(f"init_from={config.init_from} holds a {theirs.name!r} network; model.name={ours.name!r} is another")
+    other = [f"model.{key}={theirs[key]!r} there, {ours[key]!r} here" for key in ("stem", "width") if theirs[key] != ours[key]]
+    if other:
+        raise ValueError(f"init_from={config.init_from} holds another {ours.name!r} network: {'; '.join(other)}")
+    if theirs.guided and not ours.guided:
+        raise ValueError(f"init_from={config.init_from} holds a guided network; it needs model.guided=True")
+    # What an automatic network has no numbers for, hints, stays as it begins: without effect.
+    now.params, now.stats = _merged(now.params, trained.params), _merged(now.stats, trained.stats)
+    told = f"starting from {trained.source}"
+    if theirs.answer != ours.answer:
+        told += f", whose model.answer={theirs.answer}: the last layers start anew"
+    if now.discriminator:
+        judge = checkpoint.load_discriminator(trained, config)
+        if judge is not None:
+            now.discriminator |= judge
+        told += " and its discriminator" if judge is not None else ", with a new discriminator: it has none like it"
+    print(told)
+
+
+def _merged(ours: dict, theirs: dict) -> dict:
+    """`ours` with every number that `theirs` has for the same place and of the same shape."""
+
+    def of(mine: Any, other: Any) -> Any:
+        if isinstance(mine, dict):
+            return _merged(mine, other)
+        return other if mine.shape == other.shape else mine
+
+    return {key: of(value, theirs[key]) if key in theirs else value for key, value in ours.items()}
+
+
+class Meter:
+    """Collects the scalars of steps without waiting for them, and reports their means and the speed.
+
+    pending: those that a stopped run had collected since its last report. new: this is the start of a run.
+    """
+
+    def __init__(self, batch_size: int, pending: Pending | None = None, new: bool = True):
+        self._batch_size = batch_size
+        self._unread = _MOST_UNREAD - 1 if new else 0  # steps in a row; a run that begins with one ends at once
+        self.restart()
+        self._pending = list(pending or [])
+        self._before = len(self._pending)
+
+    def restart(self) -> None:
+        """Forget what was collected and start the clock."""
+        self._pending: list[tuple[int, dict]] = []
+        self._before, self._since = 0, time.perf_counter()
+
+    def add(self, step: int, scalars: dict[str, jax.Array]) -> None:
+        """Note the scalars of a step that may still be running; waits for the step before it, so that no queue builds up."""
+        self._pending.append((step, scalars))
+        jax.block_until_ready(self._pending[-2:][0])
+
+    def checked(self, params: Any) -> Pending:
+        """What was collected since the last report. Raises FloatingPointError, see `check_finite`, and OSError where not one
+        photograph of many steps in a row could be read."""
+        fetched = jax.device_get(self._pending)
+        self._pending = [(step, {name: float(value) for name, value in scalars.items()}) for step, scalars in fetched]
+        check_finite(self._pending, params)
+        _unread_in_a_row(self._pending, self._unread)
+        return self._pending
+
+    def report(self, params: Any) -> dict[str, float]:
+        """Means since the last report, and images_per_second. Raises as `checked`."""
+        rows = [scalars for _, scalars in self.checked(params)]
+        seen = [row for row in rows if row["lost"] < 1] or rows  # of the others only `lost` tells
+        means = {name: float(np.mean([row[name] for row in seen])) for name in rows[0]}
+        means["lost"] = float(np.mean([row["lost"] for row in rows]))
+        means["images_per_second"] = (len(rows) - self._before) * self._batch_size / (time.perf_counter() - self._since)
+        self._unread = _unread_in_a_row(self._pending, self._unread)
+        self.restart()
+        return means
+
+
+def check_finite(pending: Pending, params: Any) -> None:
+    """Raise FloatingPointError, naming the first step and what is not finite in its scalars, if anything is not."""
+    for step, scalars in pending:
+        bad = [name for name, value in scalars.items() if not np.isfinite(value)]
+        if bad:
+            leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+            broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not jnp.isfinite(leaf).all()]
+            after = (
+                f"{len(broken)} of {len(leaves)} parameters are not finite now"
+                if broken
+                else "the network's parameters are finite"
+            )
+            first = f", the first is params{broken[0]}" if broken else ""
+            raise FloatingPointError(
+                f"step {step}: {', '.join(bad)} not finite ({after}{first}); nothing of it was saved. "
+                "A lower --config.learning_rate or a --config.clip_norm above 0 usually helps."
+            )
+
+
+def _unread_in_a_row(pending: Pending, unread: int) -> int:
+    """How many steps up to the last found no photograph that can be read, after `unread` such before; OSError if too many."""
+    for step, scalars in pending:
+        unread = unread + 1 if scalars["lost"] == 1 else 0
+        if unread >= _MOST_UNREAD:
+            raise OSError(f"step {step}: none of its photographs can be read any more; nothing of it was saved")
+    return unread
+
+
+def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:
+    """The validation metrics after an epoch, for the screen."""
+    return (
+        f"epoch {epoch}/{epochs}: validation L1 {values['l1']:.4f}, PSNR {values['psnr']:.2f} dB, "
+        f"SSIM {values['ssim']:.4f}, SSIM(ab) {values['ssim_ab']:.4f}, Delta E {values['delta_e']:.2f}, "
+        f"colourfulness ratio {values['colourfulness_ratio']:.2f}, bias a* {values['bias_a']:+.2f} b* {values['bias_b']:+.2f}"
+    )
+
+
+def write_figures(workdir: Path, evaluation: Evaluation) -> None:
+    """figures/losses.png and figures/panels.png, by the first process."""
+    if jax.process_index():
+        return
+    figures.save(figures.losses(history.read_rows(workdir)), workdir / "figures" / "losses.png")
+    if len(evaluation.panel_indices):
+        luma, pred, target = evaluation.panels
+        figures.save_png(figures.panels(luma, {"prediction": pred, "truth": target}), workdir / "figures" / "panels.png")
+
+
+def write_example(workdir: Path, image_u8: np.ndarray) -> None:
+    """example.png: a photograph (H, W, 3) made grey, for a first try of `colorjax colorize`; by the first process."""
+    if jax.process_index():
+        return
+    grey = color.lightness_to_grey(color.rgb_to_lab(image_u8.astype(np.float32) / 255)[..., 0])
+    figures.save_png(Image.fromarray(np.round(grey * 255).astype(np.uint8)), workdir / "example.png")
+
+
+def owes_validation(workdir: Path, step: int) -> bool:
+    """Whether the validation of this step was not measured: the run was stopped in it. The same in every process."""
+    rows = history.read_rows(workdir)
+    return sharding.texts(str(not any(row["kind"] == "validation" and row["step"] == step for row in rows)))[0] == "True"
+
+
+def last_validation(workdir: Path) -> dict[str, float]:
+    """The last validation metrics in metrics.jsonl; empty where there are none."""
+    rows = [row for row in history.read_rows(workdir) if row["kind"] == "validation"]
+    return {k: v for k, v in rows[-1].items() if k not in ("kind", "step", "epoch")} if rows else {}
+
+
+def next_commands(workdir: Path, values: dict[str, float]) -> str:
+    """What to do with a finished run."""
+    done = f"done: validation L1 {values['l1']:.4f}; look at {workdir}/figures/panels.png" if values else "done"
+    workdir = shlex.quote(str(workdir))
+    return (
+        f"{done}. Next:\n"
+        f"  python evaluate.py --ckpt={workdir} --out={workdir}/report\n"
+        f"  colorjax colorize {workdir}/example.png --ckpt {workdir} --out {workdir}/colorized\n"
+        f"  colorjax export --ckpt {workdir} --out {workdir}/weights"
+    )

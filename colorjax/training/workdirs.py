@@ -1,0 +1,146 @@
+"""What a workdir says of its run, for every further start of it: settings, photographs, and what of them was lost."""
+
+import contextlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from colorjax import checkpoint, photos
+from colorjax.checkpoint import settings
+from colorjax.data import roster
+from colorjax.platform import sharding
+
+# Keys that may change between one start of a run and the next: how fast it learns, what is told of it, and where files are.
+_FREE_KEYS = (
+    *("epochs", "learning_rate", "warmup_steps", "weight_decay", "beta1", "clip_norm", "eval_batch_size"),
+    *(f"discriminator.{key}" for key in ("learning_rate", "warmup_steps", "beta1", "clip_norm")),
+    *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by"),
+    *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
+    *("fsdp", *(f"distributed.{key}" for key in ("coordinator", "processes", "process", "timeout", "start_timeout"))),
+)
+_CONFIG, _REPORT, _PHOTOGRAPHS = "config.json", "data_report.json", "photographs.json"
+
+
+def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.Roster, dict] | None:
+    """The photographs and the data report that the run in `workdir` began with; None where none has begun.
+
+    base: the default of every key; a run of before a key was trained as its default says.
+    Raises ValueError, showing each difference, where the run there is of other settings than `config`.
+    """
+    if not any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")):
+        return None
+    before = settings.flat(base.to_dict()) | settings.flat(_read(workdir / _CONFIG))
+    after = settings.flat(settings.plain(config))
+    keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
+    changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]
+    if changed:
+        shown = "\n".join(changed)
+        raise ValueError(f"{workdir} holds another run; name another --workdir, or set these back:\n{shown}")
+    if not (workdir / _PHOTOGRAPHS).exists():
+        return None
+    return _read(workdir / _PHOTOGRAPHS, roster.read), _read(workdir / _REPORT)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _read(path: Path, reader: Callable[[Path], Any] = _json) -> Any:
+    """What a file of a begun run says. Raises ValueError, naming it, where it is missing or damaged."""
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing, without which the run there cannot go on; name another --workdir") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}), without which the run there cannot go on") from error
+
+
+def claim(workdir: Path, config: ConfigDict, photographs: Any) -> None:
+    """Write config.json, data_report.json and photographs.json into the workdir.
+
+    photographs: the data.Data of the run. Raises ValueError where the processes of a run see different ones.
+    """
+    report = workdir / _REPORT
+    began_unlisted = any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")) and not (workdir / _PHOTOGRAPHS).exists()
+    if began_unlisted and report.exists() and _read(report)["digest"] != photographs.report["digest"]:
+        raise ValueError(f"{workdir} holds a run on other photographs; name another --workdir")
+    digests = sharding.texts(photographs.report["digest"])
+    if len(set(digests)) > 1:
+        raise ValueError(f"the {len(digests)} processes see different photographs: they must read the same files")
+
+    def write() -> None:
+        for name, values in ((_CONFIG, settings.plain(config)), (_REPORT, photographs.report)):
+            with photos.atomic(workdir / name) as stream:
+                stream.write(json.dumps(values, indent=2).encode())
+        if not (photographs.roster.written and (workdir / _PHOTOGRAPHS).exists()):
+            with photos.atomic(workdir / _PHOTOGRAPHS) as stream:
+                roster.write(stream, photographs.roster)
+
+    sharding.on_first(write)
+
+
+def note_lost(workdir: Path, lost: dict[str, tuple[str, str]]) -> str:
+    """Add to data_report.json those photographs of `lost`, name -> (kind, detail), that it does not list as lost yet.
+
+    Returns one line on them; "" where there are none.
+    """
+    if not lost:
+        return ""
+    path = workdir / _REPORT
+    report = json.loads(path.read_text())
+    known = report.get("files_lost", [])
+    new = {name: lost[name] for name in sorted(lost.copy().keys() - {row["name"] for row in known})}
+    if not new:
+        return ""
+    rows = [*known, *({"name": name, "reason": kind, "detail": detail} for name, (kind, detail) in new.items())]
+    report |= {"lost": dict(sorted(Counter(row["reason"] for row in rows).items())), "files_lost": rows}
+    with photos.atomic(path) as stream:
+        stream.write(json.dumps(report, indent=2).encode())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kind for kind, _ in new.values()).items()))
+    some = "1 photograph" if len(new) == 1 else f"{len(new)} photographs"
+    return f"{some} can no longer be read ({kinds}), listed in data_report.json"
+
+
+@contextlib.contextmanager
+def telling_lost(workdir: Path, lost: dict[str, tuple[str, str]]) -> Iterator[Callable[[], None]]:
+    """A function that notes and tells what was lost since its last call; called once more at the end, however it comes."""
+
+    def tell(shares: list[str]) -> None:
+        every = {name: tuple(why) for share in shares for name, why in json.loads(share).items()}
+        if jax.process_index() == 0 and (line := note_lost(workdir, every)):
+            tqdm.write(line, file=sys.stderr)
+
+    def own() -> str:
+        return json.dumps(lost.copy())
+
+    try:
+        yield lambda: tell(sharding.texts(own()))
+    except BaseException:
+        with contextlib.suppress(OSError):  # as of a full disk: what ended the run is what is told
+            tell([own()])  # the other processes may not be there any more
+        raise
+    tell(sharding.texts(own()))
+
+
+def describe_data(report: dict) -> str:
+    """One or two lines: how many photographs, how they are split, what was left out."""
+    groups = ", ".join(f"{n} {group}" for group, n in report["train"].items() if group != "all")
+    line = f"{report['kept']} of {report['found']} photographs: {report['train']['all']} to train on ({groups}), "
+    line += f"{report['validation']['all']} for validation"
+    if report["looked_at"] < report["found"]:
+        line += f"\nnot looked at: {report['found'] - report['looked_at']} beyond data.limit or data.limit_per_group"
+    if report["balance"]:
+        line += "\nbalance: " + ", ".join(f"{name} {round(value, 3)}" for name, value in report["balance"].items())
+    if report["left_out"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
+        line += f"\nleft out: {reasons} (listed in data_report.json)"
+    if report["passed_over"]:
+        line += f"\npassed over: {report['passed_over']} other files"
+    return line

@@ -1,0 +1,554 @@
+"""The page itself, in Chromium: what somebody does with mouse, finger and keys, and what they see then."""
+
+import io
+import json
+import shutil
+import threading
+import time
+import zipfile
+
+import numpy as np
+import pytest
+import skimage.data
+import uvicorn
+from helpers.painter import Painter
+from PIL import Image
+
+from colorjax import photos
+from colorjax.science import color
+from colorjax.web import app
+from colorjax.web.sessions import Limits, Sessions
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+
+HOSTS = ["127.0.0.1"]
+WIDE, PHONE, SIDE = ({"width": width, "height": height} for width, height in ((1280, 800), (390, 844), (844, 390)))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory):
+    """A function that starts a server, once for what it is asked for, and gives its address."""
+    running = {}
+
+    def start(guided=True, token=None):
+        if (guided, token) not in running:
+            sessions = Sessions(tmp_path_factory.mktemp("private"), Limits(upload=2_000_000))
+            config = uvicorn.Config(app.make(Painter(guided), sessions, token, HOSTS), port=0, log_level="warning")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            while not server.started:
+                time.sleep(0.01)
+            running[guided, token] = (server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
+        return running[guided, token][-1]
+
+    yield start
+    for server, thread, _ in running.values():
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def visit(browser, serve):
+    """A function that opens the page; what it asks of anybody else, and its errors, fail the test."""
+    contexts, wrong = [], []
+
+    def open_page(size=WIDE, guided=True, before=lambda page: None):
+        home = serve(guided)
+        context = browser.new_context(
+            viewport=size, has_touch=size is not WIDE, is_mobile=size is not WIDE, accept_downloads=True
+        )
+        context.set_default_timeout(5000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "console", lambda said: wrong.append(said.text) if said.type == "error" and "status of 4" not in said.text else None
+        )
+        page.on("request", lambda asked: None if asked.url.startswith((home, f"blob:{home}")) else wrong.append(asked.url))
+        before(page)
+        page.goto(home)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+GREY = np.asarray(Image.fromarray(skimage.data.chelsea()).convert("L"))  # 300 x 451
+
+
+def encoded(image, file_format="PNG", **options):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def bring(page, *files):
+    page.set_input_files("#files", [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files])
+
+
+def settled(page):
+    page.wait_for_selector("#stage:not(.busy)")
+    page.wait_for_selector("#after[src]")
+
+
+def opened(page, image=GREY):
+    bring(page, ("cat.png", encoded(image)))
+    page.wait_for_selector(".tile img")
+    settled(page)
+    return page.locator("#stage").bounding_box()
+
+
+def chroma_at(page, x, y):
+    """(a, b) of what is seen at these shares of the stage, over a few pixels."""
+    box = page.locator("#stage").bounding_box()
+    clip = {"x": box["x"] + x * box["width"] - 3, "y": box["y"] + y * box["height"] - 3, "width": 7, "height": 7}
+    patch = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB"))
+    return color.rgb_to_lab(patch / np.float32(255))[..., 1:].mean(axis=(0, 1))
+
+
+def click(page, box, x, y):
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def test_the_divider_shows_before_and_after(visit):
+    page = visit()
+    box = opened(page)
+    assert np.hypot(*chroma_at(page, 0.25, 0.05)) < 1 < 8 < np.hypot(*chroma_at(page, 0.75, 0.05))
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"], steps=3)
+    page.mouse.up()
+    assert np.hypot(*chroma_at(page, 0.25, 0.05)) > 8
+    assert page.locator(".hint").count() == 0
+    page.focus("#divider")
+    page.keyboard.press("End")
+    assert page.get_attribute("#divider", "aria-valuenow") == "100" and np.hypot(*chroma_at(page, 0.75, 0.05)) < 1
+
+
+def test_a_hint_is_placed_coloured_moved_taken_back_and_removed(visit):
+    page = visit()
+    box = opened(page)
+    before = chroma_at(page, 0.73, 0.5)
+    click(page, box, 0.7, 0.5)
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    red = chroma_at(page, 0.73, 0.5)
+    assert red[0] > before[0] + 25
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"], steps=5)
+    page.mouse.up()
+    settled(page)
+    assert page.get_attribute(".hint", "aria-label").startswith("Hint 1 of 1, #c43c30, at 90, 150")
+    page.focus("#divider")
+    page.keyboard.press("Home")
+    assert abs(chroma_at(page, 0.73, 0.5)[0] - before[0]) < 4 and chroma_at(page, 0.23, 0.5)[0] > before[0] + 25
+    page.keyboard.press("Control+z")
+    settled(page)
+    assert abs(chroma_at(page, 0.73, 0.5)[0] - red[0]) < 4
+    page.keyboard.press("Control+Shift+z")
+    settled(page)
+    assert chroma_at(page, 0.23, 0.5)[0] > before[0] + 25
+    page.focus(".hint")
+    page.keyboard.press("Delete")
+    settled(page)
+    assert page.locator(".hint").count() == 0 and abs(chroma_at(page, 0.23, 0.5)[0]) < 15
+
+
+def test_all_of_it_works_by_keys(visit):
+    page = visit()
+    opened(page)
+    page.focus("#stage")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    settled(page)
+    label = page.get_attribute(".hint", "aria-label")
+    x, y = map(int, label.split(" at ")[1].split(", "))
+    assert x > 225 and y > 150 and page.evaluate("document.activeElement.className") == "hint"
+    page.keyboard.press("ArrowLeft")
+    assert page.get_attribute(".hint", "aria-label").endswith(f"at {x - 1}, {y}")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#suggestions .swatch:focus")
+    page.keyboard.press("Enter")  # the first suggestion
+    settled(page)
+    assert "#c43c30" in page.get_attribute(".hint", "aria-label")
+    page.focus("#plane")
+    page.keyboard.press("ArrowUp")
+    settled(page)
+    assert "#c43c30" not in page.get_attribute(".hint", "aria-label")
+    page.fill("#code", "#2040c0")
+    page.keyboard.press("Tab")
+    settled(page)
+    assert "#2040c0" in page.get_attribute(".hint", "aria-label")
+    page.focus("#strength")
+    page.keyboard.press("Home")
+    settled(page)
+    page.focus("#divider")
+    page.keyboard.press("Home")
+    assert page.inner_text("#strength-value") == "0 %" and np.hypot(*chroma_at(page, 0.75, 0.05)) < 1
+
+
+def downloaded(page, selector="#download"):
+    with page.expect_download() as waiting:
+        page.click(selector)
+    return waiting.value
+
+
+def test_the_copy_has_the_size_the_lightness_and_the_metadata(visit):
+    page = visit()
+    deep = np.uint16(GREY) * 257 + 5
+    bring(page, ("cat.png", encoded(deep, dpi=(300, 300))))
+    page.wait_for_selector(".tile img")
+    settled(page)
+    assert "16 bits" in page.inner_text("#facts")
+    file = downloaded(page)
+    assert file.suggested_filename == "cat.colorized.png"
+    copy = photos.read(file.path())
+    assert copy.image.shape == (300, 451, 3) and copy.image.dtype == np.uint16
+    assert (
+        copy.metadata.dpi == pytest.approx((300, 300), abs=0.1) and b"compositeWithTrainedAlgorithmicMedia" in copy.metadata.xmp
+    )
+    lab = color.rgb_to_lab(copy.image / np.float32(65535))
+    assert np.abs(lab[..., 0] - color.grey_to_lightness(deep / np.float32(65535))).max() < 0.02
+    assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 4
+    page.focus("#strength")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#status") == ""
+    page.keyboard.press("Control+z")
+    record = downloaded(page, "#status a")
+    assert record.suggested_filename == "cat.colorized.png.json"
+    assert json.loads(record.path().read_text())["copy"]["name"] == "cat.colorized.png"
+
+
+def test_the_copy_follows_the_hints(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    copy = photos.read(downloaded(page).path()).image
+    assert color.rgb_to_lab(copy[150, 316] / np.float32(255))[1] > 25
+
+
+def test_a_broken_file_is_told_and_the_others_are_opened(visit):
+    page = visit()
+    bring(page, ("broken.png", encoded(GREY)[:5000]), ("large.png", bytes(2_000_001)), ("cat.png", encoded(GREY)))
+    page.wait_for_selector(".tile img")
+    problems = page.locator(".problem").all_inner_texts()
+    assert len(problems) == 2 and "broken.png: " in problems[0] and "large.png: larger than 2 MB" in problems[1]
+    page.click(".problem button >> nth=0")
+    assert page.locator(".problem").count() == 1 and page.locator(".tile img").count() == 1
+
+
+def test_hints_are_saved_and_loaded_and_stay_for_another_tab(visit):
+    page = visit()
+    opened(page)
+    hints = {"hints": [{"x": 300, "y": 100, "color": "#2040c0"}, {"x": 20, "y": 30, "color": "#c02020"}]}
+    page.set_input_files("#hints-file", {"name": "a.json", "mimeType": "", "buffer": json.dumps(hints).encode()})
+    page.wait_for_selector(".hint >> nth=1")
+    page.evaluate("localStorage.setItem('colorjax gone', '{}')")
+    other = page.context.new_page()
+    other.goto(page.url)
+    page.close()
+    page = other
+    page.wait_for_selector(".hint >> nth=1")
+    assert page.evaluate("Object.keys(localStorage).length") == 1
+    file = downloaded(page, "#save-hints")
+    assert file.suggested_filename == "cat.png.hints.json" and json.loads(file.path().read_text()) == hints
+    page.set_input_files(
+        "#hints-file", {"name": "b.json", "mimeType": "", "buffer": b'{"hints": [{"x": 9999, "y": 1, "color": "#000000"}]}'}
+    )
+    assert "outside this photograph" in page.inner_text(".problem") and page.locator(".hint").count() == 2
+
+
+def test_a_network_without_hints_shows_no_tools_for_them(visit):
+    page = visit(guided=False)
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    assert page.locator(".hint").count() == 0 and page.locator("#no-hint:visible, #hint-files:visible").count() == 0
+    assert "does not follow hints" in page.inner_text("#unguided")
+
+
+def test_on_a_phone_a_finger_does_it_and_nothing_is_cut_off(visit):
+    page = visit(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = opened(page)
+    page.touchscreen.tap(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
+    page.wait_for_selector("#suggestions .swatch")
+    page.tap("#suggestions .swatch >> nth=0")
+    settled(page)
+    assert chroma_at(page, 0.76, 0.4)[0] > 20
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for selector in ("#undo-button", "#download", "#plane", "#strength"):
+        inside = page.locator(selector).bounding_box()
+        assert inside["x"] >= 0 and inside["x"] + inside["width"] <= 390
+
+
+def test_a_phone_on_its_side_shows_the_photograph_as_high_as_it_is(visit):
+    page = visit(SIDE)
+    box = opened(page, GREY[:, :300])
+    assert box["height"] > 360 and page.evaluate("[document.body.scrollWidth, document.body.scrollHeight]") == [844, 390]
+    for selector in ("#undo-button", "#download", "#strip .add"):
+        inside = page.locator(selector).bounding_box()
+        assert inside["x"] > box["x"] + box["width"] and inside["x"] + inside["width"] <= 844 and inside["height"] >= 42
+
+
+def test_photographs_that_the_server_deleted_are_sent_again(visit):
+    page = visit()
+    box = opened(page)
+    page.context.clear_cookies()
+    click(page, box, 0.7, 0.5)
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    assert chroma_at(page, 0.73, 0.5)[0] > 20 and page.locator(".problem").count() == 0
+
+
+def test_a_photograph_that_is_removed_while_views_are_under_way_is_not_sent_again(visit):
+    page = visit()
+    page.clock.install()
+    sent, held = [], []
+    page.on("request", lambda asked: sent.append(asked.url) if "/api/photographs?name=" in asked.url else None)
+    box = opened(page)
+    page.route("**/view", lambda route: held.append(route))
+    click(page, box, 0.6, 0.3)
+    click(page, box, 0.8, 0.6)
+    page.click("#remove")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.clock.fast_forward(10_000)
+    with page.expect_response("**/view") as answer:
+        held[0].continue_()
+    assert answer.value.status == 404
+    page.wait_for_timeout(300)
+    assert len(held) == len(sent) == 1 and page.locator(".problem").count() == 0
+    assert page.evaluate("fetch('/api/photographs').then((answer) => answer.json())") == {"photographs": []}
+
+
+def test_a_view_whose_place_another_request_took_is_asked_for_again(visit):
+    page = visit()
+    box, asked = opened(page), []
+
+    def refuse_once(route):
+        asked.append(route.request.post_data_json)
+        if len(asked) == 1:
+            route.fulfill(status=409, json={"error": "a later request took its place"})
+        else:
+            route.continue_()
+
+    page.route("**/view", refuse_once)
+    click(page, box, 0.7, 0.5)
+    settled(page)
+    assert page.locator(".hint").count() == 1
+    assert len(asked) == 2 and asked[0] == asked[1] and 0 < len(asked[0]["page"]) <= 40
+    assert page.locator(".problem").count() == 0
+
+
+def test_a_run_of_keys_is_one_step_back_and_one_colour_used(visit):
+    page = visit()
+    opened(page)
+    page.focus("#stage")
+    for key in ("ArrowRight", "Enter", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.focus("#plane")  # settles it
+    assert page.get_attribute(".hint", "aria-label").endswith("at 222, 150")
+    placed = page.input_value("#code")
+    for key in ("ArrowUp", "ArrowUp", "ArrowUp"):
+        page.keyboard.press(key)
+    assert page.locator("#used .swatch").count() == 0
+    page.wait_for_selector("#used .swatch")  # after a rest
+    assert page.locator("#used .swatch").count() == 1
+    coloured = page.input_value("#code")
+    page.keyboard.press("ArrowLeft")
+    for expected, at in ((coloured, 222), (placed, 222), (placed, 225)):
+        page.keyboard.press("Control+z")
+        assert page.input_value("#code") == expected
+        assert page.get_attribute(".hint", "aria-label").endswith(f"at {at}, 150")
+    page.keyboard.press("Control+z")
+    assert page.locator(".hint").count() == 0
+
+
+def test_the_focus_stays_where_the_keys_left_it(visit):
+    page = visit()
+    box = opened(page)
+
+    def focused():
+        return page.evaluate("document.activeElement.id")
+
+    click(page, box, 0.7, 0.5)
+    page.focus("#remove-hint")
+    page.keyboard.press("Enter")
+    assert focused() == "stage" and page.locator(".hint").count() == 0
+    page.focus("#undo-button")
+    for _ in range(2):
+        page.keyboard.press("Enter")
+    assert focused() == "undo-button" and page.get_attribute("#undo-button", "aria-disabled") == "true"
+    page.focus("#download")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    assert focused() == "download"
+    page.focus("#remove")
+    page.keyboard.press("Enter")
+    assert focused() == "choose"
+    page.focus("#status button")
+    page.keyboard.press("Enter")
+    assert focused() == "stage"
+
+
+def test_a_removed_photograph_comes_back_within_a_while_and_is_deleted_after(visit):
+    page = visit()
+    page.clock.install()
+    box, deleted = opened(page), []
+    page.on("request", lambda asked: deleted.append(asked.url) if asked.method == "DELETE" else None)
+    click(page, box, 0.7, 0.5)
+    settled(page)
+    page.click("text=Remove photograph")
+    page.wait_for_selector("#welcome:visible")
+    page.clock.fast_forward(5000)
+    page.click("text=Undo")
+    settled(page)
+    page.clock.fast_forward(10_000)
+    assert page.locator(".hint").count() == 1 and deleted == []
+    page.click("text=Remove photograph")
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.clock.fast_forward(10_000)
+    assert page.inner_text("#status") == ""
+    opened(page)
+    page.click("text=Remove photograph")
+    page.reload()
+    page.wait_for_selector("#promise:text('megapixels')")
+    page.wait_for_function("fetch('/api/photographs').then((answer) => answer.json()).then((all) => !all.photographs.length)")
+
+
+def test_all_copies_are_downloaded_once_without_those_that_are_gone(visit):
+    page = visit()
+    bring(page, *((f"{name}.png", encoded(GREY[:100, :150])) for name in "abc"))
+    page.wait_for_selector(".tile img >> nth=2")
+    settled(page)
+    page.reload()
+    page.wait_for_selector(".tile img >> nth=2")
+    settled(page)
+    page.evaluate(
+        """async () => {
+          const { photographs } = await (await fetch("/api/photographs")).json();
+          await fetch(`/api/photographs/${photographs[1].id}`, { method: "DELETE" });
+        }"""
+    )
+    got = []
+    page.on("download", lambda file: got.append(file))
+    page.dblclick("#download-all")
+    page.wait_for_selector(".problem")
+    while not got:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(300)
+    assert len(got) == 1 and page.locator(".problem").all_inner_texts() == ["b.png: this photograph is not here (any more)"]
+    with zipfile.ZipFile(got[0].path()) as archive:
+        assert sorted(name for name in archive.namelist() if name.endswith(".png")) == ["a.colorized.png", "c.colorized.png"]
+
+
+def test_a_picture_that_comes_late_is_not_shown_for_another_photograph(visit):
+    page = visit()
+    bring(page, ("large.png", encoded(GREY)), ("small.png", encoded(GREY[:100, :150])))
+    page.wait_for_selector(".tile img >> nth=1")
+    settled(page)
+    click(page, page.locator("#stage").bounding_box(), 0.7, 0.5)
+    settled(page)
+    page.click(".tile >> nth=1")
+    settled(page)
+    page.evaluate(
+        """() => {
+          const { decode } = HTMLImageElement.prototype;
+          HTMLImageElement.prototype.decode = function () {
+            HTMLImageElement.prototype.decode = decode;
+            return new Promise((done) => setTimeout(done, 300)).then(() => decode.call(this));
+          };
+        }"""
+    )
+    page.click(".tile >> nth=0")
+    assert page.locator(".hint").count() == 1
+    page.click(".tile >> nth=1")
+    page.wait_for_timeout(500)
+    assert page.evaluate("[before.naturalWidth, after.naturalWidth]") == [150, 150]
+    assert page.locator(".hint").count() == 0 and not page.is_visible("#one-hint")
+
+
+def test_without_cookies_it_says_so(visit):
+    page = visit(before=lambda page: page.route("**/api/about", lambda route: answer_about(route, cookie=False)))
+    assert page.inner_text(".problem") == "This page needs cookies."
+
+
+def answer_about(route, **more):
+    route.fulfill(json=route.fetch().json() | more)
+
+
+def test_colours_are_written_as_people_write_them(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    for written, read in (("abc", "#aabbcc"), ("#24C", "#2244cc"), ("C02020", "#c02020")):
+        page.fill("#code", written)
+        page.keyboard.press("Enter")
+        assert page.input_value("#code") == read and read in page.get_attribute(".hint", "aria-label")
+    page.fill("#code", "reddish")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("#code", "aria-invalid") == "true"
+    page.keyboard.press("Tab")
+    assert page.get_attribute("#code", "aria-invalid") is None and page.input_value("#code") == "#c02020"
+
+
+def test_only_what_was_pressed_there_with_the_first_button_chooses(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    plane, color = page.locator("#plane").bounding_box(), page.input_value("#code")
+    page.mouse.move(plane["x"] + 20, plane["y"] - 8)
+    page.mouse.down()
+    page.mouse.move(plane["x"] + 20, plane["y"] + 20)
+    page.mouse.up()
+    page.mouse.click(plane["x"] + 20, plane["y"] + 20, button="right")
+    assert page.input_value("#code") == color
+    pin = page.locator(".hint").bounding_box()
+    page.mouse.move(pin["x"] + 14, pin["y"] + 14)
+    page.mouse.down(button="right")
+    page.mouse.move(pin["x"] + 90, pin["y"] + 14, steps=3)
+    page.mouse.up(button="right")
+    assert page.locator(".hint").bounding_box() == pin
+    page.mouse.click(plane["x"] + 20, plane["y"] + 20)
+    assert page.input_value("#code") != color
+
+
+def test_what_is_removed_in_one_tab_is_gone_from_the_other(visit):
+    page = visit()
+    opened(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.wait_for_selector(".tile img")
+    other.click("text=Remove photograph")
+    other.close(run_before_unload=True)
+    page.wait_for_selector("#welcome:visible")
+
+
+def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve):
+    home = serve(token="correct horse")
+    with browser.new_context() as context:
+        page = context.new_page()
+        for link, there in ((f"{home}?token=correct%20horse", False), (home, True)):
+            page.set_content(f'<a href="{link}">the page</a>')
+            page.click("a")
+            page.wait_for_url(home)
+            page.wait_for_selector("#promise:text('megapixels')", state="attached")
+            if not there:
+                opened(page)
+                page.goto("about:blank")
+        page.wait_for_selector(".tile img")
