@@ -20,8 +20,7 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
 
     Raises ValueError for settings that do not fit, FloatingPointError where the loss stops being a finite number.
     """
-    # Here and not above, so that --help and a misspelt flag answer at once.
-    from colorjax.platform import caching
+    from colorjax.platform import caching  # here and not above, so that --help and a misspelt flag answer at once
     from colorjax.training import telemetry
 
     caching.keep_compiled()
@@ -34,8 +33,6 @@ def _train(config, workdir, stop):
     import jax
 
     from colorjax import checkpoint, data
-    from colorjax.evaluation import evaluators, measuring
-    from colorjax.networks import perceptual
     from colorjax.platform import sharding
     from colorjax.training import checks, optim, runs, steps, telemetry, workdirs
 
@@ -51,8 +48,6 @@ def _train(config, workdir, stop):
     optimizers = optim.make(config, steps_per_epoch)
     rate = jax.jit(optim.schedule(config, steps_per_epoch))
     train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
-    evaluate_step = measuring.step_of(config.model, mesh, perceptual.given(config.lpips_weights))
-    shown = evaluators.spread(photographs.validation_indices, config.panels)
     agreed = sharding.Agreement(mesh)  # of all processes, on whether to stop
 
     with checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by) as checkpoints:
@@ -62,35 +57,13 @@ def _train(config, workdir, stop):
         bar = telemetry.progress(total, first, config.batch_size)
         meter = runs.Meter(config.batch_size, pending, new=first == 0)
         batches = sharding.prefetch(photographs.train(first), mesh)
+        validate = runs.Validation(workdir, config, photographs, mesh, writer, bar, lambda: agreed(bool(stop.asked)))
         measured: dict[str, float] = {}
-
-        def validate(step):
-            """The metrics after an epoch, written and shown; None where nothing can be measured, or a stop is asked for."""
-            epoch = step // steps_per_epoch
-            try:
-                evaluation = evaluators.run(
-                    lambda batch: evaluate_step(*now.network, batch),
-                    photographs.validation(),
-                    lambda batch: sharding.put(batch, mesh),
-                    shown,
-                    stop=lambda: agreed(bool(stop.asked)),
-                )
-            except evaluators.NothingToEvaluate:
-                return bar.write(f"epoch {epoch}: no validation photograph can be read any more", file=sys.stderr)
-            if evaluation is None:
-                return None
-            metrics = evaluators.means(evaluation.values)
-            writer.write("validation", step, {"epoch": epoch} | metrics)
-            bar.write(runs.epoch_line(epoch, config.epochs, metrics), file=sys.stdout)
-            runs.write_figures(workdir, evaluation)
-            meter.restart()
-            return metrics
 
         with writer, bar, workdirs.telling_lost(workdir, photographs.lost) as tell_lost:
             stop.begun = True
-            validates = len(photographs.validation_indices) > 0
-            if first and first % steps_per_epoch == 0 and validates and runs.owes_validation(workdir, first):
-                measured = validate(first) or {}
+            if first and first % steps_per_epoch == 0 and validate.possible and runs.owes_validation(workdir, first):
+                measured = validate(first, now.network) or {}
                 if agreed(bool(stop.asked)):
                     print(f"stopped at step {first} of {total}; the same command goes on from here")
                     return measured
@@ -106,8 +79,9 @@ def _train(config, workdir, stop):
                     writer.write("train", step, row | {"learning_rate": float(rate(step - 1))})
                     bar.set_postfix(l1=f"{row['l1']:.4f}", refresh=False)
                 stops, metrics = agreed(bool(stop.asked)), None
-                if rest == 0 and validates and not stops:
-                    metrics = validate(step)
+                if rest == 0 and validate.possible and not stops:
+                    metrics = validate(step, now.network)
+                    meter.restart()
                     measured = metrics or measured
                     stops = agreed(bool(stop.asked))
                 if rest == 0:

@@ -15,9 +15,7 @@ def get_config() -> ConfigDict:
     config.image_size = 256  # side of the square crops that the network is trained and measured on
 
     config.learning_rate = 3e-4  # at the start; see `schedule`
-    config.schedule = (
-        "cosine"  # cosine (falls to 0 over `epochs`, one step down each epoch) | constant (may be stopped anywhere)
-    )
+    config.schedule = "cosine"  # cosine (falls to 0 over `epochs`, a step down each epoch) | constant (may stop anywhere)
     config.encoder_rate = 1.0  # 0..1: factor of the learning rate of the encoder up to layer3, which `pretrained` brings
     config.freeze = ""  # up to which stage the encoder stays as it starts: stem | layer1 | layer2 | layer3 | layer4 | "" (none)
     config.warmup_steps = 0  # linear rise to learning_rate over the first steps
@@ -51,9 +49,7 @@ def get_config() -> ConfigDict:
     config.loss.perceptual_net = "resnet18"  # whose features: resnet18 | alex | squeeze (these two make it LPIPS)
     config.loss.perceptual_weights = ""  # file of them ("" = `pretrained` or torchvision; for LPIPS `lpips_weights`)
     config.loss.colourfulness = 0.0  # weight of how far colourfulness is from the truth's, over 50 and squared (0 = without)
-    config.loss.palette = (
-        0.01  # guided networks: weight of the cross-entropy of the palette, which names a colour bin for each point
-    )
+    config.loss.palette = 0.01  # guided networks: weight of the palette's cross-entropy; it names each point's colour bin
     config.loss.hints = 0.2  # guided networks: weight of the L1 of the pixels that hints colour, which are few
     config.loss.adversarial = 0.0  # weight of the discriminator's opinion (0 = without a discriminator)
 

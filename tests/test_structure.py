@@ -1,102 +1,118 @@
-"""The layout of the house: which room may import which, and what stays out of the console command."""
+"""The layout of the house: which wing may import which, and what stays out of the console command."""
 
 import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
+from helpers import ROOT
+from helpers.walls import PACKAGE, cycles, imported, modules
 
-from colorjax.training import optim
-from configs import base
-
-PACKAGE = Path(__file__).parent.parent / "colorjax"
-LEVELS = [
-    {"color", "photos", "sharding", "caching", "statedict"},
-    {"bins", "upsampling", "provenance", "marks", "remote", "hints", "pixels"},
-    {"metrics", "data", "models", "pretrained", "simulation", "ageing"},
-    {"perceptual", "state", "graph"},
-    {"losses", "optim"},
-    {"steps", "checkpoint", "summary"},
-    {"evaluators", "telemetry", "settings", "engines"},
-    {"figures", "colorizer", "workdirs", "exports", "guidance"},
-    {"comparison", "sidecar"},
-    {"runs", "report", "jobs", "sheet"},
-    {"copies"},
-    {"staging"},
-    {"batch"},
-    {"cluster"},
-    {"coloring"},
+# From the ground up: a wing imports those of the floors below it alone. What happens in each is said in its __init__.py.
+FLOORS = [
+    {"platform", "photos"},
+    {"science"},
+    {"networks", "data"},
+    {"checkpoint"},
+    {"inference", "evaluation"},
+    {"training", "archive"},
     {"web"},
     {"cli"},
 ]
-LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-INSIDE = {"pretrained": {"models"}}  # of one level, but known to each other in this direction
+FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
 ONLY_IN = {
     "tensorflow": "data",
     "tensorflow_datasets": "data",
     "orbax": "checkpoint",
-    "ray": "cluster",
-    "fsspec": "remote",
-    "onnx": "graph",
+    "ray": "archive",
+    "fsspec": "archive",
+    "onnx": "inference",
     "starlette": "web",
     "uvicorn": "web",
 }
+MOST_DOORS, MOST_FLOORS, MOST_MODULES = 12, 9, 12
+MODULES = modules()
+SOURCES = [*MODULES.values(), ROOT / "train.py", ROOT / "evaluate.py"]
 
 
-def rooms():
-    for path in PACKAGE.rglob("*.py"):
-        relative = path.relative_to(PACKAGE)
-        yield relative.parts[0].removesuffix(".py"), path
+def wing_of(module):
+    return module.split(".")[1] if "." in module else ""
 
 
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+@pytest.mark.parametrize("module", [name for name in MODULES if wing_of(name) not in ("", "__main__")])
+def test_imports_point_downwards(module):
+    wing = wing_of(module)
+    for name in imported(MODULES[module]):
+        library = name.split(".")[0]
+        assert ONLY_IN.get(library, wing) == wing, f"{module} imports {library}, which belongs in {ONLY_IN[library]}"
+        other = wing_of(name) if library == "colorjax" else wing
+        if other != wing:
+            assert FLOOR[other] < FLOOR[wing], f"{module} may not import {other}"
 
 
-@pytest.mark.parametrize(("room", "path"), [pytest.param(r, p, id=str(p.relative_to(PACKAGE))) for r, p in rooms()])
-def test_imports_point_downwards(room, path):
-    if room in ("__init__", "__main__"):
-        return
-    assert room in LEVEL, f"{room} has no level: add it to LEVELS"
-    for name in imported(path):
-        library, _, rest = name.partition(".")
-        assert ONLY_IN.get(library, room) == room, f"{path} imports {library}, which belongs in {ONLY_IN[library]}"
-        other = rest.split(".")[0]
-        if library == "colorjax" and other in LEVEL and other != room:
-            assert LEVEL[other] < LEVEL[room] or other in INSIDE.get(room, ()), f"{room} may not import {other}"
+def test_a_wing_is_entered_through_what_it_shows():
+    """Of another wing only names of its __all__ are imported, or what is inside of those."""
+    shown = {}
+    for name, path in MODULES.items():
+        if path.name == "__init__.py" and "." in name:
+            tree = ast.parse(path.read_text())
+            shown[name.split(".")[1]] = next(
+                set(ast.literal_eval(node.value))
+                for node in tree.body
+                if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+            )
+    assert shown.keys() | {"cli"} == FLOOR.keys()
+    for module, path in MODULES.items():
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] == "colorjax" and len(parts) > 2 and parts[1] not in (wing_of(module), "cli"):
+                assert parts[2] in shown[parts[1]], f"{module} imports {name}, which {parts[1]}/__init__.py does not show"
+
+
+def test_no_module_needs_itself():
+    assert not cycles(MODULES)
+
+
+def test_the_house_is_seen_at_a_glance():
+    doors = {wing_of(name) for name in MODULES} - {"", "__main__"}
+    assert doors == FLOOR.keys() and len(doors) <= MOST_DOORS and len(FLOORS) <= MOST_FLOORS
+    for wing in doors - {"cli"}:
+        inside = [name for name in MODULES if wing_of(name) == wing and name.count(".") > 1]
+        assert 0 < len(inside) <= MOST_MODULES, wing
+        said = ast.get_docstring(ast.parse((PACKAGE / wing / "__init__.py").read_text()))
+        unsaid = [name.split(".")[2] for name in inside if f"`{name.split('.')[2]}`" not in said]
+        assert not unsaid, f"{wing}/__init__.py does not say what {unsaid} are for"
 
 
 def test_modules_and_functions_stay_short():
-    for _, path in rooms():
+    for path in MODULES.values():
         text = path.read_text()
         assert len(text.splitlines()) <= 300, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 70, f"{path}: {node.name}"
-    assert len((PACKAGE.parent / "train.py").read_text().splitlines()) <= 160
+    assert len((ROOT / "train.py").read_text().splitlines()) <= 160
 
 
 def test_no_default_hides_outside_the_base_config():
-    for path in [p for _, p in rooms()] + [PACKAGE.parent / "train.py", PACKAGE.parent / "evaluate.py"]:
+    for path in SOURCES:
         assert not re.search(r"config[a-z_.]*\.get\(", path.read_text()), path
 
 
 def test_every_key_of_the_base_config_is_explained_and_read():
-    source = (PACKAGE.parent / "configs" / "base.py").read_text()
-    code = "\n".join(p.read_text() for _, p in rooms()) + (PACKAGE.parent / "train.py").read_text()
+    source = (ROOT / "configs" / "base.py").read_text()
+    code = "\n".join(path.read_text() for path in SOURCES)
     for line in source.splitlines():
         match = re.match(r"    config\.([\w.]+) = (.*)", line)
         if match and "ConfigDict()" not in match[2]:
             assert "#" in match[2], f"{match[1]} has no comment"
             assert re.search(rf"\b{match[1].split('.')[-1]}\b", code), f"nothing reads {match[1]}"
+
+
+def test_every_wing_has_its_tests_in_a_folder_of_its_name():
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and any(path.glob("test_*.py"))}
+    assert folders == FLOOR.keys() - {"cli"}
 
 
 def test_importing_is_quick_and_colouring_imports_no_training_library():
@@ -124,15 +140,3 @@ print(time.process_time() - start)
     result = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE, text=True)
     alone, colorizer = map(float, result.stdout.split())  # of the processor: the clock would count what other tests do
     assert alone < 0.3 and colorizer < 2.5
-
-
-def test_schedule_steps_down_once_an_epoch_along_a_cosine():
-    config = base.get_config()
-    config.epochs, config.learning_rate = 4, 1.0
-    rate = optim.schedule(config, steps_per_epoch=10)
-    expected = np.repeat(0.5 * (1 + np.cos(np.pi * np.arange(4) / 4)), 10)
-    np.testing.assert_allclose([float(rate(step)) for step in range(40)], expected, atol=1e-6)
-    config.warmup_steps = 5
-    np.testing.assert_allclose(
-        [float(optim.schedule(config, 10)(step)) for step in range(6)], [0.2, 0.4, 0.6, 0.8, 1, 1], atol=1e-6
-    )

@@ -20,9 +20,6 @@ from colorjax.checkpoint.training import BEST_BY, CHECKPOINTS, Checkpoints, Pend
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every file it opens; its errors it raises as well
 
 __all__ = [
-    "checksums",
-    "settings",
-    "shipped",
     "BEST_BY",
     "CHECKPOINTS",
     "CONFIG",
@@ -32,7 +29,10 @@ __all__ = [
     "Checkpoints",
     "Network",
     "Pending",
+    "checksums",
     "export",
     "load",
     "load_discriminator",
+    "settings",
+    "shipped",
 ]

@@ -1,7 +1,9 @@
 """Photographs to batches.
 
 `listing` and `sources` (where they come from), `facts` and `prepare` (what each is), `choice` (what is kept), `roster` (what
-a run began with), `balance` (in which order), `ops` and `pipeline` (tf.data). The only wing that imports TensorFlow, and only when a pipeline is built.
+a run began with), `balance` (in which order), `ops` and `pipeline` (tf.data).
+
+The only wing that imports TensorFlow, and only when a pipeline is built.
 """
 
 import os

@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
+from tqdm import tqdm
 
 from colorjax import checkpoint
 from colorjax.checkpoint import Checkpoints, Pending, settings
-from colorjax.evaluation import figures, history
+from colorjax.evaluation import evaluators, figures, history, measuring
 from colorjax.evaluation.evaluators import Evaluation
-from colorjax.networks import pretrained, state
+from colorjax.networks import perceptual, pretrained, state
 from colorjax.networks.state import Optimizers, TrainState
 from colorjax.platform import sharding
 from colorjax.science import color
@@ -154,6 +157,50 @@ def _unread_in_a_row(pending: Pending, unread: int) -> int:
         if unread >= _MOST_UNREAD:
             raise OSError(f"step {step}: none of its photographs can be read any more; nothing of it was saved")
     return unread
+
+
+class Validation:
+    """Measures the network after each epoch on the validation side, and writes and shows what it finds.
+
+    stop: asked before each batch, whether to leave it. possible: whether there is a photograph to validate on.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        config: ConfigDict,
+        photographs: Any,
+        mesh: Mesh,
+        writer: telemetry.Writer,
+        bar: tqdm,
+        stop: Callable[[], bool],
+    ):
+        self._workdir, self._epochs, self._photographs, self._mesh = workdir, config.epochs, photographs, mesh
+        self._writer, self._bar, self._stop = writer, bar, stop
+        self._step = measuring.step_of(config.model, mesh, perceptual.given(config.lpips_weights))
+        self._shown = evaluators.spread(photographs.validation_indices, config.panels)
+        self.possible = len(photographs.validation_indices) > 0
+
+    def __call__(self, step: int, network: tuple[Any, Any]) -> dict[str, float] | None:
+        """The metrics after this step; None where nothing can be measured, or a stop is asked for."""
+        epoch = step // self._photographs.steps_per_epoch
+        try:
+            evaluation = evaluators.run(
+                lambda batch: self._step(*network, batch),
+                self._photographs.validation(),
+                lambda batch: sharding.put(batch, self._mesh),
+                self._shown,
+                stop=self._stop,
+            )
+        except evaluators.NothingToEvaluate:
+            return self._bar.write(f"epoch {epoch}: no validation photograph can be read any more", file=sys.stderr)
+        if evaluation is None:
+            return None
+        metrics = evaluators.means(evaluation.values)
+        self._writer.write("validation", step, {"epoch": epoch} | metrics)
+        self._bar.write(epoch_line(epoch, self._epochs, metrics), file=sys.stdout)
+        write_figures(self._workdir, evaluation)
+        return metrics
 
 
 def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:

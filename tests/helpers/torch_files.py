@@ -1,9 +1,9 @@
 """Weight files as PyTorch writes them, assembled opcode by opcode."""
 
 import struct
+import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
-import zipfile
 
 ORDERED_DICT = b"ccollections\nOrderedDict\n"
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"

@@ -23,7 +23,7 @@ from collections import OrderedDict
 import ml_dtypes
 import numpy as np
 import pytest
-from helpers.torch_files import Tensor, dumps, opcodes, write_zip, ORDERED_DICT, REBUILD
+from helpers.torch_files import ORDERED_DICT, REBUILD, Tensor, dumps, opcodes, write_zip
 
 from colorjax.networks import statedict
 from colorjax.networks.statedict import UnsafeWeightsError, read_state_dict

@@ -25,10 +25,10 @@ from colorjax.networks import state
 from colorjax.platform import sharding
 from colorjax.training import optim, runs, steps, telemetry
 
-PATHS = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'tests'), str(Path(__file__).parent)]}"  # of child processes
 sys.path.insert(0, str(ROOT))
 import train
 
+PATHS = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'tests'), str(Path(__file__).parent)]}"  # of child processes
 STEPS = 12  # 96 crops in batches of 16, two epochs
 
 

@@ -13,7 +13,6 @@ import time
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx2
 import numpy as np
