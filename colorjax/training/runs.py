@@ -24,6 +24,7 @@ from colorjax.networks import perceptual, pretrained, state
 from colorjax.networks.state import Optimizers, TrainState
 from colorjax.platform import sharding
 from colorjax.science import color
+from colorjax.training import telemetry
 
 _OWN_KEYS = ("distributed.process", "data.cache_dir")  # of which each process of a run may have its own
 _MOST_UNREAD = 10  # steps in a row of whose photographs not one can be read

@@ -18,6 +18,7 @@ import httpx2
 import numpy as np
 import pytest
 import skimage.data
+from helpers import ROOT
 from helpers.painter import Painter
 from PIL import Image
 from starlette.testclient import TestClient
