@@ -50,7 +50,7 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
     networks = comparison.load([ckpt] if isinstance(ckpt, str | Path) else list(ckpt), labels)
     settings = changes
     if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits were meant for the photographs of the training
-        settings = {"data.limit": 0, "data.limit_per_group": 0} | changes
+        settings = {"data.limit": 0, "data.limit_per_group": 0, "data.val_dir": ""} | changes
     config, notes = comparison.settings_of(networks, base.get_config(), settings, checks.check)
     mesh = sharding.make_mesh()
     everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))

@@ -65,7 +65,8 @@ def get_config() -> ConfigDict:
     config.data.source = "tfds"  # tfds | folder | sample (photographs inside the scikit-image wheel)
     config.data.dir = ""  # folder: the photographs; tfds: where TFDS keeps its data ("" = its default)
     config.data.names = ""  # tfds: comma-separated [group=]name[:split], as people=lfw:train[:4600]
-    config.data.val_fraction = 0.1  # share held out for validation, chosen by a hash of each picture's name
+    config.data.val_dir = ""  # folder: photographs of other sources to validate on; those of `dir` are all trained on then
+    config.data.val_fraction = 0.1  # share held out for validation (of val_dir, if given), by a hash of each picture's name
     config.data.limit = 0  # use only this many photographs, chosen by hash (0 = all)
     config.data.limit_per_group = 0  # use only this many of each group (0 = all)
     config.data.min_size = 64  # photographs with a shorter short side are left out

@@ -1,24 +1,24 @@
-"""What balance, terms of the loss, ageing, hints and a discriminator change: one network, trained on in several ways.
+"""What each part of the recipe changes: balance, terms of the loss, ageing, hints, a discriminator.
 
-    python benchmarks/ablation.py --photos=PHOTOS --weights=WEIGHTS --out=runs/ablation
+    python benchmarks/quality/ablation.py --photos=PHOTOS --weights=WEIGHTS --out=runs/ablation
 
-A U-Net is trained with L1 alone (`base`), then from it for two more epochs: as before (`unet`), with balanced batches, with a
-perceptual term, with both, with rare colours weighted, with a colourfulness term, with CIEDE2000, on photographs made to look
-old, with hints, with what release.py takes of these, and against a discriminator; besides the shallow net, alone and against
-one. A run that was cut off goes on, a finished one stays as it is, one with other settings is refused. The last lines are the
-evaluate.py command that compares them all.
-WEIGHTS: an ImageNet ResNet-18 file, for the encoder and for the perceptual term.
+A U-Net is trained with L1 alone (`base`). Each variant trains it on for two more epochs, with one thing changed; `VARIANTS`
+below lists them. `unet` changes nothing. `release` takes what configs/release.py takes of the others. `shallow` and
+`gan_shallow` are another network and start from nothing.
+
+A run that was cut off goes on, and a finished one stays as it is. A run with other settings is refused. The last lines are
+the evaluate.py command that compares them all. WEIGHTS is an ImageNet ResNet-18 file, for the encoder and the perceptual term.
 """
 
-import argparse
 import importlib
 import shlex
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import common
 
 TUNED = {"epochs": 2, "learning_rate": 1.5e-4, "init_from": "base"}
 BALANCED = {"data.balance": "temperature"}
@@ -74,7 +74,7 @@ def config_of(name, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of photographs; first-level folders are groups")
     parser.add_argument("--weights", type=Path, required=True, help="ResNet-18 weights, .pth or .safetensors")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,14 +1,13 @@
 """Old photographs, each above its colouring, in a grid of pictures to look through.
 
-    python benchmarks/contact_sheet.py --ckpt=DIR --photos=DIR --out=sheet.jpg [--columns=6] [--rows=4] [--width=200]
+    python benchmarks/quality/contact_sheet.py --ckpt=DIR --photos=DIR --out=sheet.jpg [--columns=6] [--rows=4] [--width=200]
 
-`--ckpt` more than once puts the colourings of several networks below each other, in that order. Each sheet has at most
-`--columns` times `--rows` photographs, in the order of their names; where one does not hold them all, they are sheet-1.jpg,
-sheet-2.jpg and so on. Below each are the first and the last letters of its file's name. (`colorjax sheet` makes a page in HTML
-of copies that `colorjax colorize` wrote.)
+Nothing is measured: somebody looks at all of them. `--ckpt` more than once puts the colourings of several networks below each
+other, in that order. A sheet has at most `--columns` times `--rows` photographs, in the order of their names. Several sheets
+are called sheet-1.jpg, sheet-2.jpg and so on. Below each photograph are the first and the last letters of its file's name.
+(`colorjax sheet` makes a page in HTML of copies that `colorjax colorize` wrote.)
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,6 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import common
 from colorjax import Colorizer, checkpoint, photos
 from colorjax.inference.colorizer import NoColorError
 
@@ -73,22 +75,16 @@ def sheet(cells: list[tuple[str, list[Image.Image]]], columns: int, width: int) 
     return page
 
 
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return int(text)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument(
         "--ckpt", action="append", required=True, help="a workdir, checkpoints/STEP, an exported folder, or pretrained"
     )
     parser.add_argument("--photos", type=Path, required=True, help="a folder, or one photograph")
     parser.add_argument("--out", type=Path, default=Path("sheet.jpg"))
-    parser.add_argument("--columns", type=_positive, default=6)
-    parser.add_argument("--rows", type=_positive, default=4, help="of photographs, on a sheet")
-    parser.add_argument("--width", type=_positive, default=200, help="of a picture, in pixels")
+    parser.add_argument("--columns", type=common.positive, default=6)
+    parser.add_argument("--rows", type=common.positive, default=4, help="of photographs, on a sheet")
+    parser.add_argument("--width", type=common.positive, default=200, help="of a picture, in pixels")
     parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     args = parser.parse_args()

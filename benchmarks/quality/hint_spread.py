@@ -1,22 +1,28 @@
 """Where one hint's colour goes: over its object, and not across strong edges.
 
-    python benchmarks/hint_spread.py --ckpt=runs/guided --photos=DIR [--pictures=200] [--show=6] [--out=hint_spread.png]
+    python benchmarks/quality/hint_spread.py --ckpt=runs/guided --photos=DIR [--pictures=200] [--show=6] [--out=hint_spread.png]
 
-In each of `--pictures` photographs below DIR, chosen evenly over the sorted names, one hint at a random point asks for a colour
-of another hue than the network paints there (turned by a quarter, half or three quarters of the circle, chroma at least 25, as
-far as sRGB has it at that lightness). Measured: the Delta E between hint and answer at its point; and how much ab changes, by
-distance from the point, where the way from it crosses the least and the most lightness: the first and the last quarter of the
-pixels at that distance by the cheapest path, whose cost is the L* that it climbs and falls. `--out` shows the first `--show`:
-the photograph without colour, as the network paints it, with the hint, and the change.
+`--pictures` photographs are taken from below DIR, evenly over the sorted names. Each gets one hint at a random point. The hint
+asks for another hue than the network paints there: turned by a quarter, half or three quarters of the circle, with a chroma of
+at least 25, as far as sRGB has it at that lightness.
+
+Measured are the Delta E between hint and answer at its point, and how much ab changes around it, by distance. A path from the
+point costs the L* that it climbs and falls. At each distance the table has two means: of the quarter of the pixels with the
+cheapest path, and of the quarter with the dearest. A good network changes the first and leaves the second.
+
+`--out` shows the first `--show`: the photograph without colour, as the network paints it, with the hint, and the change.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 from skimage.graph import MCP_Geometric
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import common
 from colorjax import Colorizer, photos
 from colorjax.science import color
 
@@ -81,10 +87,10 @@ def shown(paint: Colorizer, image: np.ndarray, hint: tuple, plain, hinted) -> np
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--ckpt", required=True)
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--pictures", type=common.positive, default=200)
     parser.add_argument("--show", type=int, default=6)
     parser.add_argument("--out", type=Path, default=Path("hint_spread.png"))
     args = parser.parse_args()

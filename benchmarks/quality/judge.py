@@ -1,24 +1,22 @@
 """What a network does as people meet it: photographs go through `Colorizer`, and the copies are compared with the truth.
 
-    python benchmarks/judge.py --ckpt=DIR --photos=DIR [--held-out-of=WORKDIR | --held-out[=0.1] | --names=LIST.json]
+    python benchmarks/quality/judge.py --ckpt=DIR --photos=DIR [--held-out-of=WORKDIR | --held-out[=0.1] | --names=LIST.json]
         [--every=N] [--size=N] [--flip] [--lpips=WEIGHTS] [--skin-group=people] [--out=FOLDER]
 
-Each photograph below `--photos`, whose first-level folders are groups, is read, resized and left out (unreadable, tiny,
-grey) as evaluate.py does it: the middle square at 256 pixels. Its grey, 8 bits as of a scan, is given to `Colorizer`, and
-the colour of the 8-bit copy is measured by `metrics.compare` (at the true lightness), with `--lpips` also by LPIPS(alex);
-beside it the grey picture. Intervals are those of evaluate.py: 95 %, bootstrap over photographs.
+Photographs are read, cropped and left out (unreadable, tiny, grey) as evaluate.py does it: the middle square at 256 pixels.
+The first-level folders of `--photos` are their groups. `Colorizer` gets the grey in 8 bits, as of a scan. The colour of its
+8-bit copy is measured at the true lightness by `metrics.compare`, and with `--lpips` by LPIPS(alex). Beside it stands the grey
+picture. Intervals are those of evaluate.py: 95 %, bootstrap over photographs.
 
-Which photographs: `--held-out-of` takes those that a run kept for validation (its photographs.json; `--photos` is then the
-folder that it was trained on), `--held-out` those that the hash of their names holds out of training at that fraction,
-`--names` a list of names below `--photos`, and of any of these `--every` each N-th in the order of names; else all.
+Which photographs: all below `--photos`, unless one of these chooses.
+  --held-out-of  those that a run kept for validation, by its photographs.json; `--photos` is the folder that it was trained on
+  --held-out     those that the hash of their names holds out of training, at that fraction
+  --names        a list of names below `--photos`
+  --every        each N-th of them, in the order of names
 
-Aims: what the release wants to reach, on all, and with each bound wider by a tenth on the groups people, animals, scenery.
+Aims: what the release wants to reach on all. On the groups people, animals and scenery each bound is wider by a tenth.
 
-Skin: in the photographs of `--skin-group`, pixels whose true colour has Cb in 77..127 and Cr in 133..173 (Chai and Ngan:
-Face segmentation using skin-color map in videophone applications, 1999; levels of ITU-R BT.601). It is a rough rule: it
-takes wood, sand, brick and fur as well, and misses skin in coloured light. It does not ask for lightness, as rules in RGB
-do that miss dark skin. These pixels are split into three by their true L*, the same number in each; the bounds between
-them stay what they are in each draw of the bootstrap. Errors and chroma are means over the pixels, in Lab units.
+Skin: in the photographs of `--skin-group`, how far pixels that look like skin are off, by their lightness (`skin.py`).
 
 `--out` gets judge.json, without names of photographs.
 """
@@ -33,9 +31,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks import common
+from benchmarks.quality import skin
 from colorjax import Colorizer, photos
 from colorjax.data import pipeline, prepare, roster, sources
 from colorjax.evaluation import evaluators
@@ -57,16 +56,6 @@ AIMS = {
     "lpips_of_grey": (None, 0.8),
 }
 AIMED_GROUPS, GROUP_SLACK = ("people", "animals", "scenery"), 0.1
-SKIN_CB, SKIN_CR = (77, 127), (133, 173)
-LIGHTNESS_STEP = 0.1  # of the bins in which skin is counted: the thirds are equal up to one
-THIRDS = ("dark", "middle", "light")
-OF_SKIN = {
-    "error": "mean chroma error",
-    "chroma_target": "true chroma",
-    "chroma": "predicted chroma",
-    "error_a": "signed error a*",
-    "error_b": "signed error b*",
-}
 
 
 def chosen(args: argparse.Namespace, names: list[str]) -> np.ndarray:
@@ -84,54 +73,6 @@ def chosen(args: argparse.Namespace, names: list[str]) -> np.ndarray:
     if missing := sum(name not in place for name in wanted):
         raise ValueError(f"{missing} of the {len(wanted)} photographs asked for are not below {args.photos}")
     return np.array([place[name] for name in sorted(set(wanted))], np.int64)[:: args.every]
-
-
-def is_skin(rgb: np.ndarray) -> np.ndarray:
-    """Where colours (..., 3) uint8 look like skin by their chroma alone: Chai and Ngan 1999."""
-    levels = rgb.astype(np.float32) / 255
-    cb = 128 + levels @ np.float32([-37.797, -74.203, 112.0])
-    cr = 128 + levels @ np.float32([112.0, -93.786, -18.214])
-    return (cb >= SKIN_CB[0]) & (cb <= SKIN_CB[1]) & (cr >= SKIN_CR[0]) & (cr <= SKIN_CR[1])
-
-
-def skin_sums(rgb: np.ndarray, lab: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """Of the pixels that look like skin, by bins of L*: their number, and the sums of what OF_SKIN names, (bins, 6)."""
-    skin = is_skin(rgb)
-    true, ours = lab[skin], ab[skin]
-    off = ours - true[:, 1:]
-    columns = (np.linalg.norm(off, axis=-1), np.linalg.norm(true[:, 1:], axis=-1), np.linalg.norm(ours, axis=-1), *off.T)
-    bins = round(100 / LIGHTNESS_STEP)
-    where = np.clip(true[:, 0] / LIGHTNESS_STEP, 0, bins - 1).astype(int)
-    sums = [np.bincount(where, weights, bins) for weights in (np.ones(len(true)), *columns)]
-    return np.stack(sums, axis=-1)
-
-
-def ratios(over: np.ndarray, under: np.ndarray) -> list[dict[str, float]]:
-    """Sums (n, k) over sums (n,): the ratio of each column with its 95 % bootstrap interval over the n photographs."""
-    rng, count = np.random.default_rng(0), len(under)
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=evaluators.BOOTSTRAP_ROUNDS).astype(np.float64)
-    drawn = draws @ under
-    some = drawn > 0
-    means = over.sum(0) / under.sum()
-    low, high = np.percentile((draws @ over)[some] / drawn[some, None], [2.5, 97.5], axis=0)
-    return [{"mean": float(m), "low": float(x), "high": float(y)} for m, x, y in zip(means, low, high, strict=True)]
-
-
-def skin_table(sums: np.ndarray) -> dict[str, dict]:
-    """(photographs, bins, 6) of `skin_sums` -> by third of lightness what OF_SKIN names, with the numbers behind it."""
-    total = sums[..., 0].sum(0).cumsum()
-    if not total[-1]:
-        return {}
-    edges = [0, *(int(np.searchsorted(total, total[-1] * part / 3)) + 1 for part in (1, 2)), len(total)]
-    table = {}
-    for name, low, high in zip(("all", *THIRDS), (0, *edges[:-1]), (len(total), *edges[1:]), strict=True):
-        part = sums[:, low:high].sum(1)
-        if not part[:, 0].sum():
-            continue
-        table[name] = {"pixels": int(part[:, 0].sum()), "photographs": int((part[:, 0] > 0).sum())}
-        table[name] |= {"lightness": [round(low * LIGHTNESS_STEP, 1), round(high * LIGHTNESS_STEP, 1)]}
-        table[name] |= dict(zip(OF_SKIN, ratios(part[:, 1:], part[:, 0]), strict=True))
-    return table
 
 
 class Judge:
@@ -177,7 +118,7 @@ class Judge:
             pairs = np.array([one["lpips_alex"] for one in self.rows], np.float64)
             for group in tables[NETWORK]:
                 pair = pairs if group == "all" else pairs[of == groups.index(group)]
-                tables[NETWORK][group]["lpips_of_grey"] = ratios(pair[:, :1], pair[:, 1])[0]
+                tables[NETWORK][group]["lpips_of_grey"] = skin.ratios(pair[:, :1], pair[:, 1])[0]
         return tables
 
 
@@ -207,26 +148,27 @@ def show(report: dict) -> None:
     """Print the tables as Markdown."""
     rows = report["rows"]
     told = [metric for metric in SHOWN if metric in rows[NETWORK]["all"]]
-    print("\n| group | photographs | | " + " | ".join(evaluators.HEADINGS[metric][0] for metric in told) + " |")
-    print("|---" * (3 + len(told)) + "|")
+    print()
+    common.table("group", "photographs", "", *(evaluators.HEADINGS[metric][0] for metric in told))
     for group, values in rows[NETWORK].items():
         for name in (GREY, NETWORK):
             cells = [cell(rows[name][group][metric], evaluators.HEADINGS[metric][1]) for metric in told]
-            print(f"| {group} | {values['pictures']} | {name} | " + " | ".join(cells) + " |")
-    print("\n| group | aim | bounds | measured | met | whole interval |\n|---|---|---|---|---|---|")
+            common.row(group, values["pictures"], name, *cells)
+    print()
+    common.table("group", "aim", "bounds", "measured", "met", "whole interval")
     for group, aims in report["aims"].items():
         for metric, aim in aims.items():
             heading, places = evaluators.HEADINGS.get(metric, ("LPIPS (alex) over grey's", 3))
             bounds = " to ".join("" if end is None else f"{end:.4g}" for end in aim["bounds"]).strip()
-            answers = " | ".join("yes" if aim[key] else "no" for key in ("met", "surely"))
-            print(f"| {group} | {heading} | {bounds} | {cell(aim, places)} | {answers} |")
+            answers = ("yes" if aim[key] else "no" for key in ("met", "surely"))
+            common.row(group, heading, bounds, cell(aim, places), *answers)
     if not report["skin"]:
         return
-    print("\n| skin-like pixels | L* | pixels | photographs | " + " | ".join(OF_SKIN.values()) + " |")
-    print("|---" * (4 + len(OF_SKIN)) + "|")
+    print()
+    common.table("skin-like pixels", "L*", "pixels", "photographs", *skin.MEASURED.values())
     for name, of in report["skin"].items():
-        cells = " | ".join(cell(of[key], 2) for key in OF_SKIN)
-        print(f"| {name} | {of['lightness'][0]} to {of['lightness'][1]} | {of['pixels']:,} | {of['photographs']} | {cells} |")
+        lightness, cells = " to ".join(map(str, of["lightness"])), (cell(of[key], 2) for key in skin.MEASURED)
+        common.row(name, lightness, f"{of['pixels']:,}", of["photographs"], *cells)
 
 
 def judge(args: argparse.Namespace) -> dict:
@@ -238,7 +180,7 @@ def judge(args: argparse.Namespace) -> dict:
     store = prepare.Store(source, np.full(len(source), SIDE))
     lpips = perceptual.lpips("alex", args.lpips) if args.lpips else None
     colorizer = Colorizer.from_checkpoint(args.ckpt, args.size, flip=args.flip)
-    one, left_out, of, skin = Judge(colorizer, lpips), {}, [], []
+    one, left_out, of, skin_counts = Judge(colorizer, lpips), {}, [], []
     for index in tqdm(indices.tolist(), unit="photograph", disable=None):
         try:
             facts, pixels = store.prepare(index)
@@ -253,21 +195,15 @@ def judge(args: argparse.Namespace) -> dict:
         lab, ab = one.see(square)
         of.append(source.groups[index])
         if of[-1] == args.skin_group:
-            skin.append(skin_sums(square, lab, ab))
+            skin_counts.append(skin.counted(square, lab, ab))
     if not of:
         raise ValueError(f"no photograph to measure below {args.photos}; left out: {left_out or 'none'}")
     groups = tuple(sorted(set(of)))
     rows = one.tables(np.array([groups.index(group) for group in of]), groups)
     settings = {"size": colorizer.size, "flip": args.flip, "side": SIDE, "engine": colorizer.engine.name}
     report = {"photographs": len(of), "left_out": left_out, "without_colour": one.without_colour, "settings": settings}
-    skin_of = skin_table(np.stack(skin)) if skin else {}
-    return report | {"rows": rows, "aims": verdicts(rows[NETWORK]), "skin": skin_of}
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return int(text)
+    skin_table = skin.by_lightness(np.stack(skin_counts)) if skin_counts else {}
+    return report | {"rows": rows, "aims": verdicts(rows[NETWORK]), "skin": skin_table}
 
 
 def _share(text: str) -> float:
@@ -277,14 +213,14 @@ def _share(text: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--ckpt", required=True, help="a workdir, checkpoints/STEP, an exported folder, or pretrained")
     parser.add_argument("--photos", type=Path, required=True, help="a folder of photographs; first-level folders are groups")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--held-out-of", type=Path, metavar="WORKDIR", help="those that this run was validated on")
     which.add_argument("--held-out", type=_share, nargs="?", const=0.1, metavar="FRACTION", help="those held out by their hash")
     which.add_argument("--names", type=Path, help="JSON: a list of names below --photos")
-    parser.add_argument("--every", type=_positive, default=1, help="of those, each so many")
+    parser.add_argument("--every", type=common.positive, default=1, help="of those, each so many")
     parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     parser.add_argument("--lpips", help="weights of LPIPS(alex): a folder, or files separated by commas")

@@ -1,18 +1,21 @@
 """How well chroma goes up to full size: true ab, scaled down to what a network gives, and up again in several ways.
 
-    python benchmarks/upsampling.py --photos=DIR [--size=256]
+    python benchmarks/quality/upsampling.py --photos=DIR [--size=256]
 
-For each photograph in colour below DIR whose short side is at least twice `--size`: Lab at its own size; L* and ab scaled to a
-short side of `--size` (bicubic, antialiased, as the network's copy is); ab scaled up again. The error is the mean of |da*| and
-|db*|, over all pixels and over edges: the 5 % of the pixels where the true ab changes most.
+It takes each photograph in colour below DIR whose short side is at least twice `--size`. Its L* and ab are scaled to a short
+side of `--size`: bicubic, antialiased, as the network's copy is. Then ab is scaled up again. The error is the mean of |da*| and
+|db*|, over all pixels and over edges. Edges are the 5 % of the pixels where the true ab changes most.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import common
 from colorjax import photos
 from colorjax.inference.upsampling import Upsampler
 from colorjax.science import color
@@ -67,9 +70,9 @@ def errors(lab: np.ndarray, size: int) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--photos", required=True, type=Path)
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--size", type=common.positive, default=256)
     args = parser.parse_args()
     found = []
     for _, path in photos.find([args.photos]):
@@ -84,12 +87,13 @@ def main() -> None:
     table = {name: np.array([one[name] for one in found]) for name in found[0]}
     bicubic, bilinear = table["bicubic"][:, 0].mean(), table["bilinear"][:, 1].mean()
     print(f"\n{len(found)} photographs, ab at {args.size} pixels\n")
-    print("| | mean error | of bicubic | edge error | of bilinear | photographs with fewer edge errors than bilinear |")
-    print("|---|---|---|---|---|---|")
+    fewer = "photographs with fewer edge errors than bilinear"
+    common.table("", "mean error", "of bicubic", "edge error", "of bilinear", fewer)
     for name, values in table.items():
         mean, edge = values.mean(axis=0)
         better = (values[:, 1] < table["bilinear"][:, 1]).mean()
-        print(f"| {name} | {mean:.3f} | {mean / bicubic - 1:+.1%} | {edge:.3f} | {edge / bilinear - 1:+.1%} | {better:.0%} |")
+        of_bicubic, of_bilinear = f"{mean / bicubic - 1:+.1%}", f"{edge / bilinear - 1:+.1%}"
+        common.row(name, f"{mean:.3f}", of_bicubic, f"{edge:.3f}", of_bilinear, f"{better:.0%}")
 
 
 if __name__ == "__main__":

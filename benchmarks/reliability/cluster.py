@@ -1,43 +1,43 @@
 """An archive on a cluster of two machines: how fast, and what is lost when a worker is killed and a machine goes.
 
-    python benchmarks/cluster.py --photos=DIR [--ckpt=DIR] [--count 500] [--workers 1 2] [--size PIXELS]
-    python benchmarks/cluster.py --idle 1000000
+    python benchmarks/reliability/cluster.py --photos=DIR [--ckpt=DIR] [--count 500] [--workers 1 2] [--size PIXELS]
+    python benchmarks/reliability/cluster.py --idle 1000000
 
-Both machines are Ray nodes on this one, with one processor each in Ray's books; the head, which has none, is a third. First
-one process colours `--count` photographs without a cluster; then the cluster does, with each number of workers; then with two,
-while one worker's process is killed by SIGKILL when half of the copies are there, and one machine removed when two thirds are.
-After each, every photograph must have been told coloured once, and copies and sidecars be those of the first run, byte for
-byte. Seconds are from the start of the command to its end; in brackets, photographs a second from the first copy to the last.
+Both machines are Ray nodes on this one, with one processor each in Ray's books. The head, which has none, is a third.
+  1. One process colours `--count` photographs without a cluster.
+  2. The cluster does, with each number of workers.
+  3. It does with two workers and two faults. One worker's process is killed by SIGKILL when half of the copies are there. One
+     machine is removed when two thirds are.
+After each, every photograph must have been told coloured once. Copies and sidecars must be those of the first run, byte for
+byte. Seconds are from the start of the command to its end. In brackets: photographs a second from the first copy to the last.
 
---photos: the first photographs below it, those of its folders in turn; without it, crops of scikit-image's pictures. Without
---ckpt the weights have the size of `configs/unet_fast.py`'s and are random. --size: photographs are scaled to this short side.
---idle: only what so many photographs cost the machine that hands them out; its workers, started here, do nothing.
+--photos: the first photographs below it, those of its folders in turn; without it, crops of scikit-image's pictures.
+--ckpt: without it the weights have the size of `configs/unet_fast.py`'s and are random.
+--size: photographs are scaled to this short side.
+--idle: only what so many photographs cost the machine that hands them out. Its workers, started here, do nothing.
 """
 
-import argparse
 import json
 import os
 import pickle
-import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from itertools import chain, zip_longest
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 
 import numpy as np
 import psutil
 import skimage.data
-from colorize import random_weights
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks import common
 from colorjax import photos
 from colorjax.archive import colorize_cluster
 from colorjax.archive.plan import Job, Options, Outcome
@@ -66,20 +66,16 @@ def archive(folder: Path, root: str | None, count: int, size: int | None) -> Non
             picture.resize([round(scale * side) for side in picture.size]).save(target.with_suffix(".jpg"), quality=92)
 
 
-def coloured(work: Path, name: str, ckpt: str, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "colorjax", "colorize", work / "archive", "--out", work / name, "--ckpt", ckpt, *arguments]
-    command += ["--report", work / f"{name}.json"]
-    environment = os.environ | {"COLORJAX_CACHE": str(work / "cache"), "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [str(part) for part in command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+def coloured(work: Path, name: str, ckpt: str, *arguments: str) -> Popen:
+    asked = ["colorize", work / "archive", "--out", work / name, "--report", work / f"{name}.json", "--ckpt", ckpt, *arguments]
+    return common.colorjax_process(*asked, cache=work / "cache", stdout=DEVNULL, stderr=PIPE)
 
 
 def copies(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(f"*{photos.OWN_COPY}.*") if path.suffix != ".json"]
 
 
-def finished(name: str, process: subprocess.Popen, start: float, work: Path, count: int) -> None:
+def finished(name: str, process: Popen, start: float, work: Path, count: int) -> None:
     """Wait for the end, check that nothing is lost, and print the line of the table."""
     _, err = process.communicate()
     seconds = time.perf_counter() - start
@@ -94,7 +90,7 @@ def finished(name: str, process: subprocess.Popen, start: float, work: Path, cou
     same = sum((folder / file).is_file() and (folder / file).read_bytes() == (one / file).read_bytes() for file in files)
     written = sorted(path.stat().st_mtime for path in copies(folder))
     speed = f"{count / seconds:.2f} ({(len(written) - 1) / (written[-1] - written[0]):.2f})"
-    print(f"| {name} | {seconds:.1f} | {speed} | {once} | {len(written)} | {same} of {len(files)} |", flush=True)
+    common.row(name, seconds, speed, once, len(written), f"{same} of {len(files)}")
     bad = report["counts"] != {"coloured": count} or once != count or same != len(files) or len(files) != 2 * count
     if bad:
         raise SystemExit(f"{name}: {report['counts']}")
@@ -109,7 +105,7 @@ def kill_a_worker(here: psutil.Process) -> int:
     raise SystemExit("there is no worker to kill")
 
 
-def wait_for(number: int, folder: Path, process: subprocess.Popen) -> None:
+def wait_for(number: int, folder: Path, process: Popen) -> None:
     while len(copies(folder)) < number:
         if process.poll() is not None:
             raise SystemExit(f"it ended before {number} copies were there")
@@ -137,15 +133,15 @@ def handed_out(count: int, folder: Path) -> None:
     ):
         first = first or time.perf_counter() - start
         done.append(outcome)
-    seconds, kilobytes = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{len(done)} told: the first after {first:.0f} s, the last after {seconds:.0f} s; {kilobytes / 1e6:.1f} GB")
+    seconds, gigabytes = time.perf_counter() - start, common.peak_memory() / 1000
+    print(f"{len(done)} told: the first after {first:.0f} s, the last after {seconds:.0f} s; {gigabytes:.1f} GB")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--photos")
     parser.add_argument("--ckpt")
-    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--count", type=common.positive, default=500)
     parser.add_argument("--size", type=int)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--idle", type=int)
@@ -159,12 +155,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         archive(work / "archive", args.photos, args.count, args.size)
-        if not args.ckpt:
-            random_weights(work / "weights")
-        ckpt = args.ckpt or str(work / "weights")
-        coloured(work, "warm", ckpt, "--strength", "1").wait()  # fills the compilation cache
+        ckpt = args.ckpt or str(common.random_weights(work / "weights"))
+        coloured(work, "warm", ckpt, "--strength", "1").communicate()  # fills the compilation cache
         print(f"{os.cpu_count()} processors\n")
-        print("| | seconds | photographs a second | told once | copies | files of the same bytes |\n|---|---|---|---|---|---|")
+        common.table("", "seconds", "photographs a second", "told once", "copies", "files of the same bytes")
         start = time.perf_counter()
         finished("one process", coloured(work, "one_process", ckpt), start, work, args.count)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})

@@ -1,16 +1,15 @@
 """Damaged photographs by the thousand: whatever colorjax.photos does with one but read it or refuse it is a finding.
 
-    python benchmarks/fuzz_photos.py --inputs 20000 --seed 0
-    python benchmarks/fuzz_photos.py --seed 0 --only 4711          # one input, in this process, with its traceback
-    python benchmarks/fuzz_photos.py --inputs 20000 --keep DIR     # each finding is saved as DIR/NUMBER.bin
+    python benchmarks/reliability/fuzz_photos.py --inputs 20000 --seed 0
+    python benchmarks/reliability/fuzz_photos.py --seed 0 --only 4711          # one input, in this process, with its traceback
+    python benchmarks/reliability/fuzz_photos.py --inputs 20000 --keep DIR     # each finding is saved as DIR/NUMBER.bin
 
 Small sound pictures of every kind (JPEG, PNG, TIFF, WebP, BMP; 8 and 16 bits, floats, palettes, alpha, tiles, pages, EXIF, XMP,
 IPTC, ICC) are damaged: bits, bytes, blocks, fields of headers. Input n is a function of seed and n alone. Every page is read,
-and what can be read is written again and read once more. The workers are processes of their own: one that dies, or takes more
-than 10 s or 1 GB for an input, is named and replaced, and the run goes on. Exit code 1 where there was a finding.
+and what can be read is written again and read once more. The workers are processes of their own. One that dies, or takes more
+than 10 s or 1 GB for an input, is named and replaced, and the run goes on. The exit code is 1 where there was a finding.
 """
 
-import argparse
 import collections
 import io
 import itertools
@@ -28,13 +27,14 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
 
+from benchmarks import common
 from colorjax import photos
 from colorjax.photos import metadata, profiles
 
@@ -238,8 +238,8 @@ def results(seed: int, numbers: range):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--inputs", type=int, default=20000)
+    parser = common.parser(__doc__)
+    parser.add_argument("--inputs", type=common.positive, default=20000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="the number of the one input to examine, in this process")
     parser.add_argument("--keep", type=Path, help="a folder for the inputs of findings")

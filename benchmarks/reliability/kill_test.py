@@ -1,15 +1,15 @@
 """Kill a training again and again, start it again with the same command, and compare with one that was left alone.
 
-    python benchmarks/kill_test.py [--kills=20] [--seed=0] [--runs=quick,gan]
+    python benchmarks/reliability/kill_test.py [--kills=20] [--seed=0] [--runs=quick,gan]
 
-Each run (a small `configs/quick.py` with a moving average, and a tiny GAN with both players) is killed with SIGKILL at
-moments drawn at random: during the start, between steps, while a checkpoint is written, between its end and its checksums;
-between kills it is sometimes stopped with SIGTERM, which must end it with exit code 0 within 30 seconds. Then the final
-parameters, BatchNorm statistics, optimisers, average, discriminator, step and key, and every row of metrics.jsonl but its
-speed, must be the same bit for bit. The exit code is 1 if anything differs.
+There are two runs: a small `configs/quick.py` with a moving average, and a tiny GAN with both players. Each is killed with
+SIGKILL at moments drawn at random: during the start, between steps, while a checkpoint is written, between its end and its
+checksums. Between kills it is sometimes stopped with SIGTERM, which must end it with exit code 0 within 30 seconds.
+
+At the end these must be the same bit for bit: parameters, BatchNorm statistics, optimisers, average, discriminator, step and
+key, and every row of metrics.jsonl but its speed. The exit code is 1 if anything differs.
 """
 
-import argparse
 import json
 import os
 import random
@@ -21,13 +21,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from benchmarks import common
 from colorjax.evaluation.history import read_rows
 
 _SMALL = [
@@ -47,7 +47,7 @@ _SECONDS_TO_STOP = 30
 
 def start(run: str, workdir: Path) -> subprocess.Popen:
     command = [sys.executable, "train.py", *RUNS[run], f"--workdir={workdir}"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=common.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(moment: str, process: subprocess.Popen, workdir: Path, draw: random.Random, since: float) -> str:
@@ -134,7 +134,7 @@ def test(run: str, kills: int, seed: int, folder: Path) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--kills", type=int, default=20, help="of each run (default: 20)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", default=",".join(RUNS), help=f"which of {', '.join(RUNS)} (default: all)")

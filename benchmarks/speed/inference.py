@@ -1,28 +1,30 @@
 """Pictures a second of the U-Net: colorjax on XLA and on ONNX Runtime, and PyTorch, side by side in one run.
 
-    pip install -e ".[onnx]" torch && python benchmarks/inference.py [--stem=full] [--size 256 512] [--batch 1 8]
+    pip install -e ".[onnx]" torch && python benchmarks/speed/inference.py [--stem=full] [--size 256 512] [--batch 1 8]
 
-All have the same random numbers, and their answers are compared before anything is timed. Each lives in a process of its own,
-and they take turns, round after round, so that a machine that grows slower does so for all; the others sleep meanwhile. On a
-processor all compute in float32; on a GPU colorjax and PyTorch in bfloat16, and ONNX Runtime is left out. PyTorch is what its
-users would write: channels_last, inference_mode, and torch.compile on a GPU. "jit" is a frozen TorchScript trace, which
-folds BatchNorm into the convolutions.
+All have the same random numbers, and their answers are compared before anything is timed. Each lives in a process of its own.
+They take turns, round after round, so that a machine that grows slower does so for all; the others sleep meanwhile. On a
+processor all compute in float32. On a GPU colorjax and PyTorch compute in bfloat16, and ONNX Runtime is left out. PyTorch is
+what its users would write: channels_last, inference_mode, and torch.compile on a GPU. "jit" is a frozen TorchScript trace,
+which folds BatchNorm into the convolutions.
 """
 
-import argparse
 import multiprocessing
 import os
 import statistics
 import sys
 import time
 import warnings
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
-
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import common
 
 WAYS = ("colorjax, XLA", "colorjax, ONNX Runtime", "PyTorch", "PyTorch, jit")
 REFERENCE = "PyTorch"
@@ -30,20 +32,12 @@ Run = Callable[[np.ndarray], np.ndarray]  # luma (B, H, W, 1) -> chroma (B, H, W
 
 
 def numbers(stem: str, width: int) -> Any:
-    """A network with random numbers whose answers are not grey."""
-    import jax
-
-    from colorjax import checkpoint
-    from colorjax.networks import state
+    """The network that all have."""
     from configs import unet
 
     config = unet.get_config()
     config.model.update(stem=stem, width=width)
-    params, stats = jax.tree.map(np.asarray, state.init_network(config.model, jax.random.key(0)))
-    rng = np.random.default_rng(0)
-    params["head"]["kernel"] = rng.normal(0, 0.05, params["head"]["kernel"].shape).astype(np.float32)
-    stats = jax.tree.map(lambda x: np.float32(x * rng.uniform(0.5, 1.5, x.shape) + rng.uniform(-0.05, 0.05, x.shape)), stats)
-    return checkpoint.Network(config, params, stats, Path("random"))
+    return common.random_network(config, statistics=True)
 
 
 def on_jax(stem: str, width: int) -> Run:
@@ -51,10 +45,8 @@ def on_jax(stem: str, width: int) -> Run:
 
     from colorjax.inference import engines
 
-    network = numbers(stem, width)
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}", file=sys.stderr)
-    network = type(network)(network.config, *jax.device_put((network.params, network.stats)), network.source)
-    return engines.make(network, "jax").predict
+    return engines.make(numbers(stem, width), "jax").predict
 
 
 def on_onnx(stem: str, width: int) -> Run:
@@ -68,7 +60,8 @@ def on_onnx(stem: str, width: int) -> Run:
 
 def on_torch(stem: str, width: int, jit: bool = False) -> Run:
     import torch
-    import torch_unet
+
+    from benchmarks.speed import torch_unet
 
     network = numbers(stem, width)
     on_gpu = torch.cuda.is_available()
@@ -99,17 +92,10 @@ def worker(way: str, stem: str, width: int, pipe: Any) -> None:
     run = MAKERS[way](stem, width)
     while (asked := pipe.recv()) is not None:
         luma, repeats = asked
-        seconds = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            chroma = run(luma)
-            seconds.append(time.perf_counter() - start)
-        pipe.send((chroma, seconds))
+        pipe.send(common.timed(repeats, run, luma))
 
 
-def measured(
-    pipes: dict[str, Any], shape: tuple[int, int, int], tolerance: float, rounds: int, repeats: int
-) -> dict[str, list[float]]:
+def measured(pipes: dict[str, Any], shape: tuple[int, int, int], tolerance: float, args: Namespace) -> dict[str, list[float]]:
     """The median seconds of each way in each round. Raises SystemExit where two ways do not answer alike."""
     luma = np.random.default_rng(1).uniform(-1, 1, (*shape, 1)).astype(np.float32)
     answers = {}
@@ -120,23 +106,23 @@ def measured(
         apart = np.abs(answer - answers[REFERENCE]).max()
         if not apart < tolerance:
             raise SystemExit(f"{way} answers otherwise than {REFERENCE}, by {apart:.2g}")
-    spent: dict[str, list[float]] = {way: [] for way in pipes}
-    for _ in range(rounds):
-        for way, pipe in pipes.items():
-            time.sleep(0.2)  # until the threads of the one before sleep
-            pipe.send((luma, repeats))
-            spent[way].append(statistics.median(pipe.recv()[1]))
-    return spent
+
+    def one(way: str, _: int) -> float:
+        time.sleep(0.2)  # until the threads of the one before sleep
+        pipes[way].send((luma, args.repeats))
+        return statistics.median(pipes[way].recv()[1])
+
+    return common.in_turns(pipes, args.rounds, one)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--stem", default="strided", choices=["full", "strided"], help="default: strided")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=5, help="of each way in each round (default: 5)")
+    parser.add_argument("--rounds", type=common.positive, default=5)
+    parser.add_argument("--repeats", type=common.positive, default=5, help="of each way in each round (default: 5)")
     args = parser.parse_args()
     import torch
 
@@ -151,16 +137,16 @@ def main() -> None:
         f"stem={args.stem}, width {args.width}; {os.cpu_count()} processors; pictures a second, median of {args.rounds} rounds"
     )
     print("in brackets: times PyTorch's, median of the rounds and their range\n")
-    print(f"| size | batch | {' | '.join(ways)} |\n|---|---|{'---|' * len(ways)}", flush=True)
+    common.table("size", "batch", *ways)
     for size in args.size:
         for batch in args.batch:
-            spent = measured(pipes, (batch, size, size), 0.1 if on_gpu else 1e-3, args.rounds, args.repeats)
+            spent = measured(pipes, (batch, size, size), 0.1 if on_gpu else 1e-3, args)
             cells = []
             for way in ways:
                 ratios = [other / own for other, own in zip(spent[REFERENCE], spent[way], strict=True)]
                 about = f"{statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}"
                 cells.append(f"{batch / statistics.median(spent[way]):.2f} ({about})")
-            print(f"| {size} | {batch} | {' | '.join(cells)} |", flush=True)
+            common.row(size, batch, *cells)
     for pipe in pipes.values():
         pipe.send(None)
 

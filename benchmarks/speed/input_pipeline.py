@@ -1,7 +1,7 @@
 """How many training examples a second one CPU core makes: five ways in one run.
 
-    python benchmarks/input_pipeline.py                      # JPEGs made from scikit-image's photographs
-    python benchmarks/input_pipeline.py --photos=DIR --size=256 --seconds=5
+    python benchmarks/speed/input_pipeline.py                      # JPEGs made from scikit-image's photographs
+    python benchmarks/speed/input_pipeline.py --photos=DIR --size=256 --seconds=5
 
 (a) is how small colourisation projects feed a network: Pillow, then scikit-image, one picture after the other.
 (b) is the least that tf.data can do with JPEG files: decode and resize, no Lab.
@@ -11,7 +11,6 @@ The process is bound to one core and TensorFlow to one thread, so that the figur
 processor time are printed too: on an idle machine they are the same, on a busy one they are the ones to compare.
 """
 
-import argparse
 import itertools
 import os
 import sys
@@ -20,13 +19,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
 
 import numpy as np  # after the number of its threads is set
 from PIL import Image
+
+from benchmarks import common
 
 BATCH = 32
 REPEATS = 3
@@ -112,9 +113,9 @@ def measure(examples: Callable[[], Iterator], seconds: float) -> np.ndarray:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--photos", type=Path, help=f"a folder of JPEG files (default: {MADE} made from scikit-image's)")
-    parser.add_argument("--size", type=int, default=256, help="side of the examples in pixels (default: 256)")
+    parser.add_argument("--size", type=common.positive, default=256, help="side of the examples in pixels (default: 256)")
     parser.add_argument("--seconds", type=float, default=5, help="length of each of the 3 stretches (default: 5)")
     args = parser.parse_args()
 

@@ -1,15 +1,16 @@
 """Whether `colorjax serve` loses or mixes up anything when many come at once, and how long one waits for a view.
 
-    python benchmarks/serve.py [--ckpt=DIR] [--clients=20] [--pictures=10] [--side=1600]
+    python benchmarks/speed/serve.py [--ckpt=DIR] [--clients=20] [--pictures=10] [--side=1600]
 
-A server in a process of its own on loopback. First one visitor alone: a view after each change of a hint (where --ckpt follows
-none, the first view of a photograph) and of the strength. Then all clients at once, each with pictures of its own:
-sent, seen, copied at full size, downloaded. A copy is wrong unless its lightness is that of the picture that was sent and its
-sidecar says so; a client that is answered about another's photograph counts as a leak. Without --ckpt the weights have the size
-of `configs/unet_fast.py`'s, follow hints and are random. Linux only, for the memory.
+A server runs in a process of its own on loopback. First one visitor alone waits for a view after each change of a hint and of
+the strength. (Where --ckpt follows no hints, it is the first view of each photograph.) Then all clients come at once. Each
+sends pictures of its own, sees them, has them copied at full size and downloads the copies.
+
+A copy is wrong unless its lightness is that of the picture that was sent. A client that is answered about another's photograph
+counts as a leak. Without --ckpt the weights have the size of `configs/unet_fast.py`'s, follow hints and are random. Linux
+only, for the memory.
 """
 
-import argparse
 import http.client
 import io
 import json
@@ -25,9 +26,11 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
-from colorize import ROOT, peak_memory, random_weights
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import common
 from colorjax.inference.pixels import lightness_difference
 
 LOSSLESS = 0.51  # |L*| that rounding to 8 bits may cost
@@ -87,7 +90,7 @@ def alone(port: int, side: int) -> None:
     ids = [client.json("POST", f"/api/photographs?name={n}.png", png(picture(9000 + n, side)))["id"] for n in range(12)]
     timed_view(client, ids[0], {})
     if guided:
-        hints = [{"x": 40 + 13 * n, "y": 50 + 7 * n, "color": "#c04020"} for n in range(30)]
+        hints = [{"x": (40 + 13 * n) % side, "y": (50 + 7 * n) % (side * 3 // 4), "color": "#c04020"} for n in range(30)]
         row("a view after a change of a hint", [timed_view(client, ids[0], {"hints": hints[: n + 1]}) for n in range(30)])
     else:
         row("the first view of a photograph", [timed_view(client, id, {}) for id in ids[1:]])
@@ -97,7 +100,7 @@ def alone(port: int, side: int) -> None:
 
 
 def row(name: str, seconds: list[float]) -> None:
-    print(f"| {name} | {np.median(seconds):.2f} | {np.quantile(seconds, 0.95):.2f} |", flush=True)
+    common.row(name, f"{np.median(seconds):.2f}", f"{np.quantile(seconds, 0.95):.2f}")
 
 
 class Crowd:
@@ -156,24 +159,21 @@ class Crowd:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--ckpt")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--pictures", type=int, default=10, help="of each client")
     parser.add_argument("--side", type=int, default=1600, help="pixels of the longer side")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if not args.ckpt:
-            random_weights(Path(folder) / "weights", guided=True)
-        weights = Path(args.ckpt or f"{folder}/weights").absolute()
-        command = [sys.executable, "-m", "colorjax", "serve", "--port", "0", "--ckpt", str(weights)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True)
+        weights = Path(args.ckpt or common.random_weights(Path(folder, "weights"), guided=True)).absolute()
+        process = common.colorjax_process("serve", "--port", 0, "--ckpt", weights, cwd=folder, stdout=subprocess.PIPE)
         try:
             port = int(re.search(r":(\d+)/", process.stdout.readline())[1])
-            print(f"{os.cpu_count()} processors\n\n| seconds | median | 95 % |\n|---|---|---|", flush=True)
+            print(f"{os.cpu_count()} processors\n")
+            common.table("seconds", "median", "95 %")
             alone(port, args.side)
-            before = peak_memory(process)
+            before = common.peak_memory(process.pid)
             crowd, start = Crowd(port, args.clients, args.pictures, args.side), time.perf_counter()
             with ThreadPoolExecutor(args.clients) as pool:
                 list(pool.map(crowd.come, range(args.clients)))
@@ -183,7 +183,7 @@ def main() -> None:
             print(f"\n{total} pictures of {args.side} x {args.side * 3 // 4} pixels from {args.clients} clients: ", end="")
             print(f"{seconds:.0f} s, ", end="")
             print(f"{total - crowd.done} lost, {crowd.wrong} wrong, {crowd.leaks} seen by others; ", end="")
-            print(f"largest memory {peak_memory(process):.0f} MB, before them {before:.0f} MB")
+            print(f"largest memory {common.peak_memory(process.pid):.0f} MB, before them {before:.0f} MB")
             print(*crowd.failures[:5], sep="\n")
         finally:
             process.terminate()

@@ -1,11 +1,9 @@
-"""The jobs of `train_throughput.py`, one a process: given as JSON, answered in JSON on the last line of the output.
+"""The jobs of `train_throughput.py`, one a process.
 
 A process has one framework, so that memory and compile time are its own.
 """
 
 import gc
-import json
-import os
 import re
 import resource
 import statistics
@@ -16,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from train_sides import SIDES, Colorjax
+
+from benchmarks import common
+from benchmarks.speed.train_sides import SIDES, Colorjax
 
 WARM_UP = 5  # steps after the first, before anything is timed
 TRACED = 5  # steps in a profile
@@ -122,27 +122,23 @@ def costs(side: Any, batches: Any, folder: str) -> list[tuple[str, float]]:
 def with_photographs(job: dict) -> dict:
     """One side with its input pipeline: that alone, steps on random data and steps on photographs, in turn; pictures/s."""
     side = SIDES[job["side"]](job)
-    batches, rates = endless(side.batches), {"alone": [], "random": [], "photographs": []}
+    batches = endless(side.batches)
     seconds_a_step(side, batches, 1 + WARM_UP)
     count = max(2, round(job["seconds"] / seconds_a_step(side, batches, 2)))
     alone, on_device, waiting = side.photographs()  # those that wait are taken before it is timed
-    for _ in range(job["blocks"]):
-        rates["random"].append(seconds_a_step(side, batches, count))
+
+    def steps(what: str, _: int) -> float:
+        if what == "random":
+            return seconds_a_step(side, batches, count)
         seconds_a_step(side, on_device, waiting)
-        rates["photographs"].append(seconds_a_step(side, on_device, count))
-    for _ in range(waiting):
-        next(alone)
-    for _ in range(job["blocks"]):
-        start = time.perf_counter()
+        return seconds_a_step(side, on_device, count)
+
+    def pipeline() -> None:
         for _ in range(count):
             next(alone)
-        rates["alone"].append((time.perf_counter() - start) / count)
-    return {name: side.config.batch_size / statistics.median(spent) for name, spent in rates.items()}
 
-
-if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    jobs = {"check": check, "device": device, "timed": timed, "with_photographs": with_photographs}
-    print(json.dumps(jobs[given["job"]](given)), flush=True)
-    if given["job"] == "with_photographs":
-        os._exit(0)  # tf.data's threads may take half a minute to end
+    spent = common.in_turns(("random", "photographs"), job["blocks"], steps)
+    for _ in range(waiting):
+        next(alone)
+    spent["alone"] = [seconds / count for seconds in common.timed(job["blocks"], pipeline)[1]]
+    return {name: side.config.batch_size / statistics.median(seconds) for name, seconds in spent.items()}

@@ -5,12 +5,7 @@ on its device. Both start from the same numbers and see the same batches.
 """
 
 import math
-import sys
-from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 import numpy as np
 
@@ -126,7 +121,8 @@ class Torch:
 
     def __init__(self, job: dict, batches: int = 2):
         import torch
-        import torch_unet
+
+        from benchmarks.speed import torch_unet
 
         if job["gpu"] and not torch.cuda.is_available():
             raise RuntimeError("JAX computes on a GPU, but PyTorch sees none")
@@ -189,7 +185,7 @@ class Torch:
 
     def photographs(self) -> tuple[Any, Any, int]:
         """(its input pipeline alone, the same with its batches on the device), both without end, and how many wait there."""
-        import torch_photos
+        from benchmarks.speed import torch_photos
 
         loader = torch_photos.batches(self.config, pinned=self.device == "cuda")
         on_device = torch_photos.on_device(loader, self.device, compiled=self.loss is not self.eager)

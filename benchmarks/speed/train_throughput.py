@@ -1,24 +1,24 @@
 """Training steps a second: colorjax beside PyTorch, the same U-Net, batch, L1 and AdamW, in one run.
 
-    python benchmarks/train_throughput.py                                         # on a GPU: 256 pixels, batch 32 to 256
-    python benchmarks/train_throughput.py --stems=full --batches=256 --compile=max-autotune
-    python benchmarks/train_throughput.py --rounds=0 --batches=256 --pipeline=PHOTOS --five-epochs=PHOTOS
+    python benchmarks/speed/train_throughput.py                                         # on a GPU: 256 pixels, batch 32 to 256
+    python benchmarks/speed/train_throughput.py --stems=full --batches=256 --compile=max-autotune
+    python benchmarks/speed/train_throughput.py --rounds=0 --batches=256 --pipeline=PHOTOS --five-epochs=PHOTOS
 
 colorjax's side is train.py's own step (`steps.make` with the settings of `configs/unet.py`). PyTorch's is the best that a
 PyTorch user would write: bfloat16 autocast, channels last, `torch.compile`, fused AdamW, nothing waited for (`train_sides.py`).
 First it holds that both do the same: loss and gradient norm of a few float32 steps on the CPU, and the first loss of every run.
-Each measurement is a process of its own, colorjax and PyTorch in turn, and the ratio is the median of those of the rounds.
+Each measurement is a process of its own, colorjax and PyTorch in turn. The ratio is the median of those of the rounds.
 
-Share of peak (MFU): img/s x FLOP / the fastest matrix product measured, FLOP being XLA's count of the step as it is written.
-Memory: the most in use on the device; on a CPU the largest resident memory. Compile: the first step, its caches empty.
-5 epochs: of 12,600 photographs, extrapolated from img/s, without start and validation; --five-epochs measures them.
---pipeline adds the input pipelines; --profile=DIR traces colorjax's steps for TensorBoard or Perfetto. Both frameworks see one
-GPU. Without one, pictures are small: such figures are of a CPU and say nothing of a GPU.
+Share of peak (MFU): img/s x FLOP / the fastest matrix product measured. FLOP is XLA's count of the step as it is written.
+Memory: the most in use on the device; on a CPU the largest resident memory.
+Compile: the first step, its caches empty.
+5 epochs: of 12,600 photographs, extrapolated from img/s, without start and validation. --five-epochs measures them.
+--pipeline adds the input pipelines. --profile=DIR traces colorjax's steps for TensorBoard or Perfetto.
+Both frameworks see one GPU. Without one, pictures are small: such figures are of a CPU and say nothing of a GPU.
 """
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import shlex
@@ -30,29 +30,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-SIDES = ("colorjax", "PyTorch")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import common
+from benchmarks.speed import train_jobs
+
+SIDES = tuple(train_jobs.SIDES)
 PICTURES = 5 * 12_600
-OUT_OF_MEMORY = "out of memory"
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "OutOfMemoryError")  # as the two frameworks say it
 CLOSE = 0.02  # relative; of the first losses of both sides, in bfloat16 too
 
 
-class FailedError(Exception):
-    """A job that ended without an answer."""
-
-
-def run_job(job: dict, environment: dict[str, str] | None = None) -> dict:
-    """One job of `train_jobs.py` in a process of its own. Raises FailedError with the last lines that it said."""
-    command = [sys.executable, str(HERE / "train_jobs.py"), json.dumps(job)]
+def run_job(job: Callable[[dict], dict], about: dict, environment: dict[str, str] | None = None) -> dict:
+    """One of `train_jobs`, in a process of its own. Raises common.FailedError."""
     defaults = {"CUDA_VISIBLE_DEVICES": "0", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    if job["job"] == "check" or job.get("side") == "PyTorch":
-        environment = (environment or {}) | {"JAX_PLATFORMS": "cpu"}  # JAX only makes the numbers to start from
-    done = subprocess.run(command, env=defaults | os.environ | (environment or {}), capture_output=True, text=True)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        full = [line for line in lines[-30:] if "RESOURCE_EXHAUSTED" in line or "OutOfMemoryError" in line]
-        raise FailedError(OUT_OF_MEMORY if full else "\n".join(lines[-15:]))
-    return json.loads(done.stdout.splitlines()[-1])
+    told = {name: value for name, value in defaults.items() if name not in os.environ} | (environment or {})
+    if job is train_jobs.check or about.get("side") == "PyTorch":
+        told["JAX_PLATFORMS"] = "cpu"  # JAX only makes the numbers to start from
+    return common.in_a_process(job, about, environment=told)
 
 
 def caches(folder: str, stem: str, batch: int) -> dict[str, str]:
@@ -62,30 +57,31 @@ def caches(folder: str, stem: str, batch: int) -> dict[str, str]:
     return kept | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
 
 
-def rounds(common: dict, args: argparse.Namespace, folder: str) -> dict[str, list[dict] | str]:
+def rounds(shape: dict, args: argparse.Namespace, folder: str) -> dict[str, list[dict] | str]:
     """What each side told in each round, colorjax and PyTorch in turn; or why it could not."""
-    told: dict[str, list[dict] | str] = {side: [] for side in SIDES}
-    environment = caches(folder, common["stem"], common["batch"])
-    for number in range(args.rounds):
-        for side in SIDES:
-            if isinstance(told[side], str):
-                continue
-            job = common | {"job": "timed", "side": side, "blocks": args.blocks}
-            if args.profile and side == "colorjax" and number == args.rounds - 1:
-                job["profile"] = str(args.profile / f"{common['stem']}-{common['batch']}")
-            try:
-                told[side].append(run_job(job, environment))
-            except FailedError as error:
-                if str(error) != OUT_OF_MEMORY:
-                    raise
-                told[side] = str(error)
+    environment, full = caches(folder, shape["stem"], shape["batch"]), set()
+
+    def one(side: str, number: int) -> dict | None:
+        if side in full:
+            return None
+        about = shape | {"side": side, "blocks": args.blocks}
+        if args.profile and side == "colorjax" and number == args.rounds - 1:
+            about["profile"] = str(args.profile / f"{shape['stem']}-{shape['batch']}")
+        try:
+            return run_job(train_jobs.timed, about, environment)
+        except common.FailedError as error:
+            if not any(sign in str(error) for sign in OUT_OF_MEMORY):
+                raise
+            full.add(side)
+
+    told = common.in_turns(SIDES, args.rounds, one) | dict.fromkeys(full, "out of memory")
     losses = [told[side][0]["first_loss"] for side in SIDES if isinstance(told[side], list)]
     if max(losses, default=1) > min(losses, default=1) * (1 + CLOSE):
         raise SystemExit(f"the first losses are not the same: {losses}")
     return told
 
 
-def row(common: dict, told: dict[str, list[dict] | str], flop: float, peak: float) -> str:
+def cells(shape: dict, told: dict[str, list[dict] | str], flop: float, peak: float) -> list[object]:
     """A line of the table."""
 
     def each(cell: Callable[[list[dict]], str]) -> list[str]:
@@ -108,27 +104,26 @@ def row(common: dict, told: dict[str, list[dict] | str], flop: float, peak: floa
     compiling = each(lambda one: f"{one[0]['compiling']:.0f}")
     epochs = each(lambda one: f"{PICTURES / rate(one):.0f}")
     pairs = [" / ".join(pair) for pair in (shares, memory, compiling, epochs)]
-    return f"| {' | '.join([common['stem'], str(common['batch']), *rates, ratio, f'{flop / 1e9:.4g}', *pairs])} |"
+    return [shape["stem"], shape["batch"], *rates, ratio, f"{flop / 1e9:.4g}", *pairs]
 
 
-def pipelines(commons: list[dict], args: argparse.Namespace, folder: str) -> None:
+def pipelines(shapes: list[dict], args: argparse.Namespace, folder: str) -> None:
     """The table of the input pipelines."""
     print(f"\nWith the photographs of --pipeline, decoded and cropped while the step works; img/s, median of {args.blocks}\n")
-    print("| stem | batch | side | pipeline alone | steps on random data | steps on photographs | device idle |")
-    print("|---|---|---|---|---|---|---|")
-    for common in commons:
+    columns = ("pipeline alone", "steps on random data", "steps on photographs", "device idle")
+    common.table("stem", "batch", "side", *columns)
+    for shape in shapes:
         for side in SIDES:
-            job = common | {"job": "with_photographs", "side": side, "blocks": args.blocks, "photos": str(args.pipeline)}
-            got = run_job(job, caches(folder, common["stem"], common["batch"]))
-            cells = [f"{got[name]:.4g}" for name in ("alone", "random", "photographs")]
-            idle = 1 - got["photographs"] / got["random"]
-            print(f"| {common['stem']} | {common['batch']} | {side} | {' | '.join(cells)} | {idle:.1%} |", flush=True)
+            about = shape | {"side": side, "blocks": args.blocks, "photos": str(args.pipeline)}
+            got = run_job(train_jobs.with_photographs, about, caches(folder, shape["stem"], shape["batch"]))
+            rates = [f"{got[name]:.4g}" for name in ("alone", "random", "photographs")]
+            common.row(shape["stem"], shape["batch"], side, *rates, f"{1 - got['photographs'] / got['random']:.1%}")
 
 
-def five_epochs(common: dict, photos: Path) -> None:
+def five_epochs(shape: dict, photos: Path) -> None:
     """Run train.py for 5 epochs, validation included, and print when it said what."""
-    keys = {"epochs": 5, "batch_size": common["batch"], "eval_batch_size": common["batch"], "image_size": common["size"]}
-    keys |= {"model.stem": common["stem"], "model.width": common["width"], "model.dtype": common["dtype"]}
+    keys = {"epochs": 5, "batch_size": shape["batch"], "eval_batch_size": shape["batch"], "image_size": shape["size"]}
+    keys |= {"model.stem": shape["stem"], "model.width": shape["width"], "model.dtype": shape["dtype"]}
     keys |= {"pretrained": "", "data.source": "folder", "data.dir": photos, "data.limit_per_group": 0}
     with tempfile.TemporaryDirectory() as workdir:
         command = [sys.executable, "train.py", "--config=configs/unet.py", *(f"--config.{k}={v}" for k, v in keys.items())]
@@ -137,7 +132,7 @@ def five_epochs(common: dict, photos: Path) -> None:
         start, last = time.perf_counter(), ""
         process = subprocess.Popen(
             [*command, f"--workdir={workdir}/run"],
-            cwd=HERE.parent,
+            cwd=common.ROOT,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -152,7 +147,7 @@ def five_epochs(common: dict, photos: Path) -> None:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__)
     parser.add_argument("--stems", nargs="+", default=["full", "strided"], choices=["full", "strided"])
     parser.add_argument("--batches", nargs="+", type=int, help="default: 32 64 128 256 on a GPU, 8 without")
     parser.add_argument("--size", type=int, help="side of the pictures in pixels (default: 256 on a GPU, 64 without)")
@@ -172,25 +167,25 @@ def options() -> argparse.Namespace:
 
 def main() -> None:
     args = options()
-    found = run_job({"job": "device", "dtype": args.dtype})
+    found = run_job(train_jobs.device, {"dtype": args.dtype})
     gpu, peak = found["gpu"], found["peak"]
-    common = {"gpu": gpu, "dtype": found["dtype"], "size": args.size or (256 if gpu else 64), "width": args.width}
-    common |= {"compile": args.compile, "seconds": args.seconds}
+    shape = {"gpu": gpu, "dtype": found["dtype"], "size": args.size or (256 if gpu else 64), "width": args.width}
+    shape |= {"compile": args.compile, "seconds": args.seconds}
     batches = args.batches or ([32, 64, 128, 256] if gpu else [8])
-    commons = [
-        common | {"stem": stem, "batch": batch, "steps_per_epoch": -(-PICTURES // 5 // batch)}
+    shapes = [
+        shape | {"stem": stem, "batch": batch, "steps_per_epoch": -(-PICTURES // 5 // batch)}
         for stem in args.stems
         for batch in batches
     ]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("jax", "flax", "optax", "torch"))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"`{shlex.join(['python', 'benchmarks/train_throughput.py', *sys.argv[1:]])}`\n")
+    print(f"`{shlex.join(['python', 'benchmarks/speed/train_throughput.py', *sys.argv[1:]])}`\n")
     print(f"{found['name']}, {cores} CPU cores; Python {platform.python_version()}, {versions}")
     if not gpu:
         print("A CPU: these figures say nothing of a GPU.")
-    print(f"{common['size']} pixels, width {args.width}, {found['dtype']}, torch.compile: {args.compile}")
+    print(f"{shape['size']} pixels, width {args.width}, {found['dtype']}, torch.compile: {args.compile}")
     print(f"fastest {found['dtype']} matrix product: {peak / 1e12:.4g} TFLOP/s")
-    checked = run_job(commons[0] | {"job": "check", "stems": args.stems, "batches": batches})
+    checked = run_job(train_jobs.check, shapes[0] | {"stems": args.stems, "batches": batches})
     worst = "; ".join(f"{stem} {loss:.1e} and {norm:.1e}" for stem, (loss, norm) in checked["worst"].items())
     print(f"both sides in float32, largest relative difference of loss and gradient norm in 5 steps: {worst}", flush=True)
     flop = {(stem, batch): count for stem, batch, count in checked["flop"]}
@@ -200,21 +195,21 @@ def main() -> None:
             print(f"\nmedian of {args.rounds} rounds (lowest to highest); pairs are colorjax / PyTorch\n")
             columns = ["stem", "batch", "colorjax img/s", "PyTorch img/s", "ratio", "GFLOP a picture", "share of peak"]
             columns += ["memory GB", "compile s", "5 epochs s, extrapolated"]
-            print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+            common.table(*columns)
         notes = []
-        for common in commons if args.rounds else []:
-            told = rounds(common, args, folder)
-            print(row(common, told, flop[common["stem"], common["batch"]], peak), flush=True)
-            last = [(side, told[side][-1]) for side in SIDES if isinstance(told[side], list)]
-            notes += [f"{common['stem']}, {common['batch']}: {one['note']}" for _, one in last if one["note"]]
-            for _, one in last:
-                costs = ", ".join(f"{name} {share:.0%}" for name, share in one.get("costs", []))
-                notes += [f"{common['stem']}, {common['batch']}, largest costs of colorjax's step: {costs}"] if costs else []
+        for shape in shapes if args.rounds else []:
+            told, name = rounds(shape, args, folder), f"{shape['stem']}, {shape['batch']}"
+            common.row(*cells(shape, told, flop[shape["stem"], shape["batch"]], peak))
+            last = [told[side][-1] for side in SIDES if isinstance(told[side], list)]
+            notes += [f"{name}: {one['note']}" for one in last if one["note"]]
+            for one in last:
+                costs = ", ".join(f"{kind} {share:.0%}" for kind, share in one.get("costs", []))
+                notes += [f"{name}, largest costs of colorjax's step: {costs}"] if costs else []
         print("\n".join(["", *notes]) if notes else "")
         if args.pipeline:
-            pipelines(commons, args, folder)
+            pipelines(shapes, args, folder)
     if args.five_epochs:
-        five_epochs(commons[-1], args.five_epochs)
+        five_epochs(shapes[-1], args.five_epochs)
 
 
 if __name__ == "__main__":

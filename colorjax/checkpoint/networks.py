@@ -114,7 +114,7 @@ def load_discriminator(network: Network, config: ConfigDict) -> dict[str, Any] |
     width, layers and loss that `config` asks for; otherwise None. Raises CheckpointError where it cannot be read."""
     held = network.source / "discriminator"
     stored = network.config.discriminator if "discriminator" in network.config else None
-    if not network.source.name.isdigit() or not held.is_dir():
+    if stored is None or not network.source.name.isdigit() or not held.is_dir():
         return None
     if any(stored[key] != config.discriminator[key] for key in ("width", "layers", "loss")):
         return None

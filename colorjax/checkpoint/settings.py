@@ -25,7 +25,7 @@ def plain(config: ConfigDict) -> dict[str, Any]:
 
 def flat(values: dict, prefix: str = "") -> dict[str, Any]:
     """{"data": {"dir": x}} -> {"data.dir": x}."""
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in values.items():
         result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return result

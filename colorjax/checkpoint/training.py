@@ -104,6 +104,8 @@ class Checkpoints:
     def restore(self, abstract: states.TrainState) -> tuple[states.TrainState, Pending]:
         """The latest state, laid out over the devices as `abstract` is, and the `pending` that it was saved with."""
         step = self.latest_step
+        if step is None:
+            raise CheckpointError(f"{self._folder} holds no checkpoint to go on from")
         try:
             items = self._checkpointer.load_checkpointables(step, _items(abstract))
             about = self._checkpointer.metadata(step).custom_metadata

@@ -14,6 +14,8 @@ import numpy as np
 from colorjax import photos
 from colorjax.data import listing
 
+VALIDATION = "data.val_dir:"  # before the names of photographs of that folder
+
 
 @dataclass(frozen=True)
 class Source:
@@ -66,11 +68,17 @@ def unit_hashes(names: Sequence[str], salt: str = "") -> np.ndarray:
 def folder(data: Any) -> Source:
     """Every file with a suffix of photos.SUFFIXES below `data.dir`; the first-level folders are the groups.
 
-    A folder that may not be read is listed as a picture: reading it names the reason.
+    With `data.val_dir` all of these are trained on, and those below it whose hash is under `data.val_fraction` are validated
+    on. A folder that may not be read is listed as a picture: reading it names the reason.
     """
-    root = Path(data.dir).expanduser()
-    if not data.dir or not root.is_dir():
-        raise ValueError(f"data.dir={data.dir!r} is not a folder; data.source=folder needs one with photographs in it")
+    source = _folder(data.dir, "data.dir")
+    return _joined(source, _folder(data.val_dir, "data.val_dir"), data.val_fraction) if data.val_dir else source
+
+
+def _folder(name: str, key: str) -> Source:
+    root = Path(name).expanduser()
+    if not name or not root.is_dir():
+        raise ValueError(f"{key}={name!r} is not a folder; data.source=folder needs one with photographs in it")
     found = listing.below(root)
     names = found.names
     return Source(
@@ -79,6 +87,26 @@ def folder(data: Any) -> Source:
         found.versions,
         lambda index, at_least: photos.read_reduced(root / names[index], at_least),
         passed_over=found.passed_over,
+    )
+
+
+def _joined(source: Source, other: Source, fraction: float) -> Source:
+    """`source` to train on, and of `other` the share to validate on, whose names come after VALIDATION."""
+    chosen = np.flatnonzero(unit_hashes(other.names) < fraction).tolist()
+    if not chosen:
+        raise ValueError(f"data.val_dir holds no photograph whose hash is under data.val_fraction={fraction}")
+    count = len(source)
+
+    def read(index: int, at_least: int | None) -> tuple[np.ndarray, int, tuple[str, ...]]:
+        return source.read(index, at_least) if index < count else other.read(chosen[index - count], at_least)
+
+    return Source(
+        [*source.names, *(VALIDATION + other.names[index] for index in chosen)],
+        [*source.groups, *(other.groups[index] for index in chosen)],
+        [*source.versions, *(other.versions[index] for index in chosen)],
+        read,
+        held_out=[False] * count + [True] * len(chosen),
+        passed_over=source.passed_over + other.passed_over,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from colorjax import checkpoint
-from colorjax.inference import engines, pixels
+from colorjax.inference import engines, framing, pixels
 from colorjax.inference.upsampling import Upsampler, neighbours
 from colorjax.science import bins, color
 from colorjax.science.hints import Hint, HintError, drawn
@@ -17,7 +17,6 @@ from colorjax.science.hints import checked as checked_hints
 MAX_STRENGTH, MAX_SIZE = 1.5, 2048
 SCALES = (0.75, 1.0, 1.25)  # of the working size, over which `uncertainty` looks
 _MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
-_MAX_ASPECT = 4  # longer photographs are shown to the network at a smaller scale
 _NOT_GUIDED = "the network takes no hints: it was trained without (see configs/guided.py)"
 _PLAIN = Image.Resampling.BILINEAR  # it never leaves the range of what it is given
 
@@ -108,10 +107,10 @@ class Colorizer:
     def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> Prediction:
         """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does."""
         image, mirrored = pixels.checked(image), (False, True) if self.flip else (False,)
-        hints = self._followed(hints, image)
-        prediction = self._predict_at(image, self.size, mirrored, hints)
+        hints, frame = self._followed(hints, image), framing.of(image)
+        prediction = self._predict_at(image, self.size, mirrored, hints, frame)
         if self.size > (trained := self.network.config.image_size):
-            anchor = self._predict_at(image, trained, mirrored, hints)
+            anchor = self._predict_at(image, trained, mirrored, hints, frame)
             prediction = Prediction(prediction.lightness, _anchored(prediction.ab, anchor.ab))
         if not np.abs(prediction.ab).max() >= 1:
             raise NoColorError("the network has no colour for it; are its weights trained?")
@@ -133,7 +132,8 @@ class Colorizer:
         if not self.guided:
             raise HintError(_NOT_GUIDED)
         (point,) = checked_hints([(x, y, (0, 0, 0))], image.shape)
-        seen = self._seen(image, min(self.size, self.network.config.image_size), self._followed(hints, image))
+        size, frame = min(self.size, self.network.config.image_size), framing.of(image)
+        seen = self._seen(image, size, self._followed(hints, image), frame)
         given = _given(seen)
         features = self.engine.features(*given)[0]
         step = 4 * len(features) // given[0].shape[1]  # from one colour of the palette to the next
@@ -145,7 +145,7 @@ class Colorizer:
         lightness = pixels.lightness(image[y : y + 1, x : x + 1])
         found = bins.likeliest(np.exp(logits - logits.max()), count)
         shown = (pixels.join(lightness, ab[None, None], np.dtype(np.uint8))[0, 0] for ab, _ in found)
-        return [Suggestion(tuple(map(int, rgb)), share) for rgb, (_, share) in zip(shown, found, strict=True)]
+        return [Suggestion((int(r), int(g), int(b)), share) for (r, g, b), (_, share) in zip(shown, found, strict=True)]
 
     def paint(
         self, image: np.ndarray, prediction: Prediction, *, strength: float = 1.0, out: np.ndarray | None = None
@@ -172,10 +172,11 @@ class Colorizer:
         image, each shown at the scales `SCALES` of the working size, or of that of the training if that is smaller.
         """
         image, size = pixels.checked(image), min(self.size, self.network.config.image_size)
-        hints, answers = self._followed(hints, image), []
+        hints, frame, answers = self._followed(hints, image), framing.of(image), []
         for scale in SCALES:
             for mirrored in (False, True):
-                answers.append(self._predict_at(image, max(_MULTIPLE, round(scale * size)), (mirrored,), hints).ab)
+                at = max(_MULTIPLE, round(scale * size))
+                answers.append(self._predict_at(image, at, (mirrored,), hints, frame).ab)
         shape = max((answer.shape[:2] for answer in answers), key=lambda shape: shape[0])
         spread = np.stack([_resized(answer, shape) for answer in answers]).std(axis=0)
         return np.sqrt((spread**2).sum(axis=-1))
@@ -187,32 +188,41 @@ class Colorizer:
             raise HintError(_NOT_GUIDED)
         return hints
 
-    def _seen(self, image: np.ndarray, size: int, hints: tuple[Hint, ...]) -> np.ndarray:
-        """What the network sees of a photograph at a scale: luma (h, w, 1), with hints, if any, (h, w, 4).
+    def _seen(self, image: np.ndarray, size: int, hints: tuple[Hint, ...], frame: framing.Frame) -> np.ndarray:
+        """A photograph at the scale at which its frame is `size` wide or high: luma (h, w, 1), with hints, if any, (h, w, 4).
 
         Its sides are multiples of `model.answer`, so that the answer covers the photograph exactly.
         """
         height, width = image.shape[:2]
-        scale = size / min(height, width) * min(1.0, _MAX_ASPECT * min(height, width) / max(height, width))
+        short, long = sorted(frame.shape)
+        scale = size / short * min(1.0, framing.LONGEST * short / long)
         answer = self.network.config.model.answer
         shape = tuple(max(1, round(side * scale / answer)) * answer for side in (height, width))
         luma = (color.grey_to_lightness(pixels.small_grey(image, shape))[..., None] - 50) / 50
         return np.concatenate([luma, drawn(hints, (height, width), shape)], axis=-1) if hints else luma
 
-    def _predict_at(self, image: np.ndarray, size: int, mirrored: tuple[bool, ...], hints: tuple[Hint, ...]) -> Prediction:
-        """The mean of the answers for the photograph as it is and mirrored, as asked."""
-        seen, answer_at = self._seen(image, size, hints), self.network.config.model.answer
-        h, w = (side // answer_at for side in seen.shape[:2])
+    def _predict_at(
+        self, image: np.ndarray, size: int, mirrored: tuple[bool, ...], hints: tuple[Hint, ...], frame: framing.Frame
+    ) -> Prediction:
+        """The mean of the answers for the photograph as it is and mirrored, as asked; outside of its frame no colour."""
+        seen, part = self._seen(image, size, hints, frame), self.network.config.model.answer
+        rows, columns = frame.scaled(seen.shape[:2], image.shape[:2], part)
+        inside = seen[rows, columns]
 
         def ask(seen: np.ndarray) -> np.ndarray:
-            answer = self.engine.predict(*_given(seen))[0, :h, :w]
+            answer = self.engine.predict(*_given(seen))[0, : seen.shape[0] // part, : seen.shape[1] // part]
             if not np.isfinite(answer).all():
                 raise FloatingPointError("the network's answer is not finite; its weights are damaged")
             return answer
 
-        answers = [ask(seen[:, ::-1])[:, ::-1] if mirror else ask(seen) for mirror in mirrored]
-        lightness = _coarser(seen[..., 0], answer_at) * 50 + 50
-        return Prediction(lightness, np.clip(sum(answers) / len(answers), -1, 1) * 110)
+        def whole(seen: np.ndarray) -> np.ndarray:
+            return framing.answered(seen, frame.twins, part, ask)
+
+        answers = [whole(inside[:, ::-1])[:, ::-1] if mirror else whole(inside) for mirror in mirrored]
+        ab = np.zeros((seen.shape[0] // part, seen.shape[1] // part, 2), np.float32)
+        place = tuple(slice(span.start // part, span.stop // part) for span in (rows, columns))
+        ab[place] = np.clip(sum(answers) / len(answers), -1, 1) * 110
+        return Prediction(_coarser(seen[..., 0], part) * 50 + 50, ab)
 
 
 def _coarser(plane: np.ndarray, size: int) -> np.ndarray:

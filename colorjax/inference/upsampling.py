@@ -12,7 +12,7 @@ class Upsampler:
 
     Lanczos, plus what it misses of the lightness times the local slope of chroma over lightness: the local linear model of
     the guided filter (He, Sun, Tang 2013; upsampling: He, Sun 2015), applied to the detail alone. The result stays within
-    the range of the 3x3 neighbours on the small copy, so that nothing rings. On true ab, `benchmarks/upsampling.py`
+    the range of the 3x3 neighbours on the small copy, so that nothing rings. On true ab, `benchmarks/quality/upsampling.py`
     compares it with bilinear, bicubic, Lanczos and joint bilateral upsampling.
     """
 

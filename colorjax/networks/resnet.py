@@ -4,6 +4,7 @@ He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015; torchvi
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -126,7 +127,7 @@ class ResNetEncoder(nnx.Module):
         layer2 = self.layer2(layer1)
         x = layer2
         if hints is not None and self.deep_hints is not None:
-            x = x + self.deep_hints(pooled_hints(hints, 8 if self.strided else 2))
+            x = x + self.deep_hints(pooled_hints(hints, [one.shape[1:3] for one in (stem, layer1, layer2)]))
         layer3 = self.layer3(x)
         layer4 = self.layer4(layer3)
         return {"stem": stem, "layer1": layer1, "layer2": layer2, "layer3": layer3, "layer4": layer4}
@@ -146,14 +147,26 @@ def mean_pool(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b _ _ c"]:
     rows, columns = (side // size for side in padded.shape[1:3])
     total = padded.reshape(x.shape[0], rows, size, columns, size, x.shape[-1]).sum((2, 4))
     there = [jnp.minimum(size, side - size * jnp.arange(count)) for side, count in zip(sides, (rows, columns), strict=True)]
-    return total / (there[0][:, None] * there[1])[..., None]
+    return total / (there[0][:, None] * there[1][None])[None, ..., None]
 
 
-def pooled_hints(hints: Float[Array, "b h w 3"], size: int) -> Float[Array, "b _ _ 3"]:
-    """Hints in windows of `size` x `size`: the mean chroma of those in a window, and 1 where there is any; 0 elsewhere."""
-    pooled = mean_pool(hints, size)
-    share = pooled[..., 2:]
-    return jnp.concatenate([pooled[..., :2] / jnp.maximum(share, 1e-6), jnp.ceil(share)], axis=-1)
+def pooled_hints(hints: Float[Array, "b h w 3"], shapes: Sequence[tuple[int, int]]) -> Float[Array, "b _ _ 3"]:
+    """Hints on coarser maps: the mean chroma of those in a window, and 1; 0 where there is none.
+
+    shapes: (height, width) of each map on the way, every one half of the one before, rounded up; the last is the result's.
+    """
+    for out in shapes:
+        hints = functools.reduce(jnp.add, _shifted(hints, 2, 0, out, 0.0))
+    many = hints[..., 2:]
+    return jnp.concatenate([hints[..., :2] / jnp.maximum(many, 1.0), jnp.minimum(many, 1.0)], axis=-1)
+
+
+def halvings(shape: tuple[int, int], size: int) -> list[tuple[int, int]]:
+    """The shapes on the way to 1/size, a power of 2, of a shape, as `pooled_hints` takes them."""
+    shapes = [shape]
+    for _ in range(size.bit_length() - 1):
+        shapes.append(tuple(-(-side // 2) for side in shapes[-1]))
+    return shapes[1:]
 
 
 def max_windows(x: Float[Array, "b h w c"], size: int, before: int, out: tuple[int, int]) -> Float[Array, "b _ _ c"]:
@@ -162,11 +175,15 @@ def max_windows(x: Float[Array, "b h w c"], size: int, before: int, out: tuple[i
     out: at most half of the height and width, rounded up.
     Written as the maximum of shifted slices: the gradient of XLA's own pooling takes eight times as long on a CPU.
     """
+    return functools.reduce(jnp.maximum, _shifted(x, size, before, out, -jnp.inf))
+
+
+def _shifted(x: jax.Array, size: int, before: int, out: tuple[int, int], outside: float) -> list[jax.Array]:
+    """Every place of the windows of `max_windows`, (B, *out, C) each; `outside` is what there is around x."""
     around = (before, size - 1 - before)  # enough for ceil(H / 2) windows, whether H is even or odd
-    x = jnp.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-jnp.inf)
+    x = jnp.pad(x, ((0, 0), around, around, (0, 0)), constant_values=outside)
     ends = 2 * out[0] - 1, 2 * out[1] - 1
-    windows = [x[:, i : i + ends[0] : 2, j : j + ends[1] : 2] for i in range(size) for j in range(size)]
-    return functools.reduce(jnp.maximum, windows)
+    return [x[:, i : i + ends[0] : 2, j : j + ends[1] : 2] for i in range(size) for j in range(size)]
 
 
 def count_parameters(tree: object) -> int:

@@ -65,7 +65,7 @@ class ResNetUNet(nnx.Module):
     stem="full": three up-steps, 14.18 M parameters at width 64. stem="strided": two more, the first joined by the
     stem's map, the last by the luma itself, so that edges of the photograph are known at full resolution; 14.32 M.
     answer: 2 or 4, with the strided stem: up_luma, or both of these, are left out, and chroma has 1/2 or 1/4 of the
-    resolution; 14.16 M.
+    resolution; 14.31 M, 14.18 M.
     guided: it sees hints at the stem and where luma is joined; with a coarser answer pooled, before layer3 and in each
     up-step. It has a `Palette`, whose `palette_gradient` reaches up1.
     """
@@ -98,21 +98,24 @@ class ResNetUNet(nnx.Module):
     ) -> dict[str, Float[Array, "b _ _ _"]]:
         """Every intermediate map by name, the chroma (B, H / answer, W / answer, 2) last; sides are rounded up."""
         maps = self.encoder(luma, hints)
-        x = maps["up3"] = self._up("up3", maps["layer4"], maps["layer3"], hints, 16)
-        x = maps["up2"] = self._up("up2", x, maps["layer2"], hints, 8)
-        x = maps["up1"] = self._up("up1", x, maps["layer1"], hints, 4)
+        down = [maps[name] for name in ("stem", "layer1", "layer2", "layer3")]
+        x = maps["up3"] = self._up("up3", maps["layer4"], maps["layer3"], hints, down)
+        x = maps["up2"] = self._up("up2", x, maps["layer2"], hints, down[:3])
+        x = maps["up1"] = self._up("up1", x, maps["layer1"], hints, down[:2])
         if self.palette is not None:
             maps["palette"] = self.palette(x)
         if self.up_stem is not None:
-            x = maps["up_stem"] = self._up("up_stem", x, maps["stem"], hints, 2)
+            x = maps["up_stem"] = self._up("up_stem", x, maps["stem"], hints, down[:1])
         if self.up_luma is not None:
-            x = maps["up_luma"] = self._up("up_luma", x, luma, hints, 1)
+            x = maps["up_luma"] = self._up("up_luma", x, luma, hints, [])
         maps["chroma"] = jnp.tanh(self.head(x).astype(jnp.float32))
         return maps
 
-    def _up(self, name: str, x: jax.Array, skip: jax.Array, hints: jax.Array | None, scale: int) -> jax.Array:
+    def _up(self, name: str, x: jax.Array, skip: jax.Array, hints: jax.Array | None, down: list[jax.Array]) -> jax.Array:
+        """An up-step; down: the maps on the way from luma to the one that is joined here."""
         block = getattr(self, name)
-        return block(x, skip, pooled_hints(hints, scale) if hints is not None and block.hints is not None else None)
+        told = hints is not None and block.hints is not None
+        return block(x, skip, pooled_hints(hints, [one.shape[1:3] for one in down]) if told else None)
 
     def __call__(self, luma: Float[Array, "b h w 1"], hints: Float[Array, "b h w 3"] | None = None) -> Float[Array, "b _ _ 2"]:
         return self.feature_maps(luma, hints)["chroma"]

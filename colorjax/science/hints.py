@@ -93,11 +93,13 @@ def _rgb(value: Any) -> tuple[int, int, int]:
     if isinstance(value, str):
         if not _COLOR.fullmatch(value):
             raise HintError(f"hint's color {brief(value)} is none; it is written as #RRGGBB, as #23408e")
-        return tuple(bytes.fromhex(value[1:]))
+        red, green, blue = bytes.fromhex(value[1:])
+        return red, green, blue
     levels = tuple(value) if isinstance(value, Sequence | np.ndarray) else ()
     if len(levels) != 3 or not all(_is_integer(level) and 0 <= level <= 255 for level in levels):
         raise HintError(f"hint's color {brief(value)} is none; it is (r, g, b), three whole numbers of 0..255")
-    return tuple(int(level) for level in levels)
+    red, green, blue = map(int, levels)
+    return red, green, blue
 
 
 def checked(values: Iterable[Any] | None, shape: tuple[int, ...] | None) -> tuple[Hint, ...]:

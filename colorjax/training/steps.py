@@ -11,7 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from colorjax.networks import state as states
-from colorjax.networks.resnet import mean_pool, pooled_hints
+from colorjax.networks.resnet import halvings, mean_pool, pooled_hints
 from colorjax.networks.state import Optimizers, TrainState
 from colorjax.platform import sharding
 from colorjax.science import color, metrics, simulation
@@ -77,8 +77,10 @@ def _at_answer(batch: Batch, answer: int) -> Batch:
         return batch
     seen = {"seen": batch.get("seen", batch["luma"])}
     judged = {key: mean_pool(batch[key], answer) for key in ("luma", "chroma")}
-    hints = {"told": batch["hints"], "hints": pooled_hints(batch["hints"], answer)} if "hints" in batch else {}
-    return batch | seen | judged | hints
+    if "hints" in batch:
+        hints = batch["hints"]
+        judged |= {"told": hints, "hints": pooled_hints(hints, halvings(hints.shape[1:3], answer))}
+    return batch | seen | judged
 
 
 def _key(state: TrainState, stream: int) -> jax.Array:

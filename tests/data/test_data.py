@@ -899,3 +899,24 @@ def test_failed_tfds_download_says_what_to_do(tfds, tmp_path, monkeypatch):
     first, second = str(error.value).split("\n")
     assert "'lfw' (train[:5])" in first and "ConnectionError" in first and "Max retries exceeded" in first
     assert "--config.data.source=folder --config.data.dir=FOLDER" in second
+
+
+def test_validation_on_photographs_of_other_sources(folder, tmp_path):
+    """All of data.dir is trained on; of val_dir those under val_fraction are validated on, and no others are looked at."""
+    fill(tmp_path / "others", {"people": 12, "streets": 8}, first=50)
+    loaded = load(folder, data__val_dir=str(tmp_path / "others"), data__val_fraction=0.5)
+    names = np.array(loaded.names)
+    train, validation = names[loaded.train_indices], names[loaded.validation_indices]
+    assert len(train) == 23 and not any(name.startswith(sources.VALIDATION) for name in train)
+    others = [path.relative_to(tmp_path / "others").as_posix() for path in (tmp_path / "others").rglob("*.png")]
+    assert sorted(validation) == sorted(sources.VALIDATION + name for name in others if sources.unit_hash(name) < 0.5)
+    assert 4 < len(validation) < 16 and set(loaded.groups) == {"animals", "people", "scenery", "streets"}
+    batch = next(loaded.validation())
+    first = validation[0].removeprefix(sources.VALIDATION)
+    with Image.open(tmp_path / "others" / first) as image:
+        middle = np.asarray(image.convert("RGB"), np.float32)[24, 30] / 255
+    np.testing.assert_allclose(batch["luma"][0, 16, 16, 0] * 50 + 50, color.rgb_to_lab(middle)[0], atol=8)
+    with pytest.raises(ValueError, match=r"holds no photograph whose hash is under data\.val_fraction=1e-09"):
+        load(folder, data__val_dir=str(tmp_path / "others"), data__val_fraction=1e-9)
+    with pytest.raises(ValueError, match=r"data\.val_dir='nowhere' is not a folder"):
+        load(folder, data__val_dir="nowhere")

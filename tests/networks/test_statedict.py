@@ -199,7 +199,7 @@ HOSTILE = {
         opcodes("torch._utils") + opcodes("_rebuild_tensor_v2.__globals__") + b"\x93"
     ),
     "collections.OrderedDict.__init__": lambda run: b"ccollections\nOrderedDict.__init__\n)R",
-    "colorjax.networks.statedict._unpickle": lambda run: b"ccolorjax.statedict\n_unpickle\n)R",
+    "colorjax.networks.statedict._unpickle": lambda run: b"ccolorjax.networks.statedict\n_unpickle\n)R",
     "torch.EvilStorage": lambda run: opcodes(plain(kind="Evil")),
     "INST": lambda run: b"(" + opcodes(run) + b"ios\nsystem\n",
     "OBJ": lambda run: b"(" + ORDERED_DICT + opcodes(run) + b"o",

@@ -1,0 +1,1 @@
+"""Measurements of colorjax; README.md says which script answers which question."""

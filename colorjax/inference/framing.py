@@ -1,0 +1,169 @@
+"""What of a photograph the network is shown: no plain mount, a long one in parts, the halves of a stereo card each alone."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from colorjax.inference import pixels
+
+LONG = 2.5  # times as long as wide: what is longer is shown in parts
+LONGEST = 32  # what is longer still is shown at a smaller scale
+_PART = 1.6  # length of a part over the short side
+_LOOKED_AT = 192  # pixels of the short side of the copy in which mounts and twins are looked for
+_PLAIN, _OF_A_LINE = 0.05, 0.92  # a line of a mount: so near to one grey, in so much of it
+_ALIKE = 0.12  # greys of the four sides of one mount
+_THINNEST, _WIDEST = 0.015, 0.3  # of a side of the photograph: mounts
+_TWINS = 0.75  # correlation of the halves of a stereo card
+_FARTHEST = 0.12  # of the width of a half: how far one of them lies from the other
+_STAYS = 0.05  # weight of the wish that a part keeps its colour, against that of agreeing with its neighbours
+
+
+class Frame(NamedTuple):
+    """top, left, bottom, right: pixels of the photograph without its mount. twins: it is a stereo card."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    twins: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width inside."""
+        return self.bottom - self.top, self.right - self.left
+
+    def scaled(self, onto: tuple[int, int], shape: tuple[int, int], multiple: int) -> tuple[slice, slice]:
+        """Rows and columns of it in a copy of shape `onto` of a photograph of `shape`, in whole multiples."""
+        edges = ((self.top, self.bottom), (self.left, self.right))
+        spans = []
+        for (first, last), small, large in zip(edges, onto, shape, strict=True):
+            low, high = (round(edge * small / large / multiple) * multiple for edge in (first, last))
+            spans.append(slice(min(low, small - multiple), max(high, min(low, small - multiple) + multiple)))
+        return spans[0], spans[1]
+
+
+def of(image: np.ndarray) -> Frame:
+    """The frame of a photograph as `Colorizer` takes it."""
+    shape = height, width = image.shape[:2]
+    if min(shape) < 16 or max(shape) > LONGEST * min(shape):
+        return Frame(0, 0, height, width)
+    step = max(1, min(shape) // (4 * _LOOKED_AT))  # for a glance a part of the pixels will do
+    scale = min(1.0, _LOOKED_AT / min(shape))
+    small = pixels.small_grey(image[::step, ::step], (round(height * scale), round(width * scale)))
+    box = _without_mount(small)
+    twins = _are_twins(small[box.top : box.bottom, box.left : box.right])
+    if box.shape == small.shape:
+        return Frame(0, 0, height, width, twins)
+    up = [side / little for side, little in zip(shape, small.shape, strict=True)]
+    return Frame(*(round(edge * up[i % 2]) for i, edge in enumerate(box[:4])), twins)
+
+
+def _without_mount(grey: Float[np.ndarray, "h w"]) -> Frame:
+    """The frame inside of a mount, and inside of a line of ink on it; all where there is none.
+
+    A mount is plain on all four sides, of about one grey: a plain sky or backdrop is none.
+    """
+    box = Frame(0, 0, *grey.shape)
+    for _ in range(2):
+        inside = grey[box.top : box.bottom, box.left : box.right]
+        sides = [_plain_lines(lines) for lines in (inside, inside.T, inside[::-1], inside.T[::-1])]
+        greys = [level for _, level in sides]
+        if any(count == 0 for count, _ in sides) or max(greys) - min(greys) > _ALIKE:
+            break
+        top, left, bottom, right = (count for count, _ in sides)
+        box = Frame(box.top + top, box.left + left, box.bottom - bottom, box.right - right)
+    return box
+
+
+def _plain_lines(lines: Float[np.ndarray, "n k"]) -> tuple[int, float]:
+    """How many of the first lines are a mount, and its grey; 0 where they are too few, or more than a mount may have."""
+    level = float(np.median(lines[: max(1, round(_THINNEST * len(lines)))]))
+    plain = (np.abs(lines - level) < _PLAIN).mean(axis=1) > _OF_A_LINE
+    count = len(lines) if plain.all() else int(np.argmin(plain))
+    return (count if _THINNEST * len(lines) <= count <= _WIDEST * len(lines) else 0), level
+
+
+def _are_twins(grey: Float[np.ndarray, "h w"]) -> bool:
+    """Whether the halves are two views of one scene, side by side: those of a stereo card."""
+    height, width = grey.shape
+    if not 1.4 <= width / height <= LONG:
+        return False
+    size = (2 * round(24 * width / height), 48)
+    small = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+    half = small.shape[1] // 2
+    reach = max(1, round(_FARTHEST * half))
+    middle = small[:, reach : half - reach]
+    shifted = (small[:, half + at : half + at + middle.shape[1]] for at in range(2 * reach + 1))
+    return max(_correlation(middle, other) for other in shifted) > _TWINS
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    return float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-6))
+
+
+def parts(shape: tuple[int, int], twins: bool, multiple: int) -> list[slice]:
+    """Where along its long side what the network sees, of this shape, is shown in parts, which overlap by half; whole: one.
+
+    multiple: of which the parts begin and end.
+    """
+    length, short = max(shape), min(shape)
+    if twins:
+        half = round(length / 2 / multiple) * multiple
+        return [slice(0, half), slice(half, length)]
+    if length <= LONG * short:
+        return [slice(0, length)]
+    part = min(length, -(-round(_PART * max(short, 32)) // 32) * 32)
+    count = 1 + -(-(length - part) // (part // 2))
+    starts = [round(at / multiple) * multiple for at in np.linspace(0, length - part, count)]
+    return [slice(start, min(start + part, length)) for start in starts]
+
+
+def answered(
+    seen: Float[np.ndarray, "h w c"], twins: bool, answer: int, ask: Callable[[np.ndarray], np.ndarray]
+) -> Float[np.ndarray, "_ _ 2"]:
+    """The network's answer for all that is seen, put together from those for its parts; h and w are multiples of `answer`.
+
+    ask: what is seen (h, w, c) -> the answer (h / answer, w / answer, 2). Each part is shifted in colour so that it agrees
+    with its neighbours where they overlap, as far as that takes little (Brown and Lowe 2007, section 6: gain compensation).
+    """
+    upright = seen.shape[0] > seen.shape[1] and not twins
+    spans = parts(seen.shape[:2], twins, answer)
+    if len(spans) == 1:
+        return ask(seen)
+    axis = 0 if upright else 1
+    views = [seen[span] if upright else seen[:, span] for span in spans]
+    answers = [np.moveaxis(ask(view), axis, 0) for view in views]
+    places = [slice(span.start // answer, span.stop // answer) for span in spans]
+    offsets = _offsets(answers, places, twins)
+    length, across = seen.shape[axis] // answer, answers[0].shape[1]
+    total, weights = np.zeros((length, across, 2), np.float32), np.zeros((length, 1, 1), np.float32)
+    for part, place, offset in zip(answers, places, offsets, strict=True):
+        count = len(part)
+        rise = np.minimum(np.arange(count) + 0.5, count - np.arange(count) - 0.5).astype(np.float32)[:, None, None]
+        weight = np.ones_like(rise) if twins else rise
+        total[place] += weight * (part + offset)
+        weights[place] += weight
+    return np.moveaxis(total / weights, 0, axis)
+
+
+def _offsets(answers: list[np.ndarray], places: list[slice], twins: bool) -> Float[np.ndarray, "n 2"]:
+    """What is added to each part's chroma: least squares of the differences where parts overlap; twins get one mean."""
+    means = np.stack([answer.mean((0, 1)) for answer in answers])
+    if twins:
+        return (means.mean(0) - means).astype(np.float32)
+    system, wanted = [], []
+    for i in range(len(answers) - 1):
+        low, high = places[i + 1].start, places[i].stop
+        one = answers[i][low - places[i].start : high - places[i].start].mean((0, 1))
+        other = answers[i + 1][: high - low].mean((0, 1))
+        row = np.zeros(len(answers))
+        row[i], row[i + 1] = 1, -1
+        system.append(row)
+        wanted.append(other - one)
+    system += list(np.sqrt(_STAYS) * np.eye(len(answers)))
+    wanted += [np.zeros(2)] * len(answers)
+    return np.linalg.lstsq(np.stack(system), np.stack(wanted), rcond=None)[0].astype(np.float32)

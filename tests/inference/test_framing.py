@@ -1,0 +1,105 @@
+"""Mounts, panoramas and stereo cards: what is shown to the network, and that the colours are those of the scene alone."""
+
+import itertools
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from colorjax import Colorizer
+from colorjax.inference import framing, pixels
+from colorjax.science import color
+
+CAT = skimage.color.rgb2gray(skimage.data.chelsea()[:300])
+CAT = np.round(CAT * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    return Colorizer.pretrained()
+
+
+def mounted(grey, around=(30, 40, 60, 50), level=214, ink=0):
+    """On a mount of this grey with some texture, with a line of ink around the picture if asked."""
+    top, left, bottom, right = around
+    grey = np.pad(grey, ink, constant_values=20)
+    card = np.random.default_rng(0).normal(level, 2, (grey.shape[0] + top + bottom, grey.shape[1] + left + right))
+    card[top : top + grey.shape[0], left : left + grey.shape[1]] = grey
+    return card.clip(0, 255).astype(np.uint8)
+
+
+def chroma(ab):
+    return float(np.linalg.norm(ab, axis=-1).mean())
+
+
+@pytest.mark.parametrize("level", [10, 128, 214, 250])
+@pytest.mark.parametrize("ink", [0, 8])
+def test_a_mount_is_found_to_a_pixel_or_so(level, ink):
+    card = mounted(CAT, level=level, ink=ink)
+    found = framing.of(card)
+    wanted = (30, 40, 330 + 2 * ink, 40 + CAT.shape[1] + 2 * ink)
+    assert np.abs(np.subtract(found[:4], wanted)).max() <= ink + 4 and not found.twins
+
+
+def test_what_is_no_mount_stays():
+    """A backdrop on three sides, a plain sky, a picture that is all plain, noise, a photograph of a pixel."""
+    backdrop, sky = np.full((200, 160), 180, np.uint8), CAT.copy()
+    backdrop[60:, 50:110] = CAT[:140, 100:160]
+    sky[:90] = 200
+    noise = np.random.default_rng(0).integers(0, 256, (120, 150), np.uint8)
+    for picture in (backdrop, sky, np.full((90, 120), 77, np.uint8), noise, CAT, np.zeros((1, 1), np.uint8)):
+        assert framing.of(picture) == (0, 0, *picture.shape, False)
+
+
+def test_a_mount_gets_no_colour_and_changes_none(colorizer):
+    """The picture on it has the colours that it has alone."""
+    top, left = 60, 80
+    card = mounted(CAT, (top, left, 90, 70))
+    alone = color.rgb_to_lab(colorizer(CAT) / np.float32(255))[..., 1:]
+    copy = color.rgb_to_lab(colorizer(card) / np.float32(255))[..., 1:]
+    inside = copy[top : top + CAT.shape[0], left : left + CAT.shape[1]]
+    assert np.abs(inside - alone).mean() < 2 and chroma(inside) == pytest.approx(chroma(alone), rel=0.1)
+    assert chroma(copy[: top - 20]) < 1 and chroma(copy[:, : left - 20]) < 1
+
+
+@pytest.mark.parametrize("times, upright", [(3, False), (4, True), (16, False)])
+def test_a_panorama_is_as_colourful_as_its_scene(colorizer, times, upright):
+    """A scene that is repeated, side by side mirrored each second time, so that no edge is new; no end fades."""
+    scene = CAT[:280, 70:350]
+    flips = [scene[:, ::-1] if i % 2 and not upright else scene for i in range(times)]
+    long = np.concatenate(flips, axis=0 if upright else 1)
+    alone, whole = (colorizer.predict(picture).ab for picture in (scene, long))
+    assert chroma(whole) == pytest.approx(chroma(alone), rel=0.15)
+    thirds = np.array_split(whole, 3, axis=0 if upright else 1)
+    assert min(map(chroma, thirds)) > 0.7 * chroma(alone)
+
+
+def test_the_halves_of_a_stereo_card_agree(colorizer):
+    left, right = CAT[:280, 20:300], CAT[:280, 30:310]
+    gap = np.full((280, 12), 235, np.uint8)
+    for card in (np.concatenate([left, right], axis=1), mounted(np.concatenate([left, gap, right], axis=1))):
+        frame = framing.of(card)
+        assert frame.twins
+        ab = color.rgb_to_lab(colorizer(card) / np.float32(255))[..., 1:]
+        inside = ab[frame.top : frame.bottom, frame.left : frame.right]
+        halves = np.array_split(inside, 2, axis=1)
+        assert np.abs(halves[0].mean((0, 1)) - halves[1].mean((0, 1))).max() < 1.5
+        assert chroma(inside) > 4
+    assert not framing.of(np.concatenate([left, CAT[:280, 171:]], axis=1)[:, :560]).twins
+
+
+def test_parts_cover_the_whole_and_overlap():
+    for shape in ((96, 244), (96, 1536), (100, 6400), (2000, 160), (64, 64)):
+        spans = framing.parts(shape, False, 4)
+        assert spans[0].start == 0 and spans[-1].stop == max(shape)
+        assert all(one.stop - other.start >= 24 for one, other in itertools.pairwise(spans))
+        assert (len(spans) > 1) == (max(shape) > 2.5 * min(shape))
+        assert len({span.stop - span.start for span in spans}) == 1
+
+
+def test_very_long_strips_take_little(colorizer):
+    """A line of pixels, a thousand times as long as it is high, is coloured at a smaller scale."""
+    strip = np.asarray(Image.fromarray(CAT[140:142]).resize((3000, 3)))
+    assert colorizer._seen(strip, 96, (), framing.of(strip)).size <= 96 * 32 * 96
+    assert pixels.checked(colorizer(strip)).shape == (3, 3000, 3)
