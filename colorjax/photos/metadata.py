@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -19,6 +20,7 @@ _PLACES_OF_PIXELS = {273, 279, 288, 289, 324, 325, 330, 513, 514, 519, 520, 521}
 _LAYERS, _COLOUR_SPACE, _XMP_NAME = 37724, 40961, b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_TAG, _IPTC_TAG = 700, 33723
 _IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
+_UNKNOWN_DPI = (72.0, 72.0)  # what programs and cameras write where they know of none
 _PNG_IPTC = "Raw profile type iptc"  # ImageMagick's and ExifTool's way to keep IPTC in a PNG
 _PNG_ELSEWHERE = {"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Raw profile type xmp", _PNG_IPTC}
 
@@ -119,7 +121,8 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
     exif = directories.block(kept, order) if kept else b""
     text = {key: value for key, value in text.items() if key not in _PNG_ELSEWHERE}
     comment = comments[-1] if comments else b""
-    return Metadata(exif, xmp, iptc, _dpi(picture, tags, order), text, comment), tuple(notes)
+    dpi, other = _dpi(picture, tags, order)
+    return Metadata(exif, xmp, iptc, dpi, text, comment), (*notes, *other)
 
 
 def _repeated_texts(stream: Any) -> int:
@@ -171,12 +174,25 @@ def _without_pixels(tags: directories.Directory, order: str) -> directories.Dire
     return kept
 
 
-def _dpi(picture: Any, tags: directories.Directory, order: str) -> tuple[float, float] | None:
-    """The resolution, where it is two sensible numbers: the format's own, or that of EXIF."""
+def _dpi(picture: Any, tags: directories.Directory, order: str) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """(the resolution, where it is two sensible numbers; what is said of another one that is given up).
+
+    EXIF and the format's own place may say different things. Programs that know nothing of EXIF write 72 into the one, cameras
+    that do not know it 72 into the other: 72 gives way, else EXIF is believed.
+    """
+    measured = picture.format not in ("JPEG", "MPO") or picture.info.get("jfif_unit") in (1, 2)
+    own = _sensible(lambda: picture.info["dpi"]) if measured and picture.format != "TIFF" else None
+    exif = _sensible(lambda: _exif_dpi(tags, order))
+    if own is None or exif is None or all(abs(x - y) < 1 for x, y in zip(own, exif, strict=True)):
+        return own or exif, ()
+    if _UNKNOWN_DPI in (own, exif):
+        return exif if own == _UNKNOWN_DPI else own, ()
+    return exif, (f"its resolution of {own[0]:g}x{own[1]:g} dpi, for its EXIF says {exif[0]:g}x{exif[1]:g}",)
+
+
+def _sensible(dpi: Callable[[], tuple[float, float]]) -> tuple[float, float] | None:
     try:
-        known = picture.format != "TIFF" and (picture.format != "JPEG" or picture.info.get("jfif_unit") in (1, 2))
-        own = known and "dpi" in picture.info
-        x, y = map(float, picture.info["dpi"] if own else _exif_dpi(tags, order))
+        x, y = map(float, dpi())
     except (KeyError, ValueError, TypeError, ZeroDivisionError, struct.error):
         return None
     return (x, y) if 0 < x < 65536 and 0 < y < 65536 else None
@@ -190,7 +206,7 @@ def _exif_dpi(tags: directories.Directory, order: str) -> tuple[float, float]:
 
 
 def exif_with_dpi(metadata: Metadata) -> bytes:
-    """The EXIF block of a format that has no other place for the resolution."""
+    """The EXIF block with the resolution in it, for formats that have no other place, or one that fewer programs ask."""
     if metadata.dpi is None:
         return metadata.exif
     tags, order, _ = directories.of_block(metadata.exif)

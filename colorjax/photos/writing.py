@@ -113,7 +113,7 @@ def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[s
     if name in _BARE:
         return options
     options["icc_profile"] = profiles.SRGB
-    exif = about.exif if name in ("JPEG", "PNG") else metadata.exif_with_dpi(about)
+    exif = metadata.exif_with_dpi(about) if about.exif or name not in ("JPEG", "PNG") else b""
     if exif:
         options["exif"] = exif
     if name == "PNG":

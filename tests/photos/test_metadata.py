@@ -1188,6 +1188,27 @@ def test_resolution_is_kept_as_finely_as_the_format_can_say_it(how, name):
     assert tuple(map(float, found)) == pytest.approx(expected, abs=step)
 
 
+TWICE = {  # what JFIF and EXIF say, and what is true
+    "72 is no answer of JFIF": (72, 600, 600),
+    "72 is no answer of EXIF": (300, 72, 300),
+    "EXIF is believed": (96, 600, 600),
+    "they agree": (300, 300, 300),
+}
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "BMP"])
+@pytest.mark.parametrize("case", TWICE)
+def test_of_two_resolutions_the_one_that_means_something_is_kept(case, name):
+    own, other, expected = TWICE[case]
+    photo = photos.read(jfif(1, own, own, exif=b"Exif\0\0" + in_exif((other, 1), (other, 1), 2)))
+    copy = encoded(name, photo)
+    found, step = dots_per_inch(copy)
+    assert tuple(map(float, found)) == pytest.approx((expected, expected), abs=step)
+    if name != "BMP":  # and EXIF does not say another
+        assert values(tags_of(copy))[X_DPI] == (Fraction(expected),)
+    assert photo.notes == (("its resolution of 96x96 dpi, for its EXIF says 600x600",) if own == 96 else ())
+
+
 SHAPES_ONLY = {
     "JPEG": lambda: jfif(0, 2, 1),
     "JPEG by EXIF": lambda: exif_only(in_exif((2, 1), (1, 1), 1)),
