@@ -16,6 +16,28 @@ _MAGIC = [("JPEG", b"\xff\xd8\xff"), ("PNG", b"\x89PNG\r\n\x1a\n"), ("BMP", b"BM
 _SHORT = {"JPG": "JPEG", "TIF": "TIFF", "HEIC": "HEIF"}  # suffixes that are not the name of their format
 UNUSUAL = ("CMYK", "over 8 bits", "another suffix")  # what reports count of files that are read as they should be
 _AVIF_BRANDS = (b"avif", b"avis")
+_RAW, _DEVELOP = "a camera's raw file ({})", "develop it in a raw converter and colour the TIFF"
+_EXPORT, _STILLS = "export it as TIFF or PNG", "take stills from it"
+# Files that are not read here: what they are, what to do, and how they begin from this byte on.
+_OTHERS = [
+    ("a GIF", "save it as PNG", 0, (b"GIF8",)),
+    ("a Photoshop document", _EXPORT, 0, (b"8BPS",)),
+    ("a GIMP document", _EXPORT, 0, (b"gimp xcf",)),
+    ("a PDF", "extract its pictures as TIFF or PNG", 0, (b"%PDF",)),
+    ("a DjVu document", _EXPORT, 0, (b"AT&TFORM",)),
+    ("a JPEG XR", _EXPORT, 0, (b"II\xbc",)),
+    (_RAW.format("Canon CR2"), _DEVELOP, 8, (b"CR\2",)),
+    (_RAW.format("Canon CR3"), _DEVELOP, 4, (b"ftypcrx",)),
+    (_RAW.format("Canon CRW"), _DEVELOP, 6, (b"HEAPCCDR",)),
+    (_RAW.format("Fujifilm RAF"), _DEVELOP, 0, (b"FUJIFILMCCD-RAW",)),
+    (_RAW.format("Olympus ORF"), _DEVELOP, 0, (b"IIRO", b"IIRS", b"MMOR")),
+    (_RAW.format("Panasonic RW2"), _DEVELOP, 0, (b"IIU\0",)),
+    (_RAW.format("Minolta MRW"), _DEVELOP, 0, (b"\0MRM",)),
+    (_RAW.format("Sigma X3F"), _DEVELOP, 0, (b"FOVb",)),
+    ("a film", _STILLS, 4, (b"ftypmp4", b"ftypqt  ", b"ftypM4V", b"ftyp3gp", b"ftypiso")),
+    ("a film", _STILLS, 0, (b"\x1aE\xdf\xa3",)),
+    ("a ZIP archive", "unpack it", 0, (b"PK\3\4",)),
+]
 
 
 def kind(path: str | os.PathLike) -> str | None:
@@ -40,11 +62,32 @@ def _is_avif(head: bytes) -> bool:
     return any(head[place : place + 4] in _AVIF_BRANDS for place in (8, *range(16, size - 3, 4)))
 
 
+def refusal(head: bytes) -> PhotoError:
+    """Why a file that begins so is not read: each kind has its own sentence, and says what to do."""
+    if other := _other(head):
+        return other
+    if head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        return PhotoError("a web page, not a picture; download the picture itself", "not a picture")
+    if known := next((name for name, start in _MAGIC if head.startswith(start)), None):
+        return PhotoError(f"a {known} whose beginning is damaged; look for another copy of it")
+    return PhotoError("not a picture, or of an unknown format", "not a picture")
+
+
+def _other(head: bytes) -> PhotoError | None:
+    for what, advice, place, starts in _OTHERS:
+        if head[place:].startswith(starts):
+            return PhotoError(f"{what}, which is not read here; {advice}", "not supported")
+    return None
+
+
 def decoders(head: bytes) -> tuple[str, ...]:
     """The decoders that may be tried. Raises PhotoError where the one that is needed is not installed."""
+    is_avif = head[4:8] == b"ftyp" and _is_avif(head)
+    if not is_avif and (other := _other(head)):  # of which some begin like a TIFF or a HEIC
+        raise other
     if head[4:8] != b"ftyp":
         return _FORMATS
-    if _is_avif(head):
+    if is_avif:
         if not features.check("avif"):
             raise PhotoError("AVIF, which this build of Pillow does not read", "not supported")
         return ("AVIF",)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from colorjax.photos import directories, profiles
+from colorjax.photos import beside, directories, profiles
 from colorjax.photos.directories import Tag
 
 # Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
@@ -127,11 +127,11 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
 
 def _repeated_texts(stream: Any) -> int:
     """How many textual chunks of a PNG have a keyword that comes again: Pillow keeps one of each."""
-    place, keys, position = 8, [], stream.tell()
-    while len(head := (stream.seek(place), stream.read(8))[1]) == 8:
-        if head[4:] in (b"tEXt", b"zTXt", b"iTXt"):
+    keys, position = [], stream.tell()
+    for kind, place, _ in beside.png_chunks(stream):
+        if kind in beside.TEXTS:
+            stream.seek(place)
             keys.append(stream.read(80).split(b"\0")[0])
-        place += 12 + struct.unpack(">I", head[:4])[0]
     stream.seek(position)
     return len(keys) - len(set(keys))
 

@@ -139,7 +139,7 @@ def _png_info(about: Metadata) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     for key, value in metadata.png_text(about).items():
         try:
-            info.add_text(key, value, zip=len(value) > 1000)
+            info.add_text(key, value, zip=1000 < len(value) < 2**20)  # Pillow itself unpacks no larger ones
         except (ValueError, UnicodeError):
             info.add_itxt(key, value)
     if about.xmp:

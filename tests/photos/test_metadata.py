@@ -1582,3 +1582,108 @@ def test_damaged_iptc_is_noted(tmp_path):
     info.add_text("Raw profile type iptc", "\niptc\n      4\nnot hexadecimal\n")
     Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(tmp_path / "a.png", pnginfo=info)
     assert photos.read(tmp_path / "a.png").notes == ("its IPTC, which is damaged",)
+
+
+# --- damage beside the pixels ---
+
+
+def with_wrong_checksum(chunk):
+    return chunk[:-1] + bytes([chunk[-1] ^ 1])
+
+
+def short_jfif():
+    data = saved("JPEG")
+    return data[:2] + b"\xff\xe0\0\x07JFIF\0" + data[data.index(b"\xff\xdb") :]
+
+
+NO_PROFILE = "its colour profile, which is damaged: its colours were taken as sRGB"
+LARGE_XMP = XMP.replace(b"</x:xmpmeta>", b" " * 2**20 + b"</x:xmpmeta>")
+HALF = chunk(b"zTXt", b"Title\0\0" + zlib.compress(bytes(range(256)) * 9)[:-20])
+DAMAGED_BESIDE = {
+    "a text": (chunk(b"tEXt", b"Title\0a"), "its text 'Title', which is damaged"),
+    "a packed text": (chunk(b"zTXt", b"Title\0\0rubbish"), "its text 'Title', which is damaged"),
+    "half a packed text": (HALF, "its text 'Title', which is damaged"),
+    "a profile": (chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(bytes(999))), NO_PROFILE),
+    "EXIF": (chunk(b"eXIf", b"II*\0"), "its EXIF is damaged"),
+    "resolution": (chunk(b"pHYs", bytes(9)), "its resolution, which is damaged"),
+}
+
+
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
+@pytest.mark.parametrize("image", [RGB, RGB16], ids=["8", "16"])
+@pytest.mark.parametrize("what", DAMAGED_BESIDE)
+def test_damage_beside_the_pixels_of_a_png_costs_no_pixel(what, image, before):
+    new, note = DAMAGED_BESIDE[what]
+    good = chunk(b"tEXt", b"Source\0a glass plate")
+    photo = photos.read(with_chunks(imagecodecs.png_encode(image), good, with_wrong_checksum(new), before=before))
+    same(photo.image, image)
+    assert photo.notes == (note,)
+    assert texts_of(encoded("PNG", photo)) == {"Source": "a glass plate"}
+    if "packed" in what or what == "a profile":  # whose checksum is right
+        photo = photos.read(with_chunks(imagecodecs.png_encode(image), new, before=before))
+        same(photo.image, image)
+        assert photo.notes == (note,)
+
+
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
+@pytest.mark.parametrize("image", [RGB, RGB16], ids=["8", "16"])
+def test_texts_of_more_than_a_megabyte_are_carried(image, before):
+    """As Photoshop writes DocumentAncestors."""
+    packed = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(LARGE_XMP))
+    latin = chunk(b"zTXt", b"History\0\0" + zlib.compress(b"again \xe4 " * 200_000))
+    photo = photos.read(with_chunks(imagecodecs.png_encode(image), packed, latin, before=before))
+    same(photo.image, image)
+    copy = encoded("PNG", photo)
+    assert (photo.notes, photo.metadata.xmp, xmp_of(copy)) == ((), LARGE_XMP, LARGE_XMP)
+    assert texts_of(copy) == {"History": "again ä " * 200_000}
+    with Image.open(io.BytesIO(copy)) as picture:  # and other programs can read it
+        assert picture.info["xmp"] == LARGE_XMP
+
+
+def test_a_text_that_unpacks_without_end_is_left_out():
+    bomb = chunk(b"zTXt", b"Bomb\0\0" + zlib.compress(bytes(2**25)))
+    photo = photos.read(with_chunks(saved("PNG"), bomb))
+    same(photo.image, RGB)
+    assert photo.notes == ("its text 'Bomb', which is too large",)
+
+
+@pytest.mark.parametrize(
+    ("data", "note"),
+    [
+        (short_jfif, "its APP0 segment (JFIF), which is damaged"),
+        (lambda: with_segment(saved("JPEG"), 0xED, b"Photoshop 3.0\x008BIM\x04\x04"), "APP13 segment (Photoshop 3.0)"),
+    ],
+    ids=["JFIF", "Photoshop"],
+)
+def test_a_damaged_segment_costs_no_pixel(data, note):
+    photo = photos.read(with_segment(data(), 0xFE, b"found in the attic"))
+    assert distance(photo.image, RGB) < 4
+    assert (len(photo.notes), photo.metadata.comment) == (1, b"found in the attic")
+    assert note in photo.notes[0]
+
+
+REFUSED = {
+    "GIF": (lambda: saved("GIF"), "a GIF, which is not read here; save it as PNG"),
+    "PSD": (lambda: b"8BPS\0\1" + bytes(60), "a Photoshop document, which"),
+    "PDF": (lambda: b"%PDF-1.7" + bytes(60), "a PDF, which is not read here; extract"),
+    "CR2": (lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(60), r"a camera's raw file \(Canon CR2\), which .* develop"),
+    "CR3": (lambda: b"\0\0\0\x18ftypcrx " + bytes(60), r"a camera's raw file \(Canon CR3\), which"),
+    "film": (lambda: b"\0\0\0\x18ftypisom" + bytes(60), "a film, which"),
+    "web page": (lambda: b"\n<!DOCTYPE html><html>" + bytes(60), "a web page, not a picture"),
+    "words": (lambda: b"Dear Grandfather" * 9, "not a picture, or of an unknown format"),
+    "JPEG": (lambda: saved("JPEG")[:4] + bytes(99), "a JPEG whose beginning is damaged"),
+    "PNG": (lambda: saved("PNG")[:12] + bytes(99), "a PNG whose beginning is damaged"),
+    "nothing": (lambda: b"", "an empty file"),
+    "too large": (lambda: with_size(70000), "too many pixels"),
+}
+
+
+def with_size(side):
+    return saved("PNG")[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"")
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_each_kind_of_refusal_has_its_own_sentence(what):
+    data, words = REFUSED[what]
+    with pytest.raises(PhotoError, match=words):
+        photos.read(data())
