@@ -214,7 +214,7 @@ def test_a_file_of_another_kind_is_named(capsys, album, release, tmp_path):
     assert code == 1
     assert "1 photographs coloured" in out
     assert "notes.txt: not a picture" in err
-    assert "cat.gif: not a picture, or of an unknown format" in err
+    assert "cat.gif: a GIF, which is not read here; save it as PNG" in err
     assert copies(tmp_path / "out") == ["cat.colorized.jpg"]
 
 

@@ -16,6 +16,7 @@ _BESIDE |= {b"pHYs": "its resolution, which is damaged"}
 _BESIDE |= {name: f"its {name.decode()} chunk, which is damaged" for name in (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"sBIT")}
 _BESIDE |= {name: f"its {name.decode()} chunk, which is damaged" for name in (b"tIME", b"bKGD", b"hIST", b"sPLT")}
 _LARGEST_TEXT, _ALL_TEXTS = 2**24, 2**25  # bytes; Pillow reads 2**26 in all, and unpacks 2**20 of each
+_LARGEST_BOX = 2**26  # bytes of metadata
 _MOST_SEGMENTS = 1000  # of a JPEG's head
 
 
@@ -126,3 +127,25 @@ def _segment(part: bytes) -> str:
     word = bytes(part[4:34]).split(b"\0")[0].decode("latin-1")
     number = "COM" if part[1] == 0xFE else f"APP{part[1] - 0xE0}"
     return f"its {number} segment" + (f" ({word})" if word.isascii() and word.isprintable() and word else "")
+
+
+def boxes(stream: Any, place: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, place of the content, its size) of each box that lies between two places."""
+    end = stream.seek(0, 2) if end is None else end
+    while place + 8 <= end:
+        stream.seek(place)
+        head = stream.read(16)
+        size, start = int.from_bytes(head[:4], "big"), 8
+        if size == 1:
+            size, start = int.from_bytes(head[8:16], "big"), 16
+        size = end - place if size == 0 else size
+        if size < start:
+            return
+        yield head[4:8], place + start, min(size, end - place) - start
+        place += size
+
+
+def content(stream: Any, place: int, size: int) -> bytes:
+    """What a box holds, but no more than metadata can be."""
+    stream.seek(place)
+    return stream.read(min(size, _LARGEST_BOX))

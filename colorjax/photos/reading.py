@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from colorjax.photos import beside, deep, kinds, metadata, profiles
+from colorjax.photos import beside, deep, kinds, metadata, profiles, successors
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.strips import by_rows
@@ -63,6 +63,8 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
             with _identified(sound, max_pixels) as picture:
                 check_size(picture, sound, max_pixels)
                 _settle(picture)
+                if picture.format == "JPEG2000":
+                    successors.settle(picture, sound)
                 picture.info |= {"ignored": ignored} if ignored else {}
                 yield picture, sound
         except PhotoError as problem:
@@ -84,6 +86,8 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
     try:
         head = stream.read(64)
         stream.seek(0)
+        if head.startswith(kinds.JXL_MAGIC):
+            return successors.Jxl(stream)
         if head[:4] == b"MM\0+":  # Pillow misreads these
             return deep.opened(stream)
         return Image.open(stream, formats=kinds.decoders(head))
@@ -247,13 +251,17 @@ def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
     if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
         notes = (*notes, f"{bits - 8} of its {bits} bits")
     file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
-    lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
+    lossless = (
+        file_format in ("PNG", "TIFF", "BMP")
+        or picture.info.get("lossless") is True
+        or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
+    )
     return Photo(image, alpha, file_format, about, count, lossless, notes)
 
 
 def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarray | None]:
     """(image, alpha) of an opened picture as `Photo` holds them."""
-    stored = deep.stored(picture, stream, index)
+    stored = successors.stored(picture, stream) or deep.stored(picture, stream, index)
     if stored is not None:
         return stored
     check_tiles(picture)

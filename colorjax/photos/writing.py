@@ -18,20 +18,24 @@ from colorjax.photos import directories, metadata, profiles
 from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
 from colorjax.photos.reading import to_u8
+from colorjax.photos.successors import jpeg2000, jpeg_xl
 
 # Every format that can be written, by the suffixes that name it; the first is the one that --format gives.
 FORMATS = {
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
     "AVIF": (".avif",),
-    "HEIF": (".heic", ".heif"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JPEG2000": (".jp2",),
+    "JXL": (".jxl",),
     "BMP": (".bmp",),
 }
-LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
-_DEEP, _WITH_ALPHA, _BARE = ("PNG", "TIFF"), ("PNG", "WEBP", "TIFF", "AVIF", "HEIF"), ("BMP",)
-_WITH_IPTC = ("JPEG", "PNG", "TIFF")
+LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF", "JXL")
+_DEEP, _BARE = ("PNG", "TIFF", "JPEG2000", "JXL"), ("BMP",)
+_WITH_ALPHA = (*_DEEP, "WEBP", "AVIF", "HEIF")
+_WITH_IPTC = ("JPEG", "PNG", "TIFF", "JPEG2000")
 _XMP_LIMIT = 65502  # of a JPEG's segment
 
 
@@ -70,6 +74,12 @@ def encode(stream: Any, name: str, pages: Iterable[tuple[np.ndarray, Photo | Non
     about = Metadata() if like is None else like.metadata
     if image.dtype == np.uint16 and name == "PNG":
         return _encode_deep_png(stream, image, alpha, about)
+    if name in ("JPEG2000", "JXL"):
+        pixels = image if alpha is None else np.dstack([image, _like(alpha, image)])
+        lossless = like is None or like.lossless
+        data = jpeg2000(pixels, about) if name == "JPEG2000" else jpeg_xl(pixels, about, None if lossless else quality)
+        stream.write(data)
+        return None
     if name == "HEIF":
         know_heif()
     picture = Image.fromarray(to_u8(image))
@@ -96,6 +106,11 @@ def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
 def _check(image: np.ndarray) -> None:
     if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[-1] != 3:
         raise TypeError(f"image has dtype {image.dtype} and shape {image.shape}; it must be uint8 or uint16 (H, W, 3)")
+
+
+def _like(alpha: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Alpha in the bits of the pixels."""
+    return to_u8(alpha) if image.dtype == np.uint8 else alpha
 
 
 def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[str, Any]:
@@ -180,8 +195,7 @@ def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) 
             _check(image)
             about, alpha = (Metadata(), None) if like is None else (like.metadata, like.alpha)
             if alpha is not None:
-                alpha = to_u8(alpha) if image.dtype == np.uint8 else alpha
-                image = np.dstack([image, alpha])
+                image = np.dstack([image, _like(alpha, image)])
             writer.write(
                 image,
                 photometric="rgb",
