@@ -255,7 +255,7 @@ def test_no_photographs_at_all(capsys, release, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").touch()
     outcome = run(capsys, "colorize", tmp_path / "folder", "--out", tmp_path / "out", "--ckpt", release)
-    check_failed_before_the_work(outcome, f"no photographs in {tmp_path / 'folder'}", ".jpg", ".tiff")
+    check_failed_before_the_work(outcome, f"no photographs in {tmp_path / 'folder'}", ".jpg", ".tif")
     assert not (tmp_path / "out").exists()
 
 

@@ -19,6 +19,7 @@ PIXEL_TAGS |= {700, 33723, 34377, 34675, 37724, 50838, 50839}
 _PLACES_OF_PIXELS = {273, 279, 288, 289, 324, 325, 330, 513, 514, 519, 520, 521}  # where the pixels lie in the file
 _LAYERS, _COLOUR_SPACE, _XMP_NAME = 37724, 40961, b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_TAG, _IPTC_TAG = 700, 33723
+_PHOTOSHOP = b"Photoshop 3.0\0"  # before them in a JPEG
 _IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
 _UNKNOWN_DPI = (72.0, 72.0)  # what programs and cameras write where they know of none
 _PNG_IPTC = "Raw profile type iptc"  # ImageMagick's and ExifTool's way to keep IPTC in a PNG
@@ -53,7 +54,8 @@ class Metadata:
     """What a copy carries along.
 
     exif: EXIF block with the orientation reset, or b"". xmp: the XMP packet, or b"". iptc: IPTC-IIM records, or b"".
-    dpi: resolution as stored, or None. text: textual chunks of a PNG. comment: of a JPEG.
+    dpi: resolution as stored, or None. text: textual chunks of a PNG. comment: of a JPEG. photoshop: its image resources but
+    those that a copy has anew, or b"". segments: (number, content) of a JPEG's APP12 (Picture Info, Ducky) and CIFF.
     """
 
     exif: bytes = b""
@@ -62,6 +64,8 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
     comment: bytes = b""
+    photoshop: bytes = b""
+    segments: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,13 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
     except (ValueError, TypeError, struct.error):
         iptc = b""
         notes.append("its IPTC, which is damaged")
+    photoshop = b""
+    try:
+        turned = 274 in tags and int.from_bytes(tags[274].data[:2], "little" if order == "<" else "big") in range(2, 9)
+        photoshop, lost = beside.carried_resources(_photoshop(picture, tags, text), turned)
+        notes.extend(lost)
+    except (ValueError, IndexError, struct.error):
+        notes.extend(["its Photoshop resources, which are damaged"] if not any("its IPTC" in note for note in notes) else [])
     if not profiles.is_sound(picture.info.get("icc_profile")):
         notes.append("its colour profile, which is damaged: its colours were taken as sRGB")
     kept = _without_pixels(tags, order)
@@ -122,7 +133,8 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
     text = {key: value for key, value in text.items() if key not in _PNG_ELSEWHERE}
     comment = comments[-1] if comments else b""
     dpi, other = _dpi(picture, tags, order)
-    return Metadata(exif, xmp, iptc, dpi, text, comment), (*notes, *other)
+    segments = tuple((name, data) for name, data in getattr(picture, "applist", ()) if beside.is_carried(name, data))
+    return Metadata(exif, xmp, iptc, dpi, text, comment, photoshop, segments), (*notes, *other)
 
 
 def _repeated_texts(stream: Any) -> int:
@@ -224,22 +236,24 @@ def _iptc(picture: Any, tags: directories.Directory, text: dict[str, str]) -> by
         return bytes(resources.get(_IPTC_RESOURCE, b""))
     if picture.format == "TIFF":
         return tags[_IPTC_TAG].data if _IPTC_TAG in tags else _unwrapped(tags[34377].data) if 34377 in tags else b""
-    return _unwrapped(bytes.fromhex("".join(text[_PNG_IPTC].split("\n")[3:]))) if _PNG_IPTC in text else b""
+    return _unwrapped(_photoshop(picture, tags, text)) if _PNG_IPTC in text else b""
+
+
+def _photoshop(picture: Any, tags: directories.Directory, text: dict[str, str]) -> bytes:
+    """Photoshop's image resources, as they lie. Raises ValueError where they are damaged."""
+    if picture.format == "TIFF":
+        return tags[34377].data if 34377 in tags else b""
+    if _PNG_IPTC in text:
+        return bytes.fromhex("".join(text[_PNG_IPTC].split("\n")[3:]))
+    found = [data for name, data in getattr(picture, "applist", ()) if name == "APP13" and data.startswith(_PHOTOSHOP)]
+    return b"".join(data.removeprefix(_PHOTOSHOP) for data in found)
 
 
 def _unwrapped(block: bytes) -> bytes:
     """IPTC records out of Photoshop's image resources, or as they are."""
     if not block.startswith(b"8BIM"):
         return block
-    start = 0
-    while block[start : start + 4] == b"8BIM":
-        kind, name = struct.unpack(">HB", block[start + 4 : start + 7])
-        start += 4 + 2 + (name + 2) // 2 * 2
-        (size,) = struct.unpack(">I", block[start : start + 4])
-        if kind == _IPTC_RESOURCE:
-            return block[start + 4 : start + 4 + size]
-        start += 4 + size + size % 2
-    return b""
+    return next((content for number, content, _ in beside.resources(block) if number == _IPTC_RESOURCE), b"")
 
 
 def resource(iptc: bytes) -> bytes:
@@ -248,10 +262,10 @@ def resource(iptc: bytes) -> bytes:
 
 
 def png_text(metadata: Metadata) -> dict[str, str]:
-    """The textual chunks of a PNG: its own, and IPTC."""
-    if not metadata.iptc:
+    """The textual chunks of a PNG: its own, IPTC and Photoshop's image resources."""
+    if not (metadata.iptc or metadata.photoshop):
         return metadata.text
-    block = resource(metadata.iptc)
+    block = (resource(metadata.iptc) if metadata.iptc else b"") + metadata.photoshop
     digits = block.hex()
     lines = [digits[i : i + 72] for i in range(0, len(digits), 72)]
     return metadata.text | {_PNG_IPTC: "\n".join(["", "iptc", f"{len(block):8d}", *lines, ""])}
@@ -265,4 +279,6 @@ def tiff_tags(metadata: Metadata) -> directories.Directory:
         tags[_XMP_TAG] = Tag(1, metadata.xmp)
     if metadata.iptc:
         tags[_IPTC_TAG] = Tag(7, metadata.iptc)
+    if metadata.photoshop:
+        tags[34377] = Tag(1, metadata.photoshop)
     return tags

@@ -243,7 +243,7 @@ def _count(picture: Any) -> tuple[int, PhotoError | None]:
 def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
     image, alpha = _pixels(picture, stream, index)
     about, notes = metadata.read(picture, stream)
-    notes = (*picture.info.get("ignored", ()), *notes)
+    notes = (*picture.info.get("ignored", ()), *notes, *beside.left_behind(picture, stream))
     frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
     if frames > 1:
         of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"

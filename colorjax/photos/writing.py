@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorjax.photos import directories, metadata, profiles
+from colorjax.photos import beside, directories, metadata, profiles
 from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
 from colorjax.photos.reading import to_u8
@@ -97,6 +97,8 @@ def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
         "its transparency": photo.alpha is not None and name not in _WITH_ALPHA,
         "its EXIF and XMP": bool(about.exif or about.xmp) and name in _BARE,
         "its IPTC": bool(about.iptc) and name not in _WITH_IPTC,
+        "its Photoshop resources, such as clipping paths": bool(about.photoshop) and name not in ("JPEG", "PNG", "TIFF"),
+        "its APP12 or CIFF segment": bool(about.segments) and name != "JPEG",
         "its PNG texts": bool(about.text) and name != "PNG",
         "its JPEG comment": bool(about.comment) and name != "JPEG",
     }
@@ -140,14 +142,27 @@ def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[s
             raise PhotoError(f"its EXIF of {len(exif)} bytes does not fit into a JPEG; choose another format")
         if len(about.xmp) > _XMP_LIMIT:
             raise PhotoError(f"its XMP of {len(about.xmp)} bytes does not fit into a JPEG; choose another format")
-        if about.iptc:
-            block = b"Photoshop 3.0\0" + metadata.resource(about.iptc)
-            if len(block) > 65533:
-                raise PhotoError(f"its IPTC of {len(about.iptc)} bytes does not fit into a JPEG; choose another format")
-            options["extra"] = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+        options["extra"] = _segments(about)
         if about.comment:
             options["comment"] = about.comment
     return options
+
+
+def _segments(about: Metadata) -> bytes:
+    """What Pillow has no words for: Photoshop's image resources, IPTC the first of them, and segments as they were."""
+    blocks = [b"Photoshop 3.0\0" + (metadata.resource(about.iptc) if about.iptc else b"")]
+    if len(blocks[0]) > 65533:
+        raise PhotoError(f"its IPTC of {len(about.iptc)} bytes does not fit into a JPEG; choose another format")
+    for number, content, whole in beside.resources(about.photoshop):
+        if len(whole) > 65519:
+            raise PhotoError(
+                f"its Photoshop resource {number} of {len(content)} bytes does not fit into a JPEG; choose another format"
+            )
+        blocks += [b"Photoshop 3.0\0"] if len(blocks[-1]) + len(whole) > 65533 else []
+        blocks[-1] += whole
+    found = [(0xED, block) for block in blocks if len(block) > 14]
+    found += [(0xE0 + int(name[3:]), data) for name, data in about.segments]
+    return b"".join(struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in found)
 
 
 def _png_info(about: Metadata) -> PngImagePlugin.PngInfo:

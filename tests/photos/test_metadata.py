@@ -1687,3 +1687,98 @@ def test_each_kind_of_refusal_has_its_own_sentence(what):
     data, words = REFUSED[what]
     with pytest.raises(PhotoError, match=words):
         photos.read(data())
+
+
+# --- what lies beside the pixels ---
+
+DUCKY, CIFF = b"Ducky\0\1\0\4\0\0\0\x3c\0\0", b"II\x1a\0\0\0HEAPJPGM" + bytes(range(64))
+GAINED = XMP.replace(b'dc:title="', b'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" dc:title="')
+FILM = b"\0\0\0\x18ftypmp42" + bytes(90)
+BESIDE = {
+    "a gain map": (lambda: source("JPEG", xmp=GAINED) + saved("JPEG", GREY), "its HDR gain map"),
+    "a gain map of ISO": (lambda: with_segment(saved("JPEG"), 0xE2, b"urn:iso:std:iso:ts:21496:-1\0abc"), "its HDR gain map"),
+    "a film": (lambda: saved("JPEG") + FILM, "its motion video"),
+    "FotoStation": (lambda: saved("JPEG") + b"\0\1abcd\0\0\0\x0e\xa1\xb2\xc3\xd4", "its FotoStation trailer"),
+    "AFCP": (lambda: saved("JPEG") + b"AXS!" + bytes(8) + b"IPTC" + b"AXS!" + bytes(8), "its AFCP trailer"),
+    "Samsung": (lambda: saved("JPEG", progressive=True) + b"SEFH" + bytes(9) + b"SEFT", "its Samsung trailer"),
+    "anything": (lambda: saved("JPEG") + b"what is this", "12 bytes behind its end"),
+    "a segment": (lambda: with_segment(saved("JPEG"), 0xE3, b"Meta\0\0II"), "its APP3 segment (Meta)"),
+    "credentials": (lambda: with_segment(saved("JPEG"), 0xEB, b"JP\0\1"), "its content credentials (C2PA)"),
+    "behind a PNG": (lambda: saved("PNG") + FILM, "102 bytes behind its end"),
+    "a chunk": (lambda: with_chunks(saved("PNG"), chunk(b"prVt", b"?")), "its PNG chunk 'prVt'"),
+    "gAMA": (
+        lambda: with_chunks(saved("PNG"), chunk(b"gAMA", struct.pack(">I", 100000))),
+        "its gamma of 1/1 (gAMA): its values were taken as sRGB",
+    ),
+    "cHRM": (
+        lambda: with_chunks(saved("PNG"), chunk(b"cHRM", struct.pack(">8I", *range(10000, 90000, 10000)))),
+        "its primaries (cHRM): its values were taken as sRGB",
+    ),
+    "cICP": (
+        lambda: with_chunks(saved("PNG"), chunk(b"cICP", bytes([9, 16, 0, 1]))),
+        "its colour space (cICP 9, 16): its values were taken as sRGB",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_lies_beside_the_pixels_and_is_left_behind_is_named(what):
+    make, words = BESIDE[what]
+    photo = photos.read(make())
+    assert photo.notes == (words,)
+    assert distance(photo.image, RGB) < 4
+
+
+SRGB_CHUNKS = [chunk(b"gAMA", struct.pack(">I", 45455)), chunk(b"cICP", b"\1\x0d\0\1")]
+SRGB_CHUNKS += [chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))]
+
+
+@pytest.mark.parametrize("image", [RGB, RGB16], ids=["8", "16"])
+def test_chunks_that_say_srgb_need_no_word(image):
+    assert photos.read(with_chunks(imagecodecs.png_encode(image), *SRGB_CHUNKS)).notes == ()
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "BMP"])
+def test_segments_of_old_cameras_come_along_or_are_named(name):
+    photo = photos.read(with_segment(with_segment(saved("JPEG"), 0xEC, DUCKY), 0xE0, CIFF))
+    copy, lost = encoded(name, photo), photos.not_carried(name, photo)
+    assert photo.notes == ()
+    found = [content for _, content in segments(copy)] if name == "JPEG" else []
+    assert (DUCKY in found, CIFF in found) == ((True, True) if name == "JPEG" else (False, False))
+    assert ("its APP12 or CIFF segment" in lost) == (name != "JPEG")
+
+
+def with_resources(kind, block, turn=1):
+    if kind == "JPEG":
+        exif = b"Exif\0\0" + globals()["block"]({ORIENTATION: (SHORT, (turn,))})
+        return with_segment(saved("JPEG", exif=exif), 0xED, b"Photoshop 3.0\0" + block)
+    if kind == "PNG":
+        return with_chunks(saved("PNG"), raw_profile("iptc", block))
+    return tiff((RGB, {34377: (BYTE, block), ORIENTATION: (SHORT, (turn,))}))
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_clipping_paths_come_along_or_are_named(kind, name):
+    photo = photos.read(with_resources(kind, RESOLUTION + PATH + resource(IPTC)))
+    copy, lost = encoded(name, photo), " ".join(photos.not_carried(name, photo))
+    assert (photo.metadata.photoshop, photo.metadata.iptc, photo.notes) == (PATH, IPTC, ())
+    assert ("clipping paths" in lost) == (name not in ("JPEG", "PNG", "TIFF"))
+    if "clipping paths" not in lost:
+        assert iptc_of(copy) == IPTC
+        assert photos.read(copy).metadata.photoshop == PATH
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_clipping_paths_of_a_turned_picture_are_named(kind):
+    photo = photos.read(with_resources(kind, PATH + resource(IPTC), turn=6))
+    assert (photo.metadata.photoshop, photo.metadata.iptc) == (b"", IPTC)
+    assert photo.notes == ("its clipping paths, for it is turned",)
+
+
+def test_resources_of_more_than_a_segment_are_divided():
+    large = b"8BIM\x0f\xa0\0\0" + struct.pack(">I", 60000) + bytes(60000)
+    data = with_segment(with_resources("JPEG", resource(IPTC) + large), 0xED, b"Photoshop 3.0\0" + large)
+    copy = copied(data, "JPEG")
+    assert [len(content) < 65534 for marker, content in segments(copy) if marker == 0xED] == [True, True]
+    assert photos.read(copy).metadata.photoshop == 2 * large
