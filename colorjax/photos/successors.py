@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import beside, deep, kinds, metadata, profiles
+from colorjax.photos import beside, kinds, metadata, profiles
 from colorjax.photos.metadata import Metadata, PhotoError
 from colorjax.photos.strips import by_rows
 
@@ -60,8 +60,18 @@ def stored(picture: Any, stream: Any) -> tuple[np.ndarray, np.ndarray | None] | 
     alpha = pixels[..., colours].copy() if pixels.shape[2] in (2, 4) else None
     image = np.ascontiguousarray(pixels[..., 0] if colours == 1 else pixels[..., :3])
     image = profiles.deep_to_srgb(image, picture.info.get("icc_profile") or b"")
-    turn = deep._TURNS.get(deep._orientation(picture), lambda x: x)
-    return turn(image).copy(), None if alpha is None else turn(alpha).copy()
+    return _upright(image, picture), None if alpha is None else _upright(alpha, picture)
+
+
+def _upright(pixels: np.ndarray, picture: Any) -> np.ndarray:
+    """As EXIF says of a JPEG 2000, which itself has no words for it."""
+    try:
+        turn = picture.getexif().get(274, 1)
+    except Exception:  # a damaged EXIF block says nothing of the orientation
+        turn = 1
+    pixels = pixels[::-1] if turn in (3, 4, 6, 7) else pixels
+    pixels = pixels[:, ::-1] if turn in (2, 3, 7, 8) else pixels
+    return (pixels.swapaxes(0, 1) if turn in (5, 6, 7, 8) else pixels).copy()
 
 
 # --- JPEG 2000 ---

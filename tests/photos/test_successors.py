@@ -113,14 +113,16 @@ def test_a_box_that_does_not_come_along_is_named():
     assert photos.read(data).notes == ("its HDR gain map",)
 
 
-@pytest.mark.parametrize("turn", [3, 6])
-@pytest.mark.parametrize("kind", ["RGB", "RGB, 16 bits"])
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("kind", ["RGB", "RGB and alpha, 16 bits"])
 def test_a_jpeg_2000_is_turned_upright_as_its_exif_says(kind, turn):
-    exif = Image.Exif()
+    exif, pixels = Image.Exif(), PIXELS[kind]
     exif[274] = turn
     content = b"JpgTiffExif->JP2" + exif.tobytes().removeprefix(b"Exif\0\0")
-    data = WRITERS["JP2"](PIXELS[kind]) + (8 + len(content)).to_bytes(4, "big") + b"uuid" + content
-    same(photos.read(data).image, np.rot90(PIXELS[kind], {3: 2, 6: -1}[turn]))
+    photo = photos.read(WRITERS["JP2"](pixels) + (8 + len(content)).to_bytes(4, "big") + b"uuid" + content)
+    axes = {1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1]}
+    axes |= {5: pixels.swapaxes(0, 1), 6: np.rot90(pixels, -1), 7: np.rot90(pixels, 2).swapaxes(0, 1), 8: np.rot90(pixels)}
+    same(photo.image if photo.alpha is None else np.dstack([photo.image, photo.alpha]), axes[turn])
 
 
 def test_a_lossy_jpeg_xl_becomes_another():
