@@ -1704,6 +1704,8 @@ BESIDE = {
     "anything": (lambda: saved("JPEG") + b"what is this", "12 bytes behind its end"),
     "a segment": (lambda: with_segment(saved("JPEG"), 0xE3, b"Meta\0\0II"), "its APP3 segment (Meta)"),
     "credentials": (lambda: with_segment(saved("JPEG"), 0xEB, b"JP\0\1"), "its content credentials (C2PA)"),
+    "a film in a HEIC": (lambda: saved("HEIF") + b"\0\0\0\x0cmpvdfilm", "its motion video"),
+    "a gain map of Apple": (lambda: saved("HEIF") + b"\0\0\0\x18free aux:hdrgainmap", "its HDR gain map"),
     "behind a PNG": (lambda: saved("PNG") + FILM, "102 bytes behind its end"),
     "a chunk": (lambda: with_chunks(saved("PNG"), chunk(b"prVt", b"?")), "its PNG chunk 'prVt'"),
     "gAMA": (
