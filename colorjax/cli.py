@@ -87,7 +87,7 @@ def _format(text: str) -> str:
     for name, suffixes in photos.FORMATS.items():
         if (text.lower() == name.lower() or f".{text.lower().removeprefix('.')}" in suffixes) and name != "BMP":
             return name
-    raise argparse.ArgumentTypeError(f"{text!r} is unknown; legal are jpeg, png, tiff, webp, avif, heif")
+    raise argparse.ArgumentTypeError(f"{text!r} is unknown; legal are jpeg, png, tiff, webp, avif, heif, jp2, jxl")
 
 
 def _limit(command: argparse.ArgumentParser) -> None:
@@ -110,7 +110,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--out", required=True, help="folder for the coloured copies, or its URL; folders are mirrored")
     _network(colorize)
     add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
-    add("--format", type=_format, help="jpeg, png, tiff, webp, avif or heif (default: that of the source)")
+    add("--format", type=_format, help="jpeg, png, tiff, webp, avif, heif, jp2 or jxl (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
     add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")
     add("--hint", action="append", metavar="X,Y,#RRGGBB", help="the colour of a point of the one photograph; repeatable")

@@ -214,7 +214,7 @@ def test_a_file_of_another_kind_is_named(capsys, album, release, tmp_path):
     assert code == 1
     assert "1 photographs coloured" in out
     assert "notes.txt: not a picture" in err
-    assert "cat.gif: not a picture, or of an unknown format" in err
+    assert "cat.gif: a GIF, which is not read here; save it as PNG" in err
     assert copies(tmp_path / "out") == ["cat.colorized.jpg"]
 
 
@@ -255,7 +255,7 @@ def test_no_photographs_at_all(capsys, release, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").touch()
     outcome = run(capsys, "colorize", tmp_path / "folder", "--out", tmp_path / "out", "--ckpt", release)
-    check_failed_before_the_work(outcome, f"no photographs in {tmp_path / 'folder'}", ".jpg", ".tiff")
+    check_failed_before_the_work(outcome, f"no photographs in {tmp_path / 'folder'}", ".jpg", ".tif")
     assert not (tmp_path / "out").exists()
 
 

@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     found = list(_found([place for place in places if place not in missing], passed_over))
     if not found:
         reason = f"{missing[0]}: no such file or folder; " if missing else ""
-        raise ValueError(f"{reason}no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
+        suffixes = ", ".join(suffixes[0] for suffixes in photos.FORMATS.values())
+        raise ValueError(f"{reason}no photographs in {', '.join(args.paths)} (looked for {suffixes} and the like)")
     jobs = plan.jobs(found, args.out, options) + [
         Job(path, args.out / (path.name or "missing"), "no such file or folder") for path in missing
     ]

@@ -27,6 +27,10 @@ _RDF, _EXT, _MM, _REF, _EVENT, _XMP, _TIFF = (
 )
 _OURS = [(_EXT, "DigitalSourceType"), (_MM, "DerivedFrom"), (_MM, "DocumentID"), (_MM, "InstanceID")]
 _OURS += [("http://ns.adobe.com/xmp/note/", "HasExtendedXMP")]  # it names a second packet that no copy has
+# What promises a gain map, a film, a depth map or a sound behind the picture, which no copy has: whole namespaces, and names.
+_PROMISES = ["http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/"]
+_PROMISES += [f"http://ns.google.com/photos/1.0/{name}/" for name in ("container", "depthmap", "image", "audio")]
+_CAMERA, _OF_FILMS = "http://ns.google.com/photos/1.0/camera/", ("MotionPhoto", "MicroVideo")
 _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}  # by how it begins
 # What a parser would change in an attribute, or anywhere; meanwhile control characters stand for it, which XML cannot hold.
 _SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
@@ -87,6 +91,7 @@ def _marked(xmp: bytes, origin: Origin) -> bytes:
             derived[f"{key[0].lower()}{key[1:]}"] = value
     for namespace, key in _OURS:
         _remove(document, namespace, key)
+    _break_promises(document)
     if _value(document, _TIFF, "Orientation"):
         _set(document, _TIFF, "Orientation", "1")
     entries = "".join(f"<stRef:{key}>{escape(value)}</stRef:{key}>" for key, value in sorted(derived.items()))
@@ -183,6 +188,17 @@ def _remove(document: minidom.Document, namespace: str, key: str) -> None:
             description.removeAttributeNS(namespace, key)
         others = [node for node in description.childNodes if (node.namespaceURI, node.localName) != (namespace, key)]
         description.childNodes[:] = others  # removeChild takes a time that grows with the number of children
+
+
+def _break_promises(document: minidom.Document) -> None:
+    def promises(node: minidom.Node) -> bool:
+        of_film = node.namespaceURI == _CAMERA and node.localName.startswith(_OF_FILMS)
+        return of_film or node.namespaceURI in _PROMISES
+
+    for description in _descriptions(document):
+        for attribute in [node for node in description.attributes.values() if promises(node)]:
+            description.removeAttributeNode(attribute)
+        description.childNodes[:] = [node for node in description.childNodes if not promises(node)]
 
 
 def _set(document: minidom.Document, namespace: str, key: str, value: str) -> None:

@@ -1,8 +1,9 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes.
 
 `finding` (which files are photographs), `kinds` (what a file is, whatever its name), `limits` (before anything is decoded),
-`reading` and `deep` (pixels of 8 and of more bits), `profiles` (to sRGB), `strips` (a part at a time), `metadata` and
-`directories` (what a file says of itself), `writing` (a copy, whole or not at all).
+`beside` (what is damaged or left behind beside the pixels), `reading` and `deep` (pixels of 8 and of more bits),
+`successors` (JPEG 2000 and JPEG XL), `profiles` (to sRGB), `strips` (a part at a time), `metadata` and `directories` (what a
+file says of itself), `writing` (a copy, whole or not at all).
 """
 
 from colorjax.photos.finding import ASTRAY, HINTS, OWN_COPY, OWN_MAP, SUFFIXES, find, is_astray, is_photograph, legible

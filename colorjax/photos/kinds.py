@@ -1,4 +1,4 @@
-"""What kind of file it is, by its first bytes; what only its bytes can say of WebP, AVIF and HEIC."""
+"""What kind of file it is, by its first bytes; what only its bytes can say of WebP, AVIF, HEIC and JPEG 2000."""
 
 import os
 import stat
@@ -10,12 +10,48 @@ from PIL import features
 
 from colorjax.photos.metadata import PhotoError
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")  # other decoders are not tried, whatever a file claims to be
+_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "TIFF",
+    "AVIF",
+    "JPEG2000",
+)  # other decoders are not tried, whatever a file claims to be
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAGIC = [("JPEG", b"\xff\xd8\xff"), ("PNG", b"\x89PNG\r\n\x1a\n"), ("BMP", b"BM"), *(("TIFF", start) for start in TIFF_MAGIC)]
-_SHORT = {"JPG": "JPEG", "TIF": "TIFF", "HEIC": "HEIF"}  # suffixes that are not the name of their format
+JXL_MAGIC = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")  # a bare codestream, or in boxes
+_MAGIC += [("JXL", start) for start in JXL_MAGIC]
+_MAGIC += [("JPEG2000", b"\0\0\0\x0cjP  \r\n\x87\n"), ("JPEG2000", b"\xff\x4f\xff\x51")]
+_SHORT = {"JPG": "JPEG", "JPE": "JPEG", "JFIF": "JPEG", "TIF": "TIFF", "HEIC": "HEIF", "HIF": "HEIF"}
+_SHORT |= dict.fromkeys(("JP2", "J2K", "JPX", "JPF"), "JPEG2000")  # suffixes that are not the name of their format
+_RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}  # width to height of a JPEG XL
+_EVERY_SIZE = ((1, 9), (1, 13), (1, 18), (1, 30))
 UNUSUAL = ("CMYK", "over 8 bits", "another suffix")  # what reports count of files that are read as they should be
 _AVIF_BRANDS = (b"avif", b"avis")
+_RAW, _DEVELOP = "a camera's raw file ({})", "develop it in a raw converter and colour the TIFF"
+_EXPORT, _STILLS = "export it as TIFF or PNG", "take stills from it"
+# Files that are not read here: what they are, what to do, and how they begin from this byte on.
+_OTHERS = [
+    ("a GIF", "save it as PNG", 0, (b"GIF8",)),
+    ("a Photoshop document", _EXPORT, 0, (b"8BPS",)),
+    ("a GIMP document", _EXPORT, 0, (b"gimp xcf",)),
+    ("a PDF", "extract its pictures as TIFF or PNG", 0, (b"%PDF",)),
+    ("a DjVu document", _EXPORT, 0, (b"AT&TFORM",)),
+    ("a JPEG XR", _EXPORT, 0, (b"II\xbc",)),
+    (_RAW.format("Canon CR2"), _DEVELOP, 8, (b"CR\2",)),
+    (_RAW.format("Canon CR3"), _DEVELOP, 4, (b"ftypcrx",)),
+    (_RAW.format("Canon CRW"), _DEVELOP, 6, (b"HEAPCCDR",)),
+    (_RAW.format("Fujifilm RAF"), _DEVELOP, 0, (b"FUJIFILMCCD-RAW",)),
+    (_RAW.format("Olympus ORF"), _DEVELOP, 0, (b"IIRO", b"IIRS", b"MMOR")),
+    (_RAW.format("Panasonic RW2"), _DEVELOP, 0, (b"IIU\0",)),
+    (_RAW.format("Minolta MRW"), _DEVELOP, 0, (b"\0MRM",)),
+    (_RAW.format("Sigma X3F"), _DEVELOP, 0, (b"FOVb",)),
+    ("a film", _STILLS, 4, (b"ftypmp4", b"ftypqt  ", b"ftypM4V", b"ftyp3gp", b"ftypiso")),
+    ("a film", _STILLS, 0, (b"\x1aE\xdf\xa3",)),
+    ("a ZIP archive", "unpack it", 0, (b"PK\3\4",)),
+]
 
 
 def kind(path: str | os.PathLike) -> str | None:
@@ -40,11 +76,32 @@ def _is_avif(head: bytes) -> bool:
     return any(head[place : place + 4] in _AVIF_BRANDS for place in (8, *range(16, size - 3, 4)))
 
 
+def refusal(head: bytes) -> PhotoError:
+    """Why a file that begins so is not read: each kind has its own sentence, and says what to do."""
+    if other := _other(head):
+        return other
+    if head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        return PhotoError("a web page, not a picture; download the picture itself", "not a picture")
+    if known := next((name for name, start in _MAGIC if head.startswith(start)), None):
+        return PhotoError(f"a {known} whose beginning is damaged; look for another copy of it")
+    return PhotoError("not a picture, or of an unknown format", "not a picture")
+
+
+def _other(head: bytes) -> PhotoError | None:
+    for what, advice, place, starts in _OTHERS:
+        if head[place:].startswith(starts):
+            return PhotoError(f"{what}, which is not read here; {advice}", "not supported")
+    return None
+
+
 def decoders(head: bytes) -> tuple[str, ...]:
     """The decoders that may be tried. Raises PhotoError where the one that is needed is not installed."""
+    is_avif = head[4:8] == b"ftyp" and _is_avif(head)
+    if not is_avif and (other := _other(head)):  # of which some begin like a TIFF or a HEIC
+        raise other
     if head[4:8] != b"ftyp":
         return _FORMATS
-    if _is_avif(head):
+    if is_avif:
         if not features.check("avif"):
             raise PhotoError("AVIF, which this build of Pillow does not read", "not supported")
         return ("AVIF",)
@@ -62,7 +119,9 @@ def know_heif() -> None:
 
 
 def bits(picture: Any, stream: Any) -> int:
-    """Bits of a channel of an AVIF or HEIC, as its first box "pixi" (ISO/IEC 23008-12) says; else 8."""
+    """Bits of a channel of a JPEG 2000 or XL; of an AVIF or HEIC, as its first box "pixi" (ISO/IEC 23008-12) says; else 8."""
+    if picture.format in ("JPEG2000", "JXL"):
+        return picture.info["bits"]
     if picture.format not in ("AVIF", "HEIF"):
         return 8
     stream.seek(0)
@@ -72,7 +131,7 @@ def bits(picture: Any, stream: Any) -> int:
 
 
 def ends_early(stream: Any) -> bool:
-    """Whether a PNG, WebP, TIFF, AVIF or HEIC is shorter than it says: their decoders have other words for it."""
+    """Whether a file is shorter than it says, of all formats but JPEG and BMP: their decoders have other words, or none."""
     try:
         length = stream.seek(0, os.SEEK_END)
         stream.seek(0)
@@ -83,7 +142,9 @@ def ends_early(stream: Any) -> bool:
             first = int.from_bytes(head[8:16] if b"+" in head[2:4] else head[4:8], "little" if head[:1] == b"I" else "big")
             return first > length - 2  # its directory of tags
         png = head.startswith(b"\x89PNG\r\n\x1a\n")
-        return (png or head[4:8] == b"ftyp") and _last_is_cut(stream, 8 if png else 0, length, png)
+        if head.startswith(b"\xff\x4f\xff\x51"):  # a bare JPEG 2000
+            return (stream.seek(max(0, length - 2)), stream.read(2))[1] != b"\xff\xd9"
+        return (png or head[4:8] in (b"ftyp", b"JXL ", b"jP  ")) and _last_is_cut(stream, 8 if png else 0, length, png)
     except OSError:
         return False
 
@@ -118,3 +179,37 @@ def webp_is_lossless(stream: Any) -> bool:
             return kind == b"VP8L"
         stream.seek(size + size % 2, os.SEEK_CUR)
     return False
+
+
+class Bits:
+    """The head of a JPEG XL, bit by bit: its numbers begin with their lowest bit (ISO/IEC 18181-1, annex B)."""
+
+    def __init__(self, data: bytes):
+        self._data, self.place = int.from_bytes(data, "little"), 0
+        self._end = 8 * len(data)
+
+    def take(self, count: int = 1) -> int:
+        if self.place + count > self._end:
+            raise PhotoError("a JPEG XL whose head is not all there", "truncated")
+        value = self._data >> self.place & ((1 << count) - 1)
+        self.place += count
+        return value
+
+    def choice(self, *ways: tuple[int, int]) -> int:
+        """Two bits say which of four: a number, and how many more bits are added to it."""
+        first, more = ways[self.take(2)]
+        return first + self.take(more)
+
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        small = self.take()
+        height = 8 * (self.take(5) + 1) if small else self.choice(*_EVERY_SIZE)
+        if ratio := self.take(3):
+            return height * _RATIOS[ratio][0] // _RATIOS[ratio][1], height
+        return (8 * (self.take(5) + 1) if small else self.choice(*_EVERY_SIZE)), height
+
+    def depth(self) -> tuple[bool, int]:
+        """(whether samples are of floating point, their bits)."""
+        if self.take():
+            return True, (self.choice((32, 0), (16, 0), (24, 0), (1, 6)), self.take(4))[0]
+        return False, self.choice((8, 0), (10, 0), (12, 0), (1, 6))

@@ -2,13 +2,14 @@
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from colorjax.photos import directories, profiles
+from colorjax.photos import beside, directories, profiles
 from colorjax.photos.directories import Tag
 
 # Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
@@ -18,7 +19,9 @@ PIXEL_TAGS |= {700, 33723, 34377, 34675, 37724, 50838, 50839}
 _PLACES_OF_PIXELS = {273, 279, 288, 289, 324, 325, 330, 513, 514, 519, 520, 521}  # where the pixels lie in the file
 _LAYERS, _COLOUR_SPACE, _XMP_NAME = 37724, 40961, b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_TAG, _IPTC_TAG = 700, 33723
+_PHOTOSHOP = b"Photoshop 3.0\0"  # before them in a JPEG
 _IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
+_UNKNOWN_DPI = (72.0, 72.0)  # what programs and cameras write where they know of none
 _PNG_IPTC = "Raw profile type iptc"  # ImageMagick's and ExifTool's way to keep IPTC in a PNG
 _PNG_ELSEWHERE = {"XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Raw profile type xmp", _PNG_IPTC}
 
@@ -51,7 +54,8 @@ class Metadata:
     """What a copy carries along.
 
     exif: EXIF block with the orientation reset, or b"". xmp: the XMP packet, or b"". iptc: IPTC-IIM records, or b"".
-    dpi: resolution as stored, or None. text: textual chunks of a PNG. comment: of a JPEG.
+    dpi: resolution as stored, or None. text: textual chunks of a PNG. comment: of a JPEG. photoshop: its image resources but
+    those that a copy has anew, or b"". segments: (number, content) of a JPEG's APP12 (Picture Info, Ducky) and CIFF.
     """
 
     exif: bytes = b""
@@ -60,6 +64,8 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
     comment: bytes = b""
+    photoshop: bytes = b""
+    segments: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,22 +119,31 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
     except (ValueError, TypeError, struct.error):
         iptc = b""
         notes.append("its IPTC, which is damaged")
+    photoshop = b""
+    try:
+        turned = 274 in tags and int.from_bytes(tags[274].data[:2], "little" if order == "<" else "big") in range(2, 9)
+        photoshop, lost = beside.carried_resources(_photoshop(picture, tags, text), turned)
+        notes.extend(lost)
+    except (ValueError, IndexError, struct.error):
+        notes.extend(["its Photoshop resources, which are damaged"] if not any("its IPTC" in note for note in notes) else [])
     if not profiles.is_sound(picture.info.get("icc_profile")):
         notes.append("its colour profile, which is damaged: its colours were taken as sRGB")
     kept = _without_pixels(tags, order)
     exif = directories.block(kept, order) if kept else b""
     text = {key: value for key, value in text.items() if key not in _PNG_ELSEWHERE}
     comment = comments[-1] if comments else b""
-    return Metadata(exif, xmp, iptc, _dpi(picture, tags, order), text, comment), tuple(notes)
+    dpi, other = _dpi(picture, tags, order)
+    segments = tuple((name, data) for name, data in getattr(picture, "applist", ()) if beside.is_carried(name, data))
+    return Metadata(exif, xmp, iptc, dpi, text, comment, photoshop, segments), (*notes, *other)
 
 
 def _repeated_texts(stream: Any) -> int:
     """How many textual chunks of a PNG have a keyword that comes again: Pillow keeps one of each."""
-    place, keys, position = 8, [], stream.tell()
-    while len(head := (stream.seek(place), stream.read(8))[1]) == 8:
-        if head[4:] in (b"tEXt", b"zTXt", b"iTXt"):
+    keys, position = [], stream.tell()
+    for kind, place, _ in beside.png_chunks(stream):
+        if kind in beside.TEXTS:
+            stream.seek(place)
             keys.append(stream.read(80).split(b"\0")[0])
-        place += 12 + struct.unpack(">I", head[:4])[0]
     stream.seek(position)
     return len(keys) - len(set(keys))
 
@@ -171,12 +186,25 @@ def _without_pixels(tags: directories.Directory, order: str) -> directories.Dire
     return kept
 
 
-def _dpi(picture: Any, tags: directories.Directory, order: str) -> tuple[float, float] | None:
-    """The resolution, where it is two sensible numbers: the format's own, or that of EXIF."""
+def _dpi(picture: Any, tags: directories.Directory, order: str) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """(the resolution, where it is two sensible numbers; what is said of another one that is given up).
+
+    EXIF and the format's own place may say different things. Programs that know nothing of EXIF write 72 into the one, cameras
+    that do not know it 72 into the other: 72 gives way, else EXIF is believed.
+    """
+    measured = picture.format not in ("JPEG", "MPO") or picture.info.get("jfif_unit") in (1, 2)
+    own = _sensible(lambda: picture.info["dpi"]) if measured and picture.format != "TIFF" else None
+    exif = _sensible(lambda: _exif_dpi(tags, order))
+    if own is None or exif is None or all(abs(x - y) < 1 for x, y in zip(own, exif, strict=True)):
+        return own or exif, ()
+    if _UNKNOWN_DPI in (own, exif):
+        return exif if own == _UNKNOWN_DPI else own, ()
+    return exif, (f"its resolution of {own[0]:g}x{own[1]:g} dpi, for its EXIF says {exif[0]:g}x{exif[1]:g}",)
+
+
+def _sensible(dpi: Callable[[], tuple[float, float]]) -> tuple[float, float] | None:
     try:
-        known = picture.format != "TIFF" and (picture.format != "JPEG" or picture.info.get("jfif_unit") in (1, 2))
-        own = known and "dpi" in picture.info
-        x, y = map(float, picture.info["dpi"] if own else _exif_dpi(tags, order))
+        x, y = map(float, dpi())
     except (KeyError, ValueError, TypeError, ZeroDivisionError, struct.error):
         return None
     return (x, y) if 0 < x < 65536 and 0 < y < 65536 else None
@@ -190,7 +218,7 @@ def _exif_dpi(tags: directories.Directory, order: str) -> tuple[float, float]:
 
 
 def exif_with_dpi(metadata: Metadata) -> bytes:
-    """The EXIF block of a format that has no other place for the resolution."""
+    """The EXIF block with the resolution in it, for formats that have no other place, or one that fewer programs ask."""
     if metadata.dpi is None:
         return metadata.exif
     tags, order, _ = directories.of_block(metadata.exif)
@@ -208,22 +236,24 @@ def _iptc(picture: Any, tags: directories.Directory, text: dict[str, str]) -> by
         return bytes(resources.get(_IPTC_RESOURCE, b""))
     if picture.format == "TIFF":
         return tags[_IPTC_TAG].data if _IPTC_TAG in tags else _unwrapped(tags[34377].data) if 34377 in tags else b""
-    return _unwrapped(bytes.fromhex("".join(text[_PNG_IPTC].split("\n")[3:]))) if _PNG_IPTC in text else b""
+    return _unwrapped(_photoshop(picture, tags, text)) if _PNG_IPTC in text else b""
+
+
+def _photoshop(picture: Any, tags: directories.Directory, text: dict[str, str]) -> bytes:
+    """Photoshop's image resources, as they lie. Raises ValueError where they are damaged."""
+    if picture.format == "TIFF":
+        return tags[34377].data if 34377 in tags else b""
+    if _PNG_IPTC in text:
+        return bytes.fromhex("".join(text[_PNG_IPTC].split("\n")[3:]))
+    found = [data for name, data in getattr(picture, "applist", ()) if name == "APP13" and data.startswith(_PHOTOSHOP)]
+    return b"".join(data.removeprefix(_PHOTOSHOP) for data in found)
 
 
 def _unwrapped(block: bytes) -> bytes:
     """IPTC records out of Photoshop's image resources, or as they are."""
     if not block.startswith(b"8BIM"):
         return block
-    start = 0
-    while block[start : start + 4] == b"8BIM":
-        kind, name = struct.unpack(">HB", block[start + 4 : start + 7])
-        start += 4 + 2 + (name + 2) // 2 * 2
-        (size,) = struct.unpack(">I", block[start : start + 4])
-        if kind == _IPTC_RESOURCE:
-            return block[start + 4 : start + 4 + size]
-        start += 4 + size + size % 2
-    return b""
+    return next((content for number, content, _ in beside.resources(block) if number == _IPTC_RESOURCE), b"")
 
 
 def resource(iptc: bytes) -> bytes:
@@ -232,10 +262,10 @@ def resource(iptc: bytes) -> bytes:
 
 
 def png_text(metadata: Metadata) -> dict[str, str]:
-    """The textual chunks of a PNG: its own, and IPTC."""
-    if not metadata.iptc:
+    """The textual chunks of a PNG: its own, IPTC and Photoshop's image resources."""
+    if not (metadata.iptc or metadata.photoshop):
         return metadata.text
-    block = resource(metadata.iptc)
+    block = (resource(metadata.iptc) if metadata.iptc else b"") + metadata.photoshop
     digits = block.hex()
     lines = [digits[i : i + 72] for i in range(0, len(digits), 72)]
     return metadata.text | {_PNG_IPTC: "\n".join(["", "iptc", f"{len(block):8d}", *lines, ""])}
@@ -249,4 +279,6 @@ def tiff_tags(metadata: Metadata) -> directories.Directory:
         tags[_XMP_TAG] = Tag(1, metadata.xmp)
     if metadata.iptc:
         tags[_IPTC_TAG] = Tag(7, metadata.iptc)
+    if metadata.photoshop:
+        tags[34377] = Tag(1, metadata.photoshop)
     return tags

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from colorjax.photos import deep, kinds, metadata, profiles
+from colorjax.photos import beside, deep, kinds, metadata, profiles, successors
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.strips import by_rows
@@ -59,14 +59,26 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
         raise problem from None
     with stream:
         try:
-            with _identified(stream, max_pixels) as picture:
-                check_size(picture, stream, max_pixels)
+            sound, ignored = _mended(stream)
+            with _identified(sound, max_pixels) as picture:
+                check_size(picture, sound, max_pixels)
                 _settle(picture)
-                yield picture, stream
+                if picture.format == "JPEG2000":
+                    successors.settle(picture, sound)
+                picture.info |= {"ignored": ignored} if ignored else {}
+                yield picture, sound
         except PhotoError as problem:
             if problem.kind in ("damaged", "not a picture") and kinds.ends_early(stream):
                 problem.kind = "truncated"
             raise
+
+
+def _mended(stream: Any) -> tuple[Any, tuple[str, ...]]:
+    """See `beside.mended_png`. Raises PhotoError where the disk does not give what it has."""
+    try:
+        return beside.mended_png(stream)
+    except (OSError, MemoryError) as error:
+        raise PhotoError.of("cannot be opened", error) from None
 
 
 def _identified(stream: Any, max_pixels: int) -> Image.Image:
@@ -74,6 +86,8 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
     try:
         head = stream.read(64)
         stream.seek(0)
+        if head.startswith(kinds.JXL_MAGIC):
+            return successors.Jxl(stream)
         if head[:4] == b"MM\0+":  # Pillow misreads these
             return deep.opened(stream)
         return Image.open(stream, formats=kinds.decoders(head))
@@ -85,7 +99,11 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
             return deep.opened(stream)
         if not head:
             raise PhotoError("an empty file", "empty") from None
-        raise PhotoError("not a picture, or of an unknown format", "not a picture") from None
+        if head.startswith(b"\xff\xd8\xff"):
+            with contextlib.suppress(Image.UnidentifiedImageError):
+                if mended := beside.mended_jpeg(stream):
+                    return mended
+        raise kinds.refusal(head) from None
     except Exception as error:  # Pillow's plugins raise what they like on damaged headers
         raise PhotoError.of("cannot be opened", error) from None
 
@@ -225,6 +243,7 @@ def _count(picture: Any) -> tuple[int, PhotoError | None]:
 def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
     image, alpha = _pixels(picture, stream, index)
     about, notes = metadata.read(picture, stream)
+    notes = (*picture.info.get("ignored", ()), *notes, *beside.left_behind(picture, stream))
     frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
     if frames > 1:
         of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
@@ -232,13 +251,17 @@ def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
     if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
         notes = (*notes, f"{bits - 8} of its {bits} bits")
     file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
-    lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
+    lossless = (
+        file_format in ("PNG", "TIFF", "BMP")
+        or picture.info.get("lossless") is True
+        or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
+    )
     return Photo(image, alpha, file_format, about, count, lossless, notes)
 
 
 def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarray | None]:
     """(image, alpha) of an opened picture as `Photo` holds them."""
-    stored = deep.stored(picture, stream, index)
+    stored = successors.stored(picture, stream) or deep.stored(picture, stream, index)
     if stored is not None:
         return stored
     check_tiles(picture)

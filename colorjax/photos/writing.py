@@ -14,24 +14,28 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorjax.photos import directories, metadata, profiles
+from colorjax.photos import beside, directories, metadata, profiles
 from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
 from colorjax.photos.reading import to_u8
+from colorjax.photos.successors import jpeg2000, jpeg_xl
 
 # Every format that can be written, by the suffixes that name it; the first is the one that --format gives.
 FORMATS = {
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
     "AVIF": (".avif",),
-    "HEIF": (".heic", ".heif"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JPEG2000": (".jp2",),
+    "JXL": (".jxl",),
     "BMP": (".bmp",),
 }
-LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
-_DEEP, _WITH_ALPHA, _BARE = ("PNG", "TIFF"), ("PNG", "WEBP", "TIFF", "AVIF", "HEIF"), ("BMP",)
-_WITH_IPTC = ("JPEG", "PNG", "TIFF")
+LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF", "JXL")
+_DEEP, _BARE = ("PNG", "TIFF", "JPEG2000", "JXL"), ("BMP",)
+_WITH_ALPHA = (*_DEEP, "WEBP", "AVIF", "HEIF")
+_WITH_IPTC = ("JPEG", "PNG", "TIFF", "JPEG2000")
 _XMP_LIMIT = 65502  # of a JPEG's segment
 
 
@@ -70,6 +74,12 @@ def encode(stream: Any, name: str, pages: Iterable[tuple[np.ndarray, Photo | Non
     about = Metadata() if like is None else like.metadata
     if image.dtype == np.uint16 and name == "PNG":
         return _encode_deep_png(stream, image, alpha, about)
+    if name in ("JPEG2000", "JXL"):
+        pixels = image if alpha is None else np.dstack([image, _like(alpha, image)])
+        lossless = like is None or like.lossless
+        data = jpeg2000(pixels, about) if name == "JPEG2000" else jpeg_xl(pixels, about, None if lossless else quality)
+        stream.write(data)
+        return None
     if name == "HEIF":
         know_heif()
     picture = Image.fromarray(to_u8(image))
@@ -87,6 +97,8 @@ def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
         "its transparency": photo.alpha is not None and name not in _WITH_ALPHA,
         "its EXIF and XMP": bool(about.exif or about.xmp) and name in _BARE,
         "its IPTC": bool(about.iptc) and name not in _WITH_IPTC,
+        "its Photoshop resources, such as clipping paths": bool(about.photoshop) and name not in ("JPEG", "PNG", "TIFF"),
+        "its APP12 or CIFF segment": bool(about.segments) and name != "JPEG",
         "its PNG texts": bool(about.text) and name != "PNG",
         "its JPEG comment": bool(about.comment) and name != "JPEG",
     }
@@ -96,6 +108,11 @@ def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
 def _check(image: np.ndarray) -> None:
     if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[-1] != 3:
         raise TypeError(f"image has dtype {image.dtype} and shape {image.shape}; it must be uint8 or uint16 (H, W, 3)")
+
+
+def _like(alpha: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Alpha in the bits of the pixels."""
+    return to_u8(alpha) if image.dtype == np.uint8 else alpha
 
 
 def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[str, Any]:
@@ -113,7 +130,7 @@ def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[s
     if name in _BARE:
         return options
     options["icc_profile"] = profiles.SRGB
-    exif = about.exif if name in ("JPEG", "PNG") else metadata.exif_with_dpi(about)
+    exif = metadata.exif_with_dpi(about) if about.exif or name not in ("JPEG", "PNG") else b""
     if exif:
         options["exif"] = exif
     if name == "PNG":
@@ -125,21 +142,34 @@ def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[s
             raise PhotoError(f"its EXIF of {len(exif)} bytes does not fit into a JPEG; choose another format")
         if len(about.xmp) > _XMP_LIMIT:
             raise PhotoError(f"its XMP of {len(about.xmp)} bytes does not fit into a JPEG; choose another format")
-        if about.iptc:
-            block = b"Photoshop 3.0\0" + metadata.resource(about.iptc)
-            if len(block) > 65533:
-                raise PhotoError(f"its IPTC of {len(about.iptc)} bytes does not fit into a JPEG; choose another format")
-            options["extra"] = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+        options["extra"] = _segments(about)
         if about.comment:
             options["comment"] = about.comment
     return options
+
+
+def _segments(about: Metadata) -> bytes:
+    """What Pillow has no words for: Photoshop's image resources, IPTC the first of them, and segments as they were."""
+    blocks = [b"Photoshop 3.0\0" + (metadata.resource(about.iptc) if about.iptc else b"")]
+    if len(blocks[0]) > 65533:
+        raise PhotoError(f"its IPTC of {len(about.iptc)} bytes does not fit into a JPEG; choose another format")
+    for number, content, whole in beside.resources(about.photoshop):
+        if len(whole) > 65519:
+            raise PhotoError(
+                f"its Photoshop resource {number} of {len(content)} bytes does not fit into a JPEG; choose another format"
+            )
+        blocks += [b"Photoshop 3.0\0"] if len(blocks[-1]) + len(whole) > 65533 else []
+        blocks[-1] += whole
+    found = [(0xED, block) for block in blocks if len(block) > 14]
+    found += [(0xE0 + int(name[3:]), data) for name, data in about.segments]
+    return b"".join(struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in found)
 
 
 def _png_info(about: Metadata) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     for key, value in metadata.png_text(about).items():
         try:
-            info.add_text(key, value, zip=len(value) > 1000)
+            info.add_text(key, value, zip=1000 < len(value) < 2**20)  # Pillow itself unpacks no larger ones
         except (ValueError, UnicodeError):
             info.add_itxt(key, value)
     if about.xmp:
@@ -180,8 +210,7 @@ def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) 
             _check(image)
             about, alpha = (Metadata(), None) if like is None else (like.metadata, like.alpha)
             if alpha is not None:
-                alpha = to_u8(alpha) if image.dtype == np.uint8 else alpha
-                image = np.dstack([image, alpha])
+                image = np.dstack([image, _like(alpha, image)])
             writer.write(
                 image,
                 photometric="rgb",

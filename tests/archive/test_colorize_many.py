@@ -373,7 +373,7 @@ def test_hidden_and_linked_folders_are_passed_over_and_counted(colorize, album, 
         Image.fromarray(CAT).save(tmp_path / name / "x.png")
     (tmp_path / ".hidden").rename(album / ".hidden")
     (album / "linked").symlink_to(tmp_path / "elsewhere")
-    (album / "raw.dng").touch()
+    (album / "letter.doc").touch()
     code, out, _ = colorize(album, "--report", tmp_path / "report.json")
     assert code == 0
     said = "passed over 1 hidden folders, passed over 1 linked folders, passed over 1 other files"

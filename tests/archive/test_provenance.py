@@ -257,6 +257,26 @@ def test_all_descriptions_are_about_the_same(xml):
     assert about == ({"uuid:faf5bdd5"} if "faf5bdd5" in xml else {""})
 
 
+HDR, GOOGLE = "http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.google.com/photos/1.0"
+PROMISING = packet(
+    """<rdf:Description rdf:about="" xmp:Rating="4" hdrgm:Version="1.0" cam:MotionPhoto="1" cam:MicroVideoOffset="99"
+      cam:Make="kept"><con:Directory><rdf:Seq><rdf:li rdf:parseType="Resource"><con:Item item:Semantic="GainMap"/></rdf:li>
+      </rdf:Seq></con:Directory><cam:MotionPhotoVersion>1</cam:MotionPhotoVersion><hdrgm:GainMapMax>2</hdrgm:GainMapMax>
+      <xmp:Label>blue</xmp:Label></rdf:Description>""",
+    f'{DECLARED} xmlns:hdrgm="{HDR}" xmlns:cam="{GOOGLE}/camera/" xmlns:con="{GOOGLE}/container/" '
+    f'xmlns:item="{GOOGLE}/container/item/"',
+)
+
+
+def test_what_promises_a_gain_map_or_a_film_is_not_said_of_a_copy():
+    marked = mark(PROMISING)
+    check_marked(marked)
+    said = {key for key, _ in properties(marked)}
+    assert not [key for key in said if HDR in key or "container" in key or "Motion" in key or "MicroVideo" in key]
+    assert (values(marked, "xmp:Rating"), values(marked, "xmp:Label")) == (["4"], ["blue"])
+    assert f"{{{GOOGLE}/camera/}}Make" in said
+
+
 @each_packet
 def test_a_copy_may_be_marked_again(xml):
     once = mark(xml)
@@ -820,7 +840,7 @@ def test_what_was_made_may_be_moved_with_its_sources(capsys, made, tmp_path):
     assert run(capsys, "verify", tmp_path / "moved" / "away" / "out")[0] == 0
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "tiff", "webp"] + ["avif"] * features.check("avif"))
+@pytest.mark.parametrize("form", ["jpeg", "png", "tiff", "webp", "jp2", "jxl"] + ["avif"] * features.check("avif"))
 def test_copies_of_every_format_verify(capsys, coloured, release, tmp_path, form):
     sources = [coloured / "album" / source for source in ("cat.jpg", "grey.png", "deep.png", "photo.webp")]
     for source in sources:

@@ -484,15 +484,11 @@ def test_a_wrong_checksum_of_the_pixels(bits, place):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_wrong_checksum_of_a_text_costs_the_picture_only_before_it(bits):
+def test_a_wrong_checksum_of_a_text_does_not_cost_the_picture(bits):
     text = bytearray(chunk(b"tEXt", b"Title\0wrong"))
     text[-1] ^= 1
     for where in ("before", "after"):
-        data = png(4, 4, bits, **{where: bytes(text)})
-        if where == "after":
-            assert read(data).shape == (4, 4, 3)
-        else:
-            refused(data)
+        assert read(png(4, 4, bits, **{where: bytes(text)})).shape == (4, 4, 3)
 
 
 # --- long and narrow ---

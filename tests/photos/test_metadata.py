@@ -1188,6 +1188,27 @@ def test_resolution_is_kept_as_finely_as_the_format_can_say_it(how, name):
     assert tuple(map(float, found)) == pytest.approx(expected, abs=step)
 
 
+TWICE = {  # what JFIF and EXIF say, and what is true
+    "72 is no answer of JFIF": (72, 600, 600),
+    "72 is no answer of EXIF": (300, 72, 300),
+    "EXIF is believed": (96, 600, 600),
+    "they agree": (300, 300, 300),
+}
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "BMP"])
+@pytest.mark.parametrize("case", TWICE)
+def test_of_two_resolutions_the_one_that_means_something_is_kept(case, name):
+    own, other, expected = TWICE[case]
+    photo = photos.read(jfif(1, own, own, exif=b"Exif\0\0" + in_exif((other, 1), (other, 1), 2)))
+    copy = encoded(name, photo)
+    found, step = dots_per_inch(copy)
+    assert tuple(map(float, found)) == pytest.approx((expected, expected), abs=step)
+    if name != "BMP":  # and EXIF does not say another
+        assert values(tags_of(copy))[X_DPI] == (Fraction(expected),)
+    assert photo.notes == (("its resolution of 96x96 dpi, for its EXIF says 600x600",) if own == 96 else ())
+
+
 SHAPES_ONLY = {
     "JPEG": lambda: jfif(0, 2, 1),
     "JPEG by EXIF": lambda: exif_only(in_exif((2, 1), (1, 1), 1)),
@@ -1561,3 +1582,205 @@ def test_damaged_iptc_is_noted(tmp_path):
     info.add_text("Raw profile type iptc", "\niptc\n      4\nnot hexadecimal\n")
     Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(tmp_path / "a.png", pnginfo=info)
     assert photos.read(tmp_path / "a.png").notes == ("its IPTC, which is damaged",)
+
+
+# --- damage beside the pixels ---
+
+
+def with_wrong_checksum(chunk):
+    return chunk[:-1] + bytes([chunk[-1] ^ 1])
+
+
+def short_jfif():
+    data = saved("JPEG")
+    return data[:2] + b"\xff\xe0\0\x07JFIF\0" + data[data.index(b"\xff\xdb") :]
+
+
+NO_PROFILE = "its colour profile, which is damaged: its colours were taken as sRGB"
+LARGE_XMP = XMP.replace(b"</x:xmpmeta>", b" " * 2**20 + b"</x:xmpmeta>")
+HALF = chunk(b"zTXt", b"Title\0\0" + zlib.compress(bytes(range(256)) * 9)[:-20])
+DAMAGED_BESIDE = {
+    "a text": (chunk(b"tEXt", b"Title\0a"), "its text 'Title', which is damaged"),
+    "a packed text": (chunk(b"zTXt", b"Title\0\0rubbish"), "its text 'Title', which is damaged"),
+    "half a packed text": (HALF, "its text 'Title', which is damaged"),
+    "a profile": (chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(bytes(999))), NO_PROFILE),
+    "EXIF": (chunk(b"eXIf", b"II*\0"), "its EXIF is damaged"),
+    "resolution": (chunk(b"pHYs", bytes(9)), "its resolution, which is damaged"),
+}
+
+
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
+@pytest.mark.parametrize("image", [RGB, RGB16], ids=["8", "16"])
+@pytest.mark.parametrize("what", DAMAGED_BESIDE)
+def test_damage_beside_the_pixels_of_a_png_costs_no_pixel(what, image, before):
+    new, note = DAMAGED_BESIDE[what]
+    good = chunk(b"tEXt", b"Source\0a glass plate")
+    photo = photos.read(with_chunks(imagecodecs.png_encode(image), good, with_wrong_checksum(new), before=before))
+    same(photo.image, image)
+    assert photo.notes == (note,)
+    assert texts_of(encoded("PNG", photo)) == {"Source": "a glass plate"}
+    if "packed" in what or what == "a profile":  # whose checksum is right
+        photo = photos.read(with_chunks(imagecodecs.png_encode(image), new, before=before))
+        same(photo.image, image)
+        assert photo.notes == (note,)
+
+
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
+@pytest.mark.parametrize("image", [RGB, RGB16], ids=["8", "16"])
+def test_texts_of_more_than_a_megabyte_are_carried(image, before):
+    """As Photoshop writes DocumentAncestors."""
+    packed = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(LARGE_XMP))
+    latin = chunk(b"zTXt", b"History\0\0" + zlib.compress(b"again \xe4 " * 200_000))
+    photo = photos.read(with_chunks(imagecodecs.png_encode(image), packed, latin, before=before))
+    same(photo.image, image)
+    copy = encoded("PNG", photo)
+    assert (photo.notes, photo.metadata.xmp, xmp_of(copy)) == ((), LARGE_XMP, LARGE_XMP)
+    assert texts_of(copy) == {"History": "again ä " * 200_000}
+    with Image.open(io.BytesIO(copy)) as picture:  # and other programs can read it
+        assert picture.info["xmp"] == LARGE_XMP
+
+
+def test_a_text_that_unpacks_without_end_is_left_out():
+    bomb = chunk(b"zTXt", b"Bomb\0\0" + zlib.compress(bytes(2**25)))
+    photo = photos.read(with_chunks(saved("PNG"), bomb))
+    same(photo.image, RGB)
+    assert photo.notes == ("its text 'Bomb', which is too large",)
+
+
+@pytest.mark.parametrize(
+    ("data", "note"),
+    [
+        (short_jfif, "its APP0 segment (JFIF), which is damaged"),
+        (lambda: with_segment(saved("JPEG"), 0xED, b"Photoshop 3.0\x008BIM\x04\x04"), "APP13 segment (Photoshop 3.0)"),
+    ],
+    ids=["JFIF", "Photoshop"],
+)
+def test_a_damaged_segment_costs_no_pixel(data, note):
+    photo = photos.read(with_segment(data(), 0xFE, b"found in the attic"))
+    assert distance(photo.image, RGB) < 4
+    assert (len(photo.notes), photo.metadata.comment) == (1, b"found in the attic")
+    assert note in photo.notes[0]
+
+
+REFUSED = {
+    "GIF": (lambda: saved("GIF"), "a GIF, which is not read here; save it as PNG"),
+    "PSD": (lambda: b"8BPS\0\1" + bytes(60), "a Photoshop document, which"),
+    "PDF": (lambda: b"%PDF-1.7" + bytes(60), "a PDF, which is not read here; extract"),
+    "CR2": (lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(60), r"a camera's raw file \(Canon CR2\), which .* develop"),
+    "CR3": (lambda: b"\0\0\0\x18ftypcrx " + bytes(60), r"a camera's raw file \(Canon CR3\), which"),
+    "film": (lambda: b"\0\0\0\x18ftypisom" + bytes(60), "a film, which"),
+    "web page": (lambda: b"\n<!DOCTYPE html><html>" + bytes(60), "a web page, not a picture"),
+    "words": (lambda: b"Dear Grandfather" * 9, "not a picture, or of an unknown format"),
+    "JPEG": (lambda: saved("JPEG")[:4] + bytes(99), "a JPEG whose beginning is damaged"),
+    "PNG": (lambda: saved("PNG")[:12] + bytes(99), "a PNG whose beginning is damaged"),
+    "nothing": (lambda: b"", "an empty file"),
+    "too large": (lambda: with_size(70000), "too many pixels"),
+}
+
+
+def with_size(side):
+    return saved("PNG")[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"")
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_each_kind_of_refusal_has_its_own_sentence(what):
+    data, words = REFUSED[what]
+    with pytest.raises(PhotoError, match=words):
+        photos.read(data())
+
+
+# --- what lies beside the pixels ---
+
+DUCKY, CIFF = b"Ducky\0\1\0\4\0\0\0\x3c\0\0", b"II\x1a\0\0\0HEAPJPGM" + bytes(range(64))
+GAINED = XMP.replace(b'dc:title="', b'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" dc:title="')
+FILM = b"\0\0\0\x18ftypmp42" + bytes(90)
+BESIDE = {
+    "a gain map": (lambda: source("JPEG", xmp=GAINED) + saved("JPEG", GREY), "its HDR gain map"),
+    "a gain map of ISO": (lambda: with_segment(saved("JPEG"), 0xE2, b"urn:iso:std:iso:ts:21496:-1\0abc"), "its HDR gain map"),
+    "a film": (lambda: saved("JPEG") + FILM, "its motion video"),
+    "FotoStation": (lambda: saved("JPEG") + b"\0\1abcd\0\0\0\x0e\xa1\xb2\xc3\xd4", "its FotoStation trailer"),
+    "AFCP": (lambda: saved("JPEG") + b"AXS!" + bytes(8) + b"IPTC" + b"AXS!" + bytes(8), "its AFCP trailer"),
+    "Samsung": (lambda: saved("JPEG", progressive=True) + b"SEFH" + bytes(9) + b"SEFT", "its Samsung trailer"),
+    "anything": (lambda: saved("JPEG") + b"what is this", "12 bytes behind its end"),
+    "a segment": (lambda: with_segment(saved("JPEG"), 0xE3, b"Meta\0\0II"), "its APP3 segment (Meta)"),
+    "credentials": (lambda: with_segment(saved("JPEG"), 0xEB, b"JP\0\1"), "its content credentials (C2PA)"),
+    "a film in a HEIC": (lambda: saved("HEIF") + b"\0\0\0\x0cmpvdfilm", "its motion video"),
+    "a gain map of Apple": (lambda: saved("HEIF") + b"\0\0\0\x18free aux:hdrgainmap", "its HDR gain map"),
+    "behind a PNG": (lambda: saved("PNG") + FILM, "102 bytes behind its end"),
+    "a chunk": (lambda: with_chunks(saved("PNG"), chunk(b"prVt", b"?")), "its PNG chunk 'prVt'"),
+    "gAMA": (
+        lambda: with_chunks(saved("PNG"), chunk(b"gAMA", struct.pack(">I", 100000))),
+        "its gamma of 1/1 (gAMA): its values were taken as sRGB",
+    ),
+    "cHRM": (
+        lambda: with_chunks(saved("PNG"), chunk(b"cHRM", struct.pack(">8I", *range(10000, 90000, 10000)))),
+        "its primaries (cHRM): its values were taken as sRGB",
+    ),
+    "cICP": (
+        lambda: with_chunks(saved("PNG"), chunk(b"cICP", bytes([9, 16, 0, 1]))),
+        "its colour space (cICP 9, 16): its values were taken as sRGB",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_lies_beside_the_pixels_and_is_left_behind_is_named(what):
+    make, words = BESIDE[what]
+    photo = photos.read(make())
+    assert photo.notes == (words,)
+    assert distance(photo.image, RGB) < 4
+
+
+SRGB_CHUNKS = [chunk(b"gAMA", struct.pack(">I", 45455)), chunk(b"cICP", b"\1\x0d\0\1")]
+SRGB_CHUNKS += [chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))]
+
+
+@pytest.mark.parametrize("image", [RGB, RGB16], ids=["8", "16"])
+def test_chunks_that_say_srgb_need_no_word(image):
+    assert photos.read(with_chunks(imagecodecs.png_encode(image), *SRGB_CHUNKS)).notes == ()
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "BMP"])
+def test_segments_of_old_cameras_come_along_or_are_named(name):
+    photo = photos.read(with_segment(with_segment(saved("JPEG"), 0xEC, DUCKY), 0xE0, CIFF))
+    copy, lost = encoded(name, photo), photos.not_carried(name, photo)
+    assert photo.notes == ()
+    found = [content for _, content in segments(copy)] if name == "JPEG" else []
+    assert (DUCKY in found, CIFF in found) == ((True, True) if name == "JPEG" else (False, False))
+    assert ("its APP12 or CIFF segment" in lost) == (name != "JPEG")
+
+
+def with_resources(kind, block, turn=1):
+    if kind == "JPEG":
+        exif = b"Exif\0\0" + globals()["block"]({ORIENTATION: (SHORT, (turn,))})
+        return with_segment(saved("JPEG", exif=exif), 0xED, b"Photoshop 3.0\0" + block)
+    if kind == "PNG":
+        return with_chunks(saved("PNG"), raw_profile("iptc", block))
+    return tiff((RGB, {34377: (BYTE, block), ORIENTATION: (SHORT, (turn,))}))
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_clipping_paths_come_along_or_are_named(kind, name):
+    photo = photos.read(with_resources(kind, RESOLUTION + PATH + resource(IPTC)))
+    copy, lost = encoded(name, photo), " ".join(photos.not_carried(name, photo))
+    assert (photo.metadata.photoshop, photo.metadata.iptc, photo.notes) == (PATH, IPTC, ())
+    assert ("clipping paths" in lost) == (name not in ("JPEG", "PNG", "TIFF"))
+    if "clipping paths" not in lost:
+        assert iptc_of(copy) == IPTC
+        assert photos.read(copy).metadata.photoshop == PATH
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_clipping_paths_of_a_turned_picture_are_named(kind):
+    photo = photos.read(with_resources(kind, PATH + resource(IPTC), turn=6))
+    assert (photo.metadata.photoshop, photo.metadata.iptc) == (b"", IPTC)
+    assert photo.notes == ("its clipping paths, for it is turned",)
+
+
+def test_resources_of_more_than_a_segment_are_divided():
+    large = b"8BIM\x0f\xa0\0\0" + struct.pack(">I", 60000) + bytes(60000)
+    data = with_segment(with_resources("JPEG", resource(IPTC) + large), 0xED, b"Photoshop 3.0\0" + large)
+    copy = copied(data, "JPEG")
+    assert [len(content) < 65534 for marker, content in segments(copy) if marker == 0xED] == [True, True]
+    assert photos.read(copy).metadata.photoshop == 2 * large

@@ -1,6 +1,7 @@
 """How far the network moves: schedules, and parts that move less or not at all."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
