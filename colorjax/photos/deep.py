@@ -18,6 +18,7 @@ _WHITE_IS_ZERO, _RGB, _CMYK = 0, 2, 5  # TIFF: photometric interpretation
 _PREMULTIPLIED, _ALPHA = 1, 2  # TIFF: what an extra sample is
 _COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # TIFF: none, LZW, Deflate, PackBits, LZMA, Zstandard
 _MOST_BYTES = 2**31  # of a page, unpacked
+_BEYOND = 0.1  # floats may go so far beyond white, as a part of it
 _CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _CMYK: 4}
 # Stored pixels to upright ones, for each EXIF orientation.
 _TURNS = {
@@ -48,14 +49,19 @@ def stored(picture: Any, stream: Any, index: int) -> Pixels | None:
     finally:
         stream.seek(position)
     image = profiles.deep_to_srgb(np.ascontiguousarray(image), picture.info.get("icc_profile") or b"")
-    turn = _TURNS.get(_orientation(picture), lambda x: x)
+    turn = _TURNS.get(orientation(picture), lambda x: x)
     return turn(image).copy(), None if alpha is None else turn(alpha).copy()  # with the strides of a new array
 
 
-def _orientation(picture: Any) -> int:
+def orientation(picture: Any) -> int:
+    """How the pixels of an opened picture lie, 1 to 8, whatever type of tag says so; 1 where nothing does."""
     try:
-        return picture.getexif().get(274, 1)
-    except Exception:  # a damaged EXIF block says nothing of the orientation
+        value = picture.getexif().get(274, 1)
+        value = value[0] if isinstance(value, tuple) else value
+        if isinstance(value, bytes) and not value.strip(b"\0").isdigit():
+            return next(turn for turn in (*value.strip(b"\0"), 1) if turn <= 8)
+        return int(value.strip(b"\0") if isinstance(value, bytes) else value.strip("\0 ") if isinstance(value, str) else value)
+    except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
         return 1
 
 
@@ -76,7 +82,7 @@ def _is_deep_tiff(picture: Any) -> bool:
     kind = picture.tag_v2.get(339, (1,))[0]
     swapped = picture.tag_v2._endian == ">" and picture.tag_v2.get(259, 1) != 1  # Pillow takes them for what they are not
     if channels == 1:
-        return max(bits) == 12 or (max(bits) == 32 and kind == 1) or (max(bits) > 8 and kind != 1 and swapped)
+        return max(bits) in (10, 12, 14) or (max(bits) == 32 and kind == 1) or (max(bits) > 8 and kind != 1 and swapped)
     return max(bits) > 8 or (channels == 2 and picture.mode == "La")
 
 
@@ -114,10 +120,10 @@ def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
     pixels = pixels.reshape(page.imagelength, page.imagewidth, -1)  # Pillow's size is that of the upright picture
     if pixels.shape[2] < channels:
         raise PhotoError(f"cannot be decoded ({pixels.shape[2]} channels instead of {channels})")
-    if page.bitspersample == 12:
-        pixels = pixels << 4 | pixels >> 8
+    if 8 < (bits := page.bitspersample) < 16:
+        pixels = pixels << 16 - bits | pixels >> 2 * bits - 16
     eight = pixels.dtype == np.uint8
-    pixels = pixels if eight else _sixteen_bits(pixels)
+    pixels = pixels if eight else sixteen_bits(pixels, declared_white(picture.tag_v2))
     top = 255 if eight else 65535
     alpha = pixels[..., channels] if extras[:1] in ((_PREMULTIPLIED,), (_ALPHA,)) else None
     image = pixels[..., 0] if channels == 1 else pixels[..., :channels]
@@ -150,24 +156,63 @@ def _check_page(page: Any) -> None:
         raise PhotoError("cannot be decoded (parts of the picture are missing)")
 
 
-def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
-    """uint16, uint32, signed or float pixels (0..1, or 0..65535) as uint16."""
+def sixteen_bits(pixels: np.ndarray, declared: float | None = None) -> np.ndarray:
+    """Pixels of any type of number as uint16: integers as they are, or by what of their range they use; floats by `_white`.
+
+    `declared`: the largest value, as the file says. Raises PhotoError where nothing says which number is white.
+    """
     if pixels.dtype == np.uint16:
         return pixels
-    if pixels.dtype == np.uint32:
-        return by_rows(lambda rows: rows >> 16, pixels, np.empty(pixels.shape, np.uint16))
-    if np.issubdtype(pixels.dtype, np.signedinteger):
-        return by_rows(lambda rows: np.clip(rows, 0, 65535), pixels, np.empty(pixels.shape, np.uint16))
+    if np.issubdtype(pixels.dtype, np.integer) and pixels.dtype.itemsize in (1, 2, 4):
+        largest = int(pixels.max(initial=0))
+        if largest <= 255:  # as other programs write 8 bits into more
+            scale, drop = 257, 0
+        else:
+            scale, drop = 1, 16 if pixels.dtype == np.uint32 and largest > 65535 else 0
+        return by_rows(lambda rows: np.clip(rows >> drop, 0, 65535) * scale, pixels, np.empty(pixels.shape, np.uint16))
     if np.issubdtype(pixels.dtype, np.floating):
-        largest = max(float(np.nan_to_num(row).max(initial=0)) for row in pixels)
-        scale = 65535 if largest <= 1 else 1
+        white = _white(pixels, declared)
 
         def levels(rows: np.ndarray) -> np.ndarray:
-            rows = rows.astype(np.float64) if rows.itemsize < 4 else rows
-            return np.round(np.clip(np.nan_to_num(rows), 0, 65535) * scale)
+            rows = rows.astype(np.float64)
+            return np.round(np.clip(np.where(np.isnan(rows), 0, rows) / white, 0, 1) * 65535)
 
         return by_rows(levels, pixels, np.empty(pixels.shape, np.uint16))
     raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported", "not supported")
+
+
+def _white(pixels: np.ndarray, declared: float | None) -> float:
+    """Which float is white: what the file declares; else 1, 255 or 65535, where the numbers leave no doubt.
+
+    They may go a tenth beyond, as filters make them, and one in a hundred may lie above 1, as highlights do. Of 255 and 65535
+    at least half must be used. Raises PhotoError elsewhere.
+    """
+    largest, smallest, above, below = 0.0, 0.0, 0, 0
+    for row in pixels:
+        row = row[np.isfinite(row)]
+        largest, smallest = max(largest, float(row.max(initial=0))), min(smallest, float(row.min(initial=0)))
+        above, below = above + np.count_nonzero(row > 1), below + np.count_nonzero(row < 0)
+    few = pixels.size / 100
+    if not (below > few and smallest < -_BEYOND * largest):
+        if declared is not None and 1 < declared < math.inf and largest <= (1 + _BEYOND) * declared:
+            return declared
+        if largest <= 1 + _BEYOND or (above <= few and largest < 128):
+            return 1.0
+        for white in (255.0, 65535.0):
+            if white / 2 <= largest <= (1 + _BEYOND) * white:
+                return white
+    numbers = f"its numbers go from {smallest:.5g} to {largest:.5g}, and nothing says which of them is white"
+    raise PhotoError(f"{numbers}; save it with integers, or with numbers from 0 to 1", "not supported")
+
+
+def declared_white(tags: Any) -> float | None:
+    """The largest sample value that the tags of a TIFF declare, if they do."""
+    for tag in (341, 281):  # SMaxSampleValue, MaxSampleValue
+        value = tags.get(tag)
+        value = max(value, default=None) if isinstance(value, tuple) else value
+        if isinstance(value, int | float) and value > 0:
+            return float(value)
+    return None
 
 
 class _Tags(dict):
@@ -199,7 +244,7 @@ class Tiff:
             raise EOFError from None
         if page.offset in self._places[:index]:  # they go round
             raise EOFError
-        if page.bitspersample not in (8, 16, 32, 64) or len(page.tags) < self._declared_tags(page.offset):
+        if page.bitspersample not in (8, 10, 12, 14, 16, 32, 64) or len(page.tags) < self._declared_tags(page.offset):
             raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
         if sum(tag.valuebytecount for tag in page.tags) > self._file.filehandle.size:
             raise PhotoError("a TIFF whose directory declares more than the file can hold")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image, ImagePalette
 
 from colorjax.photos import deep, kinds, metadata, profiles
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles, limit_in_words
@@ -98,6 +98,9 @@ def _settle(picture: Any) -> None:
             value = value.encode("latin-1", "replace") if isinstance(value, str) else value
             picture.info.pop(name, None)
             picture.info |= {name: value} if isinstance(value, bytes) else {}
+        colours = picture.tag_v2.get(320, ())
+        if picture.mode in ("P", "PA") and max(colours, default=256) < 256:  # Pillow keeps the upper 8 bits of 16
+            picture.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -107,24 +110,8 @@ def _upright(picture: Image.Image) -> Image.Image:
         raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely", "too large") from None
     except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
         raise PhotoError.of("cannot be decoded", error) from None
-    try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
-        turn = None
+    turn = _TURNS.get(deep.orientation(picture))
     return picture if turn is None else picture.transpose(turn)
-
-
-def _deep_grey(picture: Image.Image) -> np.ndarray:
-    """Pixels of Pillow's 16-bit, 32-bit and float grey modes as uint16 (H, W)."""
-    pixels = np.asarray(picture)
-    if pixels.dtype == np.uint16:
-        return pixels
-    scale = 1
-    if np.issubdtype(pixels.dtype, np.floating):
-        scale = 65535 if np.nan_to_num(pixels).max() <= 1 else 1
-    return by_rows(
-        lambda rows: np.round(np.clip(np.nan_to_num(rows), 0, 65535) * scale), pixels, np.empty(pixels.shape, np.uint16)
-    )
 
 
 def to_u8(image: np.ndarray) -> np.ndarray:
@@ -244,13 +231,14 @@ def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarr
     check_tiles(picture)
     inverted = picture.format == "TIFF" and picture.mode.startswith("I;16") and picture.tag_v2.get(262) == 0
     profile = picture.info.get("icc_profile") or b""
+    declared = deep.declared_white(picture.tag_v2) if picture.format == "TIFF" else None
     key = picture.info.get("transparency") if picture.mode.startswith("I;16") else None
     picture = _upright(picture)
     alpha = None
     if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
         alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
     if picture.mode.startswith(("I", "F")):
-        grey = _deep_grey(picture)
+        grey = deep.sixteen_bits(np.asarray(picture), declared)
         image = profiles.deep_to_srgb(65535 - grey if inverted else grey, profile)
         if key is not None:  # Pillow looks for the colour among 8 bits
             return image, np.where(grey == key, 0, 65535).astype(np.uint16)
