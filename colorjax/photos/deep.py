@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import struct
 from typing import Any
 
@@ -15,6 +14,7 @@ from colorjax.photos.strips import by_rows
 
 Pixels = tuple[np.ndarray, np.ndarray | None]  # (image, alpha), as `Photo` holds them
 _WHITE_IS_ZERO, _RGB, _CMYK = 0, 2, 5  # TIFF: photometric interpretation
+_RAW = (32803, 34892)  # TIFF: each pixel behind a filter of one colour, or light as it was
 _PREMULTIPLIED, _ALPHA = 1, 2  # TIFF: what an extra sample is
 _COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # TIFF: none, LZW, Deflate, PackBits, LZMA, Zstandard
 _MOST_BYTES = 2**31  # of a page, unpacked
@@ -33,7 +33,7 @@ _TURNS = {
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports what it tolerates
 
 
-def stored(picture: Any, stream: Any, index: int) -> Pixels | None:
+def stored(picture: Any, stream: Any) -> Pixels | None:
     """(image, alpha) of an opened picture with more bits than Pillow keeps; None where Pillow keeps them all.
 
     Raises PhotoError where the data are damaged.
@@ -43,7 +43,7 @@ def stored(picture: Any, stream: Any, index: int) -> Pixels | None:
         decode = _png if _is_deep_png(picture, stream) else _tiff if _is_deep_tiff(picture) else None
         if decode is None:
             return None
-        image, alpha = decode(picture, stream, index)
+        image, alpha = decode(picture, stream)
     except Exception as error:  # the codecs' own words
         raise PhotoError.of("cannot be decoded", error) from None
     finally:
@@ -86,7 +86,7 @@ def _is_deep_tiff(picture: Any) -> bool:
     return max(bits) > 8 or (channels == 2 and picture.mode == "La")
 
 
-def _png(picture: Any, stream: Any, _: int) -> Pixels:
+def _png(picture: Any, stream: Any) -> Pixels:
     import imagecodecs
 
     stream.seek(0)
@@ -102,15 +102,17 @@ def _png(picture: Any, stream: Any, _: int) -> Pixels:
     return pixels[..., 0] if colours == 1 else pixels[..., :3], alpha
 
 
-def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
+def _tiff(picture: Any, stream: Any) -> Pixels:
     import tifffile
 
     stream.seek(0)
     with tifffile.TiffFile(stream) as file:
-        page = file.pages[index]
+        page = file.pages[0]
         photometric, extras = int(page.photometric), tuple(map(int, page.extrasamples))
         channels = _CHANNELS.get(photometric)
         if channels is None or page.imagedepth != 1:
+            if photometric in _RAW:
+                raise PhotoError("a raw photograph as the camera took it; develop it first, into a TIFF", "not supported")
             kind = page.photometric.name
             raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
         _check_page(page)
@@ -229,45 +231,21 @@ class Tiff:
     def __init__(self, stream: Any):
         import tifffile
 
-        self._stream = stream
-        self._file = tifffile.TiffFile(stream)
-        self._places: list[int] = []  # of the directories gone through
-        self.seek(0)
-
-    def seek(self, index: int) -> None:
-        """Go to a page. Raises EOFError behind the last."""
-        try:
-            page = self._file.pages[index]
-        except IndexError:
-            if self._following() not in (0, *self._places):  # tifffile takes what it cannot follow for the end
-                raise PhotoError("its directory is not there") from None
-            raise EOFError from None
-        if page.offset in self._places[:index]:  # they go round
-            raise EOFError
-        if page.bitspersample not in (8, 10, 12, 14, 16, 32, 64) or len(page.tags) < self._declared_tags(page.offset):
-            raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
-        if sum(tag.valuebytecount for tag in page.tags) > self._file.filehandle.size:
-            raise PhotoError("a TIFF whose directory declares more than the file can hold")
-        self.size = (page.imagewidth, page.imagelength)
-        if not all(isinstance(side, int) and side > 0 for side in self.size):
-            raise PhotoError("a TIFF without a size")
-        self.tag_v2 = _Tags({tag.code: tag.value for tag in page.tags})
-        self.tag_v2._endian, self.tag_v2._bigtiff = self._file.byteorder, self._file.is_bigtiff
-        self.tag_v2._offset = page.offset
-        self._places[index:] = [page.offset]
+        with tifffile.TiffFile(stream) as file:
+            page, order, is_big = file.pages[0], file.byteorder, file.is_bigtiff
+            count, code = (8, "Q") if is_big else (2, "H")
+            stream.seek(page.offset)
+            declared = struct.unpack(order + code, stream.read(count))[0]
+            if page.bitspersample not in (8, 10, 12, 14, 16, 32, 64) or len(page.tags) < declared:
+                raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
+            if sum(tag.valuebytecount for tag in page.tags) > file.filehandle.size:
+                raise PhotoError("a TIFF whose directory declares more than the file can hold")
+            self.size = (page.imagewidth, page.imagelength)
+            if not all(isinstance(side, int) and side > 0 for side in self.size):
+                raise PhotoError("a TIFF without a size")
+            self.tag_v2 = _Tags({tag.code: tag.value for tag in page.tags})
+        self.tag_v2._endian, self.tag_v2._bigtiff, self.tag_v2._offset = order, is_big, page.offset
         self.info = {"icc_profile": self.tag_v2.get(34675)}
-
-    def _declared_tags(self, offset: int) -> int:
-        self._stream.seek(offset)
-        size, code = (8, "Q") if self._file.is_bigtiff else (2, "H")
-        return struct.unpack(self._file.byteorder + code, self._stream.read(size))[0]
-
-    def _following(self) -> int:
-        """Where the directory after that of this page is said to be."""
-        count = self._declared_tags(self.tag_v2._offset)
-        self._stream.seek(count * (20 if self._file.is_bigtiff else 12), os.SEEK_CUR)
-        size, code = (8, "Q") if self._file.is_bigtiff else (4, "I")
-        return struct.unpack(self._file.byteorder + code, self._stream.read(size).ljust(size, b"\0"))[0]
 
     def getexif(self) -> Image.Exif:
         """The orientation of the page."""
@@ -284,7 +262,7 @@ class Tiff:
 
 def opened(stream: Any) -> Tiff:
     """The TIFF in `stream`. Raises PhotoError where it is none."""
-    stream.seek(0, os.SEEK_SET)
+    stream.seek(0)
     try:
         return Tiff(stream)
     except Exception as error:

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImagePalette
 
-from colorjax.photos import deep, kinds, metadata, profiles
+from colorjax.photos import deep, kinds, metadata, pictures, profiles
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
+from colorjax.photos.pictures import Picture, Problem
 from colorjax.photos.strips import by_rows
+
+_Found = tuple[list[Picture], Problem | None]  # in a TIFF
 
 # What makes each EXIF orientation upright.
 _TURNS = {
@@ -36,8 +39,8 @@ def allow_large(max_pixels: int = MAX_PIXELS) -> None:
 
 
 @contextlib.contextmanager
-def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Any, Any]]:
-    """(the picture with its header read, its stream). Raises PhotoError."""
+def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Any, Any, _Found]]:
+    """(the first picture with its header read, its stream, what is in it). Raises PhotoError."""
     try:
         if not isinstance(source, bytes) and not stat.S_ISREG(mode := os.stat(source).st_mode) and not stat.S_ISDIR(mode):
             raise PhotoError("not a file but a device or a pipe", "not a picture")  # opening it might wait for ever
@@ -59,19 +62,29 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
         raise problem from None
     with stream:
         try:
+            found = _in_tiff(stream)
+            stream = pictures.at(stream, found[0][0].place) if found[0] else stream
             with _identified(stream, max_pixels) as picture:
                 check_size(picture, stream, max_pixels)
                 _settle(picture)
-                yield picture, stream
+                yield picture, stream, found
         except PhotoError as problem:
             if problem.kind in ("damaged", "not a picture") and kinds.ends_early(stream):
                 problem.kind = "truncated"
             raise
 
 
+def _in_tiff(stream: Any) -> _Found:
+    try:
+        return pictures.pictures(stream, MAX_PAGES) if stream.read(4) in kinds.TIFF_MAGIC else ([], None)
+    except OSError:  # of the disk: whoever identifies the file will meet it again
+        return [], None
+
+
 def _identified(stream: Any, max_pixels: int) -> Image.Image:
     head = b""
     try:
+        stream.seek(0)
         head = stream.read(64)
         stream.seek(0)
         if head[:4] == b"MM\0+":  # Pillow misreads these
@@ -135,14 +148,14 @@ def read_reduced(
     `at_least`: a JPEG may be decoded at a reduced scale as long as its short side keeps this many pixels (much faster).
     Raises PhotoError where the file is missing, unreadable or damaged.
     """
-    with _opened(source, max_pixels) as (picture, stream):
+    with _opened(source, max_pixels) as (picture, stream, _):
         short_side, cmyk = min(picture.size), picture.mode == "CMYK"
         try:
             if at_least is not None and picture.format == "JPEG":
                 picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
                 image = np.asarray(profiles.to_srgb(_upright(picture)))
             else:
-                image = _pixels(picture, stream, 0)[0]
+                image = _pixels(picture, stream)[0]
             is_deep = image.dtype == np.uint16 or kinds.bits(picture, stream) > 8
         except Exception as error:
             raise PhotoError.of("cannot be decoded", error) from None
@@ -163,54 +176,51 @@ def read(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Photo
 
 def measure(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> int:
     """How many pixels the first page of a photo file declares, without decoding it. Raises PhotoError."""
-    with _opened(path, max_pixels) as (picture, _):
+    with _opened(path, max_pixels) as (picture, *_):
         return picture.size[0] * picture.size[1]
 
 
-def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
+def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS, left_out: list[str] | None = None) -> Iterator[Photo]:
     """Each page of a photo file in its order, one at a time. Raises PhotoError for the first that is damaged.
 
     `max_pixels`: a page that declares more is refused before it is decoded.
+    `left_out`: pages of a kind that is not supported are named here and passed over, unless it is every one; None: they raise.
     """
-    with _opened(path, max_pixels) as (picture, stream):
-        count, problem = _count(picture) if picture.format == "TIFF" else (1, None)
-        if problem and not isinstance(picture, deep.Tiff):  # perhaps a page of a kind that Pillow does not know
-            known, picture = count, deep.opened(stream)
-            count, other = _count(picture)
-            problem = other or (problem if count <= known else None)
+    with _opened(path, max_pixels) as (first, stream, (found, problem)):
         if problem:
-            raise problem
-        for index in range(count):
+            raise PhotoError(*problem)
+        reasons = []
+        for index, stored in enumerate(found or [None]):
             try:
-                picture.seek(index)
-            except Exception as error:
-                reason = PhotoError.of("cannot be opened", error)
-                raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) from None
-            check_size(picture, stream, max_pixels)
-            _settle(picture)
-            try:
-                photo = _photo(picture, stream, index, count)
-            except Exception as error:
-                reason = PhotoError.of("cannot be decoded", error)
-                raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) if count > 1 else reason from None
-            yield photo
+                yield _page(first, stream, index, len(found) or 1, stored, max_pixels)
+            except PhotoError as reason:
+                if left_out is None or reason.kind != "not supported" or len(found) < 2:
+                    raise
+                reasons.append(reason)
+                left_out.append(str(reason))
+        if found and len(reasons) == len(found):
+            raise reasons[0]
 
 
-def _count(picture: Any) -> tuple[int, PhotoError | None]:
-    """How many pages of a TIFF can be opened, and why the next one cannot, if there is one."""
-    for index in range(MAX_PAGES):
-        try:
-            picture.seek(index + 1)
-        except EOFError:
-            return index + 1, None
-        except Exception as error:
-            reason = PhotoError.of("cannot be opened", error)
-            return index + 1, PhotoError(f"page {index + 2}: {reason}", reason.kind)
-    return MAX_PAGES, PhotoError(f"has more than {MAX_PAGES} pages", "too large")
+def _page(first: Any, stream: Any, index: int, count: int, stored: Picture | None, max_pixels: int) -> Photo:
+    """One page; `first` is the picture of the first, opened."""
+    try:
+        if index:
+            stream = pictures.at(stream, stored.place)
+            with _identified(stream, max_pixels) as picture:
+                check_size(picture, stream, max_pixels)
+                _settle(picture)
+                photo = _photo(picture, stream, index, count, stored)
+        else:
+            photo = _photo(first, stream, index, count, stored)
+    except Exception as error:
+        reason = PhotoError.of("cannot be decoded", error)
+        raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) if count > 1 else reason from None
+    return photo
 
 
-def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
-    image, alpha = _pixels(picture, stream, index)
+def _photo(picture: Any, stream: Any, index: int, count: int, stored: Picture | None) -> Photo:
+    image, alpha = _pixels(picture, stream)
     about, notes = metadata.read(picture, stream)
     frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
     if frames > 1:
@@ -220,12 +230,16 @@ def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
         notes = (*notes, f"{bits - 8} of its {bits} bits")
     file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
     lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
-    return Photo(image, alpha, file_format, about, count, lossless, notes)
+    warnings: tuple[str, ...] = ()
+    if stored is not None:
+        notes, warnings = (*notes, *stored.left_out), stored.warnings
+        stored = stored.turned() if deep.orientation(picture) >= 5 else stored
+    return Photo(image, alpha, file_format, about, count, lossless, notes, index + 1, stored, warnings)
 
 
-def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _pixels(picture: Any, stream: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """(image, alpha) of an opened picture as `Photo` holds them."""
-    stored = deep.stored(picture, stream, index)
+    stored = deep.stored(picture, stream)
     if stored is not None:
         return stored
     check_tiles(picture)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorjax.photos import directories, metadata, profiles
+from colorjax.photos import directories, metadata, profiles, strips
 from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
+from colorjax.photos.pictures import Level, Picture
 from colorjax.photos.reading import to_u8
 
 # Every format that can be written, by the suffixes that name it; the first is the one that --format gives.
@@ -32,6 +33,7 @@ FORMATS = {
 LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 _DEEP, _WITH_ALPHA, _BARE = ("PNG", "TIFF"), ("PNG", "WEBP", "TIFF", "AVIF", "HEIF"), ("BMP",)
 _WITH_IPTC = ("JPEG", "PNG", "TIFF")
+_PLAIN = Picture(0, Level((0, 0)))
 _XMP_LIMIT = 65502  # of a JPEG's segment
 
 
@@ -81,12 +83,13 @@ def encode(stream: Any, name: str, pages: Iterable[tuple[np.ndarray, Photo | Non
 
 def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
     """What of a photo a copy in Pillow's format `name` has no room for, in words."""
-    about = photo.metadata
+    about, n = photo.metadata, len(photo.stored.smaller) if photo.stored is not None else 0
     lost = {
         "8 of its 16 bits": photo.image.dtype == np.uint16 and name not in _DEEP,
         "its transparency": photo.alpha is not None and name not in _WITH_ALPHA,
         "its EXIF and XMP": bool(about.exif or about.xmp) and name in _BARE,
         "its IPTC": bool(about.iptc) and name not in _WITH_IPTC,
+        f"its {n} smaller versions" if n > 1 else "its smaller version": n > 0 and name != "TIFF",
         "its PNG texts": bool(about.text) and name != "PNG",
         "its JPEG comment": bool(about.comment) and name != "JPEG",
     }
@@ -171,7 +174,10 @@ def _chunks(png: bytes) -> list[memoryview]:
 
 
 def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) -> None:
-    """Deflate with the horizontal predictor; Exif and GPS blocks follow the pixels, for tifffile writes none."""
+    """Deflate with the horizontal predictor; Exif and GPS blocks follow the pixels, for tifffile writes none.
+
+    Tiles, and the smaller versions of a picture, are as in its source; the versions are made of the picture as it is now.
+    """
     import tifffile
 
     more = []
@@ -182,24 +188,37 @@ def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) 
             if alpha is not None:
                 alpha = to_u8(alpha) if image.dtype == np.uint8 else alpha
                 image = np.dstack([image, alpha])
-            writer.write(
-                image,
-                photometric="rgb",
-                extrasamples=["unassalpha"] if alpha is not None else None,
-                compression="zlib",
-                compressionargs={"level": 6},
-                predictor=True,
-                rowsperstrip=max(1, 2**18 // image[0].nbytes),
-                iccprofile=profiles.SRGB,
-                resolution=about.dpi,
-                resolutionunit="inch" if about.dpi else None,
-                metadata=None,
-                software=False,
-                contiguous=False,
-            )
+            stored = like.stored if like is not None and like.stored is not None else _PLAIN
+            below = len(stored.smaller) if stored.below else 0
+            _write_page(writer, image, stored.own, about, alpha is not None, subifds=below or None)
+            for level in stored.smaller:
+                image = strips.reduced(image, level.shape)
+                _write_page(writer, image, level, Metadata(), alpha is not None, subfiletype=1)
             more.append(metadata.tiff_tags(about))
+            more.extend({} for _ in range(len(stored.smaller) - below))
     if any(more):
         _append_tags(stream, more)
+
+
+def _write_page(writer: Any, image: np.ndarray, level: Level, about: Metadata, with_alpha: bool, **place: Any) -> None:
+    is_tiled = level.tile is not None and not any(side % 16 for side in level.tile)  # others are against the specification
+    writer.write(
+        image,
+        photometric="rgb",
+        extrasamples=["unassalpha"] if with_alpha else None,
+        compression="zlib",
+        compressionargs={"level": 6},
+        predictor=True,
+        tile=level.tile if is_tiled else None,
+        rowsperstrip=None if is_tiled else max(1, 2**18 // image[0].nbytes),
+        iccprofile=profiles.SRGB,
+        resolution=about.dpi,
+        resolutionunit="inch" if about.dpi else None,
+        metadata=None,
+        software=False,
+        contiguous=False,
+        **place,
+    )
 
 
 def _append_tags(stream: Any, pages: list[directories.Directory]) -> None:
