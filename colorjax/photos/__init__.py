@@ -1,9 +1,10 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes.
 
 `finding` (which files are photographs), `kinds` (what a file is, whatever its name), `limits` (before anything is decoded),
-`pictures` (which of a TIFF's directories are photographs),
-`reading` and `deep` (pixels of 8 and of more bits), `profiles` (to sRGB), `strips` (a part at a time), `metadata` and
-`directories` (what a file says of itself), `writing` (a copy, whole or not at all).
+`pictures` (which of a TIFF's directories are photographs), `doubts` (what another reader sees in a file),
+`reading`, `pixels` and `deep` (pixels of 8 and of more bits), `salvage` (what is left of a file that is cut short),
+`profiles` (to sRGB), `strips` (a part at a time), `metadata` and `directories` (what a file says of itself), `writing` (a
+copy, whole or not at all).
 """
 
 from colorjax.photos.finding import ASTRAY, HINTS, OWN_COPY, OWN_MAP, SUFFIXES, find, is_astray, is_photograph, legible

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import profiles
+from colorjax.photos import profiles, salvage
+from colorjax.photos.limits import check_page, check_parts
 from colorjax.photos.metadata import PhotoError
 from colorjax.photos.strips import by_rows
 
@@ -16,8 +17,6 @@ Pixels = tuple[np.ndarray, np.ndarray | None]  # (image, alpha), as `Photo` hold
 _WHITE_IS_ZERO, _RGB, _CMYK = 0, 2, 5  # TIFF: photometric interpretation
 _RAW = (32803, 34892)  # TIFF: each pixel behind a filter of one colour, or light as it was
 _PREMULTIPLIED, _ALPHA = 1, 2  # TIFF: what an extra sample is
-_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # TIFF: none, LZW, Deflate, PackBits, LZMA, Zstandard
-_MOST_BYTES = 2**31  # of a page, unpacked
 _BEYOND = 0.1  # floats may go so far beyond white, as a part of it
 _CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _CMYK: 4}
 # Stored pixels to upright ones, for each EXIF orientation.
@@ -33,24 +32,33 @@ _TURNS = {
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports what it tolerates
 
 
-def stored(picture: Any, stream: Any) -> Pixels | None:
+def stored(picture: Any, stream: Any, lenient: bool = False) -> Pixels | None:
     """(image, alpha) of an opened picture with more bits than Pillow keeps; None where Pillow keeps them all.
 
-    Raises PhotoError where the data are damaged.
+    `lenient`: of a file that is cut short, what is left of it, and 0 elsewhere; then other pictures of TIFFs, too. Raises
+    PhotoError where the data are damaged.
     """
     position = stream.tell()
     try:
-        decode = _png if _is_deep_png(picture, stream) else _tiff if _is_deep_tiff(picture) else None
+        is_png, is_tiff = is_deep_png(picture, stream), _is_deep_tiff(picture) or (lenient and _is_plain_tiff(picture))
+        decode = _png if is_png else _tiff if is_tiff else None
         if decode is None:
             return None
-        image, alpha = decode(picture, stream)
+        image, alpha = decode(picture, stream, lenient)
     except Exception as error:  # the codecs' own words
         raise PhotoError.of("cannot be decoded", error) from None
     finally:
         stream.seek(position)
     image = profiles.deep_to_srgb(np.ascontiguousarray(image), picture.info.get("icc_profile") or b"")
-    turn = _TURNS.get(orientation(picture), lambda x: x)
-    return turn(image).copy(), None if alpha is None else turn(alpha).copy()  # with the strides of a new array
+    turn = orientation(picture)
+    return upright(image, turn).copy(), None if alpha is None else upright(
+        alpha, turn
+    ).copy()  # with the strides of a new array
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Stored pixels (H, W, ...) as they are to be seen: a view of them."""
+    return _TURNS.get(orientation, lambda x: x)(pixels)
 
 
 def orientation(picture: Any) -> int:
@@ -65,7 +73,8 @@ def orientation(picture: Any) -> int:
         return 1
 
 
-def _is_deep_png(picture: Any, stream: Any) -> bool:
+def is_deep_png(picture: Any, stream: Any) -> bool:
+    """Whether it is a PNG with more bits than Pillow keeps."""
     if picture.format != "PNG":
         return False
     stream.seek(24)
@@ -86,12 +95,17 @@ def _is_deep_tiff(picture: Any) -> bool:
     return max(bits) > 8 or (channels == 2 and picture.mode == "La")
 
 
-def _png(picture: Any, stream: Any) -> Pixels:
+def _is_plain_tiff(picture: Any) -> bool:
+    tags = picture.tag_v2 if picture.format == "TIFF" else {}
+    return tags.get(262) in _CHANNELS and set(tags.get(258, (1,))) in ({8}, {16})
+
+
+def _png(picture: Any, stream: Any, lenient: bool) -> Pixels:
     import imagecodecs
 
     stream.seek(0)
     try:
-        pixels = imagecodecs.png_decode(stream.read())
+        pixels = imagecodecs.png_decode(salvage.completed_png(stream.read()) if lenient else stream.read())
     except (imagecodecs.PngError, UnicodeDecodeError):  # whose words may be whatever lies in memory
         raise PhotoError("cannot be decoded (damaged PNG data)") from None
     if pixels.shape[:2] != picture.size[::-1] or pixels.dtype != np.uint16:
@@ -102,7 +116,7 @@ def _png(picture: Any, stream: Any) -> Pixels:
     return pixels[..., 0] if colours == 1 else pixels[..., :3], alpha
 
 
-def _tiff(picture: Any, stream: Any) -> Pixels:
+def _tiff(picture: Any, stream: Any, lenient: bool) -> Pixels:
     import tifffile
 
     stream.seek(0)
@@ -115,8 +129,10 @@ def _tiff(picture: Any, stream: Any) -> Pixels:
                 raise PhotoError("a raw photograph as the camera took it; develop it first, into a TIFF", "not supported")
             kind = page.photometric.name
             raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
-        _check_page(page)
-        pixels = page.asarray(maxworkers=1)
+        check_page(page)
+        if not lenient:
+            check_parts(page)
+        pixels = salvage.left(page) if lenient else page.asarray(maxworkers=1)
     if page.axes.startswith("S"):
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(page.imagelength, page.imagewidth, -1)  # Pillow's size is that of the upright picture
@@ -138,24 +154,6 @@ def _tiff(picture: Any, stream: Any) -> Pixels:
         image = by_rows(divided, pixels[..., : channels + 1], np.empty((*pixels.shape[:2], channels), pixels.dtype))
         image = image[..., 0] if channels == 1 else image
     return top - image if photometric == _WHITE_IS_ZERO else image, alpha
-
-
-def _check_page(page: Any) -> None:
-    """Raises PhotoError for what tifffile would unpack without a limit, or leave as the memory happened to be."""
-    if page.dtype is None or int(page.compression) not in _COMPRESSIONS:
-        kind = f"sample format {page.sampleformat}, compression {int(page.compression)}"
-        raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
-    segment = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
-    if not all(isinstance(number, int) for number in (*segment, page.samplesperpixel)):
-        raise PhotoError("a TIFF with a damaged directory")
-    unpacked = segment[0] * (segment[1] if page.is_tiled else min(segment[1], page.imagelength))
-    size = max(page.nbytes, unpacked * page.samplesperpixel * page.dtype.itemsize)
-    if size > _MOST_BYTES:
-        raise PhotoError(f"declares {size / 2**20:.0f} MB of pixels, too many to decode safely", "too large")
-    segments = math.prod(page.chunked)
-    missing = not page.is_contiguous and min(len(page.dataoffsets), len(page.databytecounts)) < segments
-    if missing or 0 in page.databytecounts[:segments]:
-        raise PhotoError("cannot be decoded (parts of the picture are missing)")
 
 
 def sixteen_bits(pixels: np.ndarray, declared: float | None = None) -> np.ndarray:
@@ -236,8 +234,11 @@ class Tiff:
             count, code = (8, "Q") if is_big else (2, "H")
             stream.seek(page.offset)
             declared = struct.unpack(order + code, stream.read(count))[0]
-            if page.bitspersample not in (8, 10, 12, 14, 16, 32, 64) or len(page.tags) < declared:
+            if len(page.tags) < declared or not isinstance(page.bitspersample, int):
                 raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
+            if page.bitspersample not in (8, 10, 12, 14, 16, 32, 64):
+                words = f"a TIFF of {page.bitspersample} bits a sample, of a kind that is not supported"
+                raise PhotoError(words, "not supported")
             if sum(tag.valuebytecount for tag in page.tags) > file.filehandle.size:
                 raise PhotoError("a TIFF whose directory declares more than the file can hold")
             self.size = (page.imagewidth, page.imagelength)

@@ -76,6 +76,7 @@ class Photo:
     number: of the page in the file, from 1.
     stored: how the picture lies in a TIFF, upright; None elsewhere.
     warnings: why it may not be what was meant, in words.
+    truncated: whether it is only what is left of one that is cut short.
     """
 
     image: np.ndarray
@@ -88,6 +89,7 @@ class Photo:
     number: int = 1
     stored: Picture | None = None
     warnings: tuple[str, ...] = ()
+    truncated: bool = False
 
 
 def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:

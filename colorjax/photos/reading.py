@@ -8,29 +8,19 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImagePalette
 
-from colorjax.photos import deep, kinds, metadata, pictures, profiles
-from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles, limit_in_words
+from colorjax.photos import deep, doubts, kinds, metadata, pictures, pixels, profiles, salvage
+from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.pictures import Picture, Problem
 from colorjax.photos.strips import by_rows
 
 _Found = tuple[list[Picture], Problem | None]  # in a TIFF
-
-# What makes each EXIF orientation upright.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def allow_large(max_pixels: int = MAX_PIXELS) -> None:
@@ -116,17 +106,6 @@ def _settle(picture: Any) -> None:
             picture.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        picture.load()
-    except Image.DecompressionBombError:
-        raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely", "too large") from None
-    except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
-        raise PhotoError.of("cannot be decoded", error) from None
-    turn = _TURNS.get(deep.orientation(picture))
-    return picture if turn is None else picture.transpose(turn)
-
-
 def to_u8(image: np.ndarray) -> np.ndarray:
     """uint16 levels, any shape -> the nearest of 8 bits; uint8 as it is."""
     if image.dtype == np.uint8 or not image.size:
@@ -153,9 +132,9 @@ def read_reduced(
         try:
             if at_least is not None and picture.format == "JPEG":
                 picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
-                image = np.asarray(profiles.to_srgb(_upright(picture)))
+                image = np.asarray(profiles.to_srgb(pixels.loaded(picture)))
             else:
-                image = _pixels(picture, stream)[0]
+                image = pixels.upright(picture, stream)[0]
             is_deep = image.dtype == np.uint16 or kinds.bits(picture, stream) > 8
         except Exception as error:
             raise PhotoError.of("cannot be decoded", error) from None
@@ -180,83 +159,105 @@ def measure(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> in
         return picture.size[0] * picture.size[1]
 
 
-def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS, left_out: list[str] | None = None) -> Iterator[Photo]:
+def pages(
+    path: str | os.PathLike | bytes,
+    max_pixels: int = MAX_PIXELS,
+    left_out: list[str] | None = None,
+    accept_truncated: bool = False,
+    compare: bool = False,
+) -> Iterator[Photo]:
     """Each page of a photo file in its order, one at a time. Raises PhotoError for the first that is damaged.
 
     `max_pixels`: a page that declares more is refused before it is decoded.
     `left_out`: pages of a kind that is not supported are named here and passed over, unless it is every one; None: they raise.
+    `accept_truncated`: of pages that are cut short what is left is read, and so it is said in their warnings.
+    `compare`: another reader looks at each page, and their warnings say where it sees another picture.
     """
     with _opened(path, max_pixels) as (first, stream, (found, problem)):
-        if problem:
+        if problem and not (accept_truncated and problem[1] == "truncated"):
             raise PhotoError(*problem)
         reasons = []
         for index, stored in enumerate(found or [None]):
+            page = _Page(index, len(found) or 1, stored, accept_truncated, compare)
             try:
-                yield _page(first, stream, index, len(found) or 1, stored, max_pixels)
+                photo = page.read(first, stream, max_pixels)
             except PhotoError as reason:
                 if left_out is None or reason.kind != "not supported" or len(found) < 2:
                     raise
                 reasons.append(reason)
                 left_out.append(str(reason))
+                continue
+            yield (
+                photo
+                if not problem
+                else replace(photo, truncated=True, warnings=(*photo.warnings, f"cut short ({problem[0]})"))
+            )
         if found and len(reasons) == len(found):
             raise reasons[0]
 
 
-def _page(first: Any, stream: Any, index: int, count: int, stored: Picture | None, max_pixels: int) -> Photo:
-    """One page; `first` is the picture of the first, opened."""
-    try:
-        if index:
-            stream = pictures.at(stream, stored.place)
-            with _identified(stream, max_pixels) as picture:
-                check_size(picture, stream, max_pixels)
-                _settle(picture)
-                photo = _photo(picture, stream, index, count, stored)
-        else:
-            photo = _photo(first, stream, index, count, stored)
-    except Exception as error:
-        reason = PhotoError.of("cannot be decoded", error)
-        raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) if count > 1 else reason from None
-    return photo
+@dataclass(frozen=True)
+class _Page:
+    """One page that is to be read: where it is, and how."""
 
+    index: int
+    count: int
+    stored: Picture | None
+    accept_truncated: bool
+    compare: bool
 
-def _photo(picture: Any, stream: Any, index: int, count: int, stored: Picture | None) -> Photo:
-    image, alpha = _pixels(picture, stream)
-    about, notes = metadata.read(picture, stream)
-    frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
-    if frames > 1:
-        of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
-        notes = (*notes, f"frames 2 to {frames} of the {of}")
-    if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
-        notes = (*notes, f"{bits - 8} of its {bits} bits")
-    file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
-    lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
-    warnings: tuple[str, ...] = ()
-    if stored is not None:
-        notes, warnings = (*notes, *stored.left_out), stored.warnings
-        stored = stored.turned() if deep.orientation(picture) >= 5 else stored
-    return Photo(image, alpha, file_format, about, count, lossless, notes, index + 1, stored, warnings)
+    def read(self, first: Any, stream: Any, max_pixels: int) -> Photo:
+        """It; `first` is the picture of the first, opened. Raises PhotoError."""
+        stream = pictures.at(stream, self.stored.place) if self.index else stream
+        try:
+            if self.index == 0:
+                return self._strictly(first, stream)
+            with self._opened(stream, max_pixels) as picture:
+                return self._strictly(picture, stream)
+        except Exception as error:
+            reason = PhotoError.of("cannot be decoded", error)
+            if self.accept_truncated and reason.kind in ("truncated", "damaged"):
+                with contextlib.suppress(Exception), self._opened(stream, max_pixels) as picture, salvage.tolerant():
+                    return self._what_is_left(picture, stream, reason)
+            words = f"page {self.index + 1} of {self.count}: {reason}" if self.count > 1 else str(reason)
+            raise PhotoError(words, reason.kind) from None
 
+    @contextlib.contextmanager
+    def _opened(self, stream: Any, max_pixels: int) -> Iterator[Any]:
+        with _identified(stream, max_pixels) as picture:
+            check_size(picture, stream, max_pixels)
+            _settle(picture)
+            yield picture
 
-def _pixels(picture: Any, stream: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """(image, alpha) of an opened picture as `Photo` holds them."""
-    stored = deep.stored(picture, stream)
-    if stored is not None:
-        return stored
-    check_tiles(picture)
-    inverted = picture.format == "TIFF" and picture.mode.startswith("I;16") and picture.tag_v2.get(262) == 0
-    profile = picture.info.get("icc_profile") or b""
-    declared = deep.declared_white(picture.tag_v2) if picture.format == "TIFF" else None
-    key = picture.info.get("transparency") if picture.mode.startswith("I;16") else None
-    picture = _upright(picture)
-    alpha = None
-    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
-        alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
-    if picture.mode.startswith(("I", "F")):
-        grey = deep.sixteen_bits(np.asarray(picture), declared)
-        image = profiles.deep_to_srgb(65535 - grey if inverted else grey, profile)
-        if key is not None:  # Pillow looks for the colour among 8 bits
-            return image, np.where(grey == key, 0, 65535).astype(np.uint16)
-        return image, None if alpha is None else alpha.astype(np.uint16) * 257
-    if picture.mode in ("1", "L", "LA") and not profile:
-        return np.asarray(picture.convert("L")), alpha
-    return np.asarray(profiles.to_srgb(picture)), alpha
+    def _strictly(self, picture: Any, stream: Any) -> Photo:
+        turn = deep.orientation(picture) if picture.format == "TIFF" else 0  # Pillow forgets that of a TIFF as it decodes it
+        found = pixels.upright(picture, stream)
+        turn = turn or deep.orientation(picture)
+        photo = self._photo(picture, stream, found, turn)
+        doubt = doubts.differs(photo.image, picture, stream, turn) if self.compare else ""
+        return replace(photo, warnings=(*photo.warnings, doubt)) if doubt else photo
+
+    def _what_is_left(self, picture: Any, stream: Any, reason: PhotoError) -> Photo:
+        turn = deep.orientation(picture) if picture.format == "TIFF" else 0
+        found = deep.stored(picture, stream, lenient=True) or pixels.upright(picture, stream)
+        photo = self._photo(picture, stream, found, turn)
+        words = f"only {salvage.rows_left(photo.image)} of its {len(photo.image)} rows are left: {reason}"
+        return replace(photo, truncated=True, warnings=(*photo.warnings, words))
+
+    def _photo(self, picture: Any, stream: Any, found: deep.Pixels, turn: int) -> Photo:
+        image, alpha = found
+        about, notes = metadata.read(picture, stream)
+        frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
+        if frames > 1:
+            of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
+            notes = (*notes, f"frames 2 to {frames} of the {of}")
+        if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
+            notes = (*notes, f"{bits - 8} of its {bits} bits")
+        file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
+        lossless = file_format in ("PNG", "TIFF", "BMP") or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
+        warnings: tuple[str, ...] = ()
+        stored = self.stored
+        if stored is not None:
+            notes, warnings = (*notes, *stored.left_out), stored.warnings
+            stored = stored.turned() if turn >= 5 else stored
+        return Photo(image, alpha, file_format, about, self.count, lossless, notes, self.index + 1, stored, warnings)
