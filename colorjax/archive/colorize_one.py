@@ -59,8 +59,9 @@ class Copier:
         """The first page, and the hash of the file. Raises whatever a damaged file makes its decoder raise."""
         start, before = time.perf_counter(), _version(outcome.job.source)
         left_out: list[str] = []
-        with_what = (self._options.max_pixels, left_out, self._options.accept_truncated)
-        pages = photos.pages(outcome.job.source, *with_what, compare=True)
+        compared = True  # with what another reader sees
+        how = (self._options.max_pixels, left_out, self._options.accept_truncated, compared)
+        pages = photos.pages(outcome.job.source, *how)
         first = next(pages)
         outcome = replace(outcome, pages=first.pages)
         self._check_hints(outcome.guide, first)
