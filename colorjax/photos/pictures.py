@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 _MOST_DIRECTORIES = 16  # for each page that is allowed, so that it may have smaller versions
-_MOST_BELOW = 64  # of one directory
+_MOST_BELOW, _MOST_TAGS = 64, 4096  # of one directory
 _WANTED = {254, 255, 256, 257, 322, 323, 330}  # what a directory is, its size, its tiles, those below it
 _SIZES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _REDUCED, _MASK, _NO_PAGE = 1, 4, 0xFD  # bits of NewSubfileType; 2 is a page of several
@@ -129,17 +131,20 @@ def _chain(stream: Any, most: int) -> Iterator[_Directory | Problem]:
     """The directories that follow one another, each once; at last what is wrong where one is not there, or for too many."""
     order, big, place, length = _header(stream)
     seen: set[int] = set()
+    left = most * _MOST_DIRECTORIES  # to be looked at, those below others too
     while place and place not in seen:
-        if place > length - 2 or len(seen) == most * _MOST_DIRECTORIES:
+        if place > length - 2 or left <= 0:
             lost = (f"page {len(seen) + 1}: its directory is not there", "truncated")
             if seen:  # else whoever opens the file will say so
                 yield lost if place > length - 2 else _too_many(most)
             return
         seen.add(place)
+        left -= 1
         tags, following = _tags(stream, place, order, big, length)
         directory = _directory(place, tags)
-        for inside in tags.get(330, ())[:_MOST_BELOW]:
-            if 0 < inside < length - 2 and inside not in seen:
+        for inside in dict.fromkeys(tags.get(330, ())):
+            if 0 < inside < length - 2 and inside not in seen and left > 0:
+                left -= 1
                 directory.below.append(_directory(inside, _tags(stream, inside, order, big, length)[0]))
         yield directory
         place = following
@@ -170,10 +175,11 @@ def _tags(stream: Any, place: int, order: str, big: bool, length: int) -> tuple[
     number = struct.unpack(count, stream.read(struct.calcsize(count)).ljust(struct.calcsize(count), b"\0"))[0]
     entries = stream.read(step * number) if step * number <= length - place else b""
     following = stream.read(room) if entries else b""
-    tags = {}
-    for at in range(0, len(entries), step):
+    entries = entries if number <= _MOST_TAGS else b""
+    tags, codes = {}, np.frombuffer(entries, f"{order}u2")[:: step // 2]
+    for at in (step * int(np.argmax(codes == code)) for code in _WANTED if (codes == code).any()):
         tag, kind, items = struct.unpack_from(head, entries, at)
-        if tag not in _WANTED or kind not in _SIZES or not 0 < items <= _MOST_BELOW:
+        if kind not in _SIZES or not 0 < items <= _MOST_BELOW:
             continue
         form = f"{order}{items}{_SIZES[kind]}"
         data = entries[at + step - room : at + step]

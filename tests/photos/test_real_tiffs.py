@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 
 import imagecodecs
 import numpy as np
@@ -114,3 +115,37 @@ def test_an_orientation_of_any_type_is_followed(bits, order, kind):
     image = photos.read(packed(bits, order, more=[(274, number, count, value)])).image
     assert image.shape == (64, 48)
     assert np.abs(np.rot90(image) / (255 if bits == 8 else 65535) - SHARE).max() < 0.01
+
+
+# --- which picture ---
+
+
+def directory(tags, following):
+    """A directory of a little-endian TIFF, of (code, type, count, value)."""
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+
+
+@pytest.mark.parametrize("below", [8, 8 + 2 + 12 * 10 + 4, 2**32 - 1])
+def test_directories_below_one_that_lead_back_or_nowhere_cost_nothing(below):
+    start = 8 + 2 + 12 * 10 + 4
+    tags = [(256, 4, 1, 64), (257, 4, 1, 48), (258, 4, 1, 8), (259, 4, 1, 1), (262, 4, 1, 1), (273, 4, 1, start)]
+    tags += [(277, 4, 1, 1), (278, 4, 1, 48), (279, 4, 1, GREY.size), (330, 4, 1, below)]
+    data = struct.pack("<2sHI", b"II", 42, 8) + directory(tags, 0) + GREY.tobytes()
+    np.testing.assert_array_equal(photos.read(data).image, GREY)
+
+
+def test_directories_that_share_large_ones_below_take_no_time():
+    count, below = 900, 60
+    large = directory([(1, 3, 1, 1)] * 65535, 0)
+    start = 8 + len(large)
+    places = struct.pack(f"<{below}I", *[8 + 2 * i for i in range(below)])
+    pages, step = b"", 2 + 12 * 3 + 4 + len(places)
+    for number in range(count):
+        here = start + number * step
+        tags = [(256, 4, 1, 4), (257, 4, 1, 4), (330, 4, below, here + 2 + 12 * 3 + 4)]
+        pages += directory(tags, here + step if number < count - 1 else 0) + places
+    before = time.process_time()
+    with pytest.raises(PhotoError):
+        photos.read(struct.pack("<2sHI", b"II", 42, start) + large + pages)
+    assert time.process_time() - before < 10
