@@ -175,7 +175,7 @@ def _tags(stream: Any, place: int, order: str, big: bool, length: int) -> tuple[
     number = struct.unpack(count, stream.read(struct.calcsize(count)).ljust(struct.calcsize(count), b"\0"))[0]
     entries = stream.read(step * number) if step * number <= length - place else b""
     following = stream.read(room) if entries else b""
-    entries = entries if number <= _MOST_TAGS else b""
+    entries = entries[: len(entries) // step * step] if number <= _MOST_TAGS else b""  # the last may be cut
     tags, codes = {}, np.frombuffer(entries, f"{order}u2")[:: step // 2]
     for at in (step * int(np.argmax(codes == code)) for code in _WANTED if (codes == code).any()):
         tag, kind, items = struct.unpack_from(head, entries, at)
