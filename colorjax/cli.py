@@ -118,6 +118,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")
     marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
     add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
+    add("--accept-truncated", action="store_true", help="colour what is left of files that are cut short, and say so")
     add("--overwrite", action="store_true", help="make copies anew that are there already")
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")

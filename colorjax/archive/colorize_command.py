@@ -133,6 +133,7 @@ def _options(args: argparse.Namespace) -> Options:
         burn_in=args.burn_in,
         overwrite=args.overwrite,
         hint_files=not args.no_hints,
+        accept_truncated=args.accept_truncated,
         max_pixels=round(args.max_megapixels * 1e6),
     )
 
@@ -173,6 +174,7 @@ def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: lis
             told = outcome.status != "skipped" or ", with another " in outcome.reason
             lines = [outcome.reason] if outcome.reason and told else []
             lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
+            lines += [f"warning: {warning}" for warning in outcome.warnings]
             for line in lines:
                 tqdm.write(photos.legible(f"{outcome.job.source}: {line}"), file=sys.stderr)
     order = {job: number for number, job in enumerate(jobs)}
@@ -187,6 +189,8 @@ def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over
     words = [f"{done} coloured into {args.out}"]
     words += [f"{counts['skipped']} there already"] if counts["skipped"] else []
     words += [f"{counts['failed']} failed"] if counts["failed"] else []
+    warned = sum(bool(outcome.warnings) for outcome in outcomes)
+    words += [f"{warned} to be looked at"] if warned else []
     words += [f"passed over {number} {what}" for what, number in sorted(passed_over.items())]
     print(photos.legible(", ".join(words)))
 

@@ -25,12 +25,13 @@ def _version(path: Path) -> tuple[int, int, int]:
 
 @dataclass
 class Reading:
-    """A photograph whose first page is read. source_sha256: of its file."""
+    """A photograph whose first page is read. source_sha256: of its file. left_out: pages that cannot be read, in words."""
 
     outcome: Outcome
     pages: Iterator[photos.Photo]
     first: photos.Photo | None
     source_sha256: str
+    left_out: list[str]
 
 
 @dataclass
@@ -57,7 +58,10 @@ class Copier:
     def read(self, outcome: Outcome) -> Reading:
         """The first page, and the hash of the file. Raises whatever a damaged file makes its decoder raise."""
         start, before = time.perf_counter(), _version(outcome.job.source)
-        pages = photos.pages(outcome.job.source, self._options.max_pixels)
+        left_out: list[str] = []
+        compared = True  # with what another reader sees
+        how = (self._options.max_pixels, left_out, self._options.accept_truncated, compared)
+        pages = photos.pages(outcome.job.source, *how)
         first = next(pages)
         outcome = replace(outcome, pages=first.pages)
         self._check_hints(outcome.guide, first)
@@ -65,13 +69,14 @@ class Copier:
         if first.pages > 1 and name != "TIFF":
             raise photos.PhotoError(f"has {first.pages} pages, which {name} cannot hold; --format tiff can")
         size = first.pages * 3 * first.image.shape[0] * first.image.shape[1] * first.image.itemsize
+        size *= 4 / 3 if first.stored is not None and first.stored.smaller else 1  # at most, of halves and halves again
         if name == "TIFF" and size > _LARGEST_TIFF:
             raise photos.PhotoError(f"its {first.pages} pages in colour take more than the 4 GB of a TIFF; split it")
         sha256 = sidecar.digest_of(outcome.job.source)
         if _version(outcome.job.source) != before:
             raise photos.PhotoError("it changed while it was read")
         outcome.seconds = {"read": time.perf_counter() - start, "colour": 0.0, "write": 0.0}
-        return Reading(outcome, pages, first, sha256)
+        return Reading(outcome, pages, first, sha256, left_out)
 
     def _check_hints(self, guide: Guide, first: photos.Photo) -> None:
         """Raises HintError where there are hints that cannot be followed."""
@@ -94,7 +99,7 @@ class Copier:
             outcome.seconds["colour"] += time.perf_counter() - start
             yield page
             number, page = number + 1, None
-            photo = next(reading.pages) if number <= outcome.pages else None
+            photo = next(reading.pages, None)
 
     def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
         pixels, job, guide = photo.image, reading.outcome.job, reading.outcome.guide
@@ -104,8 +109,14 @@ class Copier:
         spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
         if spread is not None:
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
+        before = _tone(pixels), int(pixels.max())
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None
         image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
+        about |= {"page": photo.number} if photo.number != number else {}
+        about |= {"truncated": True} if photo.truncated else {}
+        warnings = (*photo.warnings, *_flatness(*before, image))
+        about |= {"warnings": list(warnings)} if warnings else {}
+        reading.outcome.warnings = tuple(dict.fromkeys((*reading.outcome.warnings, *warnings)))
         about["mean_chroma"] = mean_chroma(image)
         if about["mean_chroma"] < GREY:
             reading.outcome.reason = AS_GOOD_AS_GREY
@@ -147,6 +158,7 @@ class Copier:
             with photos.atomic(job.target) as stream:
                 photos.encode(stream, name, drained(), self._options.quality)
                 stream.flush()
+                outcome.notes, outcome.pages = (*outcome.notes, *reading.left_out), len(about)
                 if image is not None:  # what a lossy format did to it, as anyone will read it
                     stream.seek(0)
                     copy = photos.read(stream.read(), self._options.max_pixels)
@@ -186,6 +198,22 @@ def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:
     else:
         with photos.atomic(job.sidecar) as stream:
             stream.write(previous)
+
+
+def _flatness(of_source: str, largest: int, copy: np.ndarray) -> tuple[str, ...]:
+    """What to say of a copy (H, W, 3) that is all black or all white, by the tone and the largest value of its source."""
+    tone = _tone(copy)
+    if tone and tone != of_source:
+        return (f"its copy is all {tone}, and the photograph is not",)
+    if of_source == "black" and copy.dtype == np.uint16 and 64 <= largest <= 255:
+        return (f"it is all black: its values go up to {largest} of 65535, as of 8 bits in a file of 16",)
+    return ()
+
+
+def _tone(image: np.ndarray) -> str:
+    """ "black" or "white" where nothing is further from that than a fiftieth; else ""."""
+    top = np.iinfo(image.dtype).max
+    return "black" if image.max() <= top // 50 else "white" if image.min() >= top - top // 50 else ""
 
 
 def mean_chroma(image: np.ndarray) -> float:

@@ -32,6 +32,7 @@ class Options:
     burn_in: str | None = None
     overwrite: bool = False
     hint_files: bool = True
+    accept_truncated: bool = False
     max_pixels: int = photos.MAX_PIXELS
 
 
@@ -96,13 +97,14 @@ class Outcome:
     """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why; before, "to colour".
 
     seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for. guide:
-    what its colours follow, or would.
+    what its colours follow, or would. warnings: why the copy should be looked at.
     """
 
     job: Job
     status: str
     reason: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     pages: int = 0
     pixels: int = 0
     uncertainty: float | None = None
@@ -117,6 +119,7 @@ class Outcome:
             "status": self.status,
             "reason": self.reason,
             "not_carried": list(self.notes),
+            "warnings": list(self.warnings),
             "pages": self.pages,
             "megapixels": round(self.pixels / 1e6, 3),
             "uncertainty": self.uncertainty,
@@ -243,6 +246,7 @@ def _told_again(job: Job, about: dict[str, Any]) -> Outcome:
         "coloured",
         AS_GOOD_AS_GREY if any(page["mean_chroma"] < GREY for page in pages) else "",
         tuple(about["not_carried"]),
+        tuple(warning for page in pages for warning in page.get("warnings", ())),
         len(pages),
         uncertainty=round(sum(guesses) / len(guesses), 3) if guesses else None,
     )

@@ -4,6 +4,10 @@
 `beside` (what is damaged or left behind beside the pixels), `reading` and `deep` (pixels of 8 and of more bits),
 `successors` (JPEG 2000 and JPEG XL), `profiles` (to sRGB), `strips` (a part at a time), `metadata` and `directories` (what a
 file says of itself), `writing` (a copy, whole or not at all).
+`pictures` (which of a TIFF's directories are photographs), `doubts` (what another reader sees in a file),
+`reading`, `pixels` and `deep` (pixels of 8 and of more bits), `salvage` (what is left of a file that is cut short),
+`profiles` (to sRGB), `strips` (a part at a time), `metadata` and `directories` (what a file says of itself), `writing` (a
+copy, whole or not at all).
 """
 
 from colorjax.photos.finding import ASTRAY, HINTS, OWN_COPY, OWN_MAP, SUFFIXES, find, is_astray, is_photograph, legible

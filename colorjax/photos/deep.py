@@ -2,22 +2,22 @@
 
 import logging
 import math
-import os
 import struct
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import profiles
+from colorjax.photos import profiles, salvage
+from colorjax.photos.limits import check_page, check_parts
 from colorjax.photos.metadata import PhotoError
 from colorjax.photos.strips import by_rows
 
 Pixels = tuple[np.ndarray, np.ndarray | None]  # (image, alpha), as `Photo` holds them
 _WHITE_IS_ZERO, _RGB, _CMYK = 0, 2, 5  # TIFF: photometric interpretation
+_RAW = (32803, 34892)  # TIFF: each pixel behind a filter of one colour, or light as it was
 _PREMULTIPLIED, _ALPHA = 1, 2  # TIFF: what an extra sample is
-_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # TIFF: none, LZW, Deflate, PackBits, LZMA, Zstandard
-_MOST_BYTES = 2**31  # of a page, unpacked
+_BEYOND = 0.1  # floats may go so far beyond white, as a part of it
 _CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _CMYK: 4}
 # Stored pixels to upright ones, for each EXIF orientation.
 _TURNS = {
@@ -32,34 +32,49 @@ _TURNS = {
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports what it tolerates
 
 
-def stored(picture: Any, stream: Any, index: int) -> Pixels | None:
+def stored(picture: Any, stream: Any, lenient: bool = False) -> Pixels | None:
     """(image, alpha) of an opened picture with more bits than Pillow keeps; None where Pillow keeps them all.
 
-    Raises PhotoError where the data are damaged.
+    `lenient`: of a file that is cut short, what is left of it, and 0 elsewhere; then other pictures of TIFFs, too. Raises
+    PhotoError where the data are damaged.
     """
     position = stream.tell()
     try:
-        decode = _png if _is_deep_png(picture, stream) else _tiff if _is_deep_tiff(picture) else None
+        is_png, is_tiff = is_deep_png(picture, stream), _is_deep_tiff(picture) or (lenient and _is_plain_tiff(picture))
+        decode = _png if is_png else _tiff if is_tiff else None
         if decode is None:
             return None
-        image, alpha = decode(picture, stream, index)
+        image, alpha = decode(picture, stream, lenient)
     except Exception as error:  # the codecs' own words
         raise PhotoError.of("cannot be decoded", error) from None
     finally:
         stream.seek(position)
     image = profiles.deep_to_srgb(np.ascontiguousarray(image), picture.info.get("icc_profile") or b"")
-    turn = _TURNS.get(_orientation(picture), lambda x: x)
-    return turn(image).copy(), None if alpha is None else turn(alpha).copy()  # with the strides of a new array
+    turn = orientation(picture)
+    return upright(image, turn).copy(), None if alpha is None else upright(
+        alpha, turn
+    ).copy()  # with the strides of a new array
 
 
-def _orientation(picture: Any) -> int:
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Stored pixels (H, W, ...) as they are to be seen: a view of them."""
+    return _TURNS.get(orientation, lambda x: x)(pixels)
+
+
+def orientation(picture: Any) -> int:
+    """How the pixels of an opened picture lie, 1 to 8, whatever type of tag says so; 1 where nothing does."""
     try:
-        return picture.getexif().get(274, 1)
-    except Exception:  # a damaged EXIF block says nothing of the orientation
+        value = picture.getexif().get(274, 1)
+        value = value[0] if isinstance(value, tuple) else value
+        if isinstance(value, bytes) and not value.strip(b"\0").isdigit():
+            return next(turn for turn in (*value.strip(b"\0"), 1) if turn <= 8)
+        return int(value.strip(b"\0") if isinstance(value, bytes) else value.strip("\0 ") if isinstance(value, str) else value)
+    except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
         return 1
 
 
-def _is_deep_png(picture: Any, stream: Any) -> bool:
+def is_deep_png(picture: Any, stream: Any) -> bool:
+    """Whether it is a PNG with more bits than Pillow keeps."""
     if picture.format != "PNG":
         return False
     stream.seek(24)
@@ -76,16 +91,21 @@ def _is_deep_tiff(picture: Any) -> bool:
     kind = picture.tag_v2.get(339, (1,))[0]
     swapped = picture.tag_v2._endian == ">" and picture.tag_v2.get(259, 1) != 1  # Pillow takes them for what they are not
     if channels == 1:
-        return max(bits) == 12 or (max(bits) == 32 and kind == 1) or (max(bits) > 8 and kind != 1 and swapped)
+        return max(bits) in (10, 12, 14) or (max(bits) == 32 and kind == 1) or (max(bits) > 8 and kind != 1 and swapped)
     return max(bits) > 8 or (channels == 2 and picture.mode == "La")
 
 
-def _png(picture: Any, stream: Any, _: int) -> Pixels:
+def _is_plain_tiff(picture: Any) -> bool:
+    tags = picture.tag_v2 if picture.format == "TIFF" else {}
+    return tags.get(262) in _CHANNELS and set(tags.get(258, (1,))) in ({8}, {16})
+
+
+def _png(picture: Any, stream: Any, lenient: bool) -> Pixels:
     import imagecodecs
 
     stream.seek(0)
     try:
-        pixels = imagecodecs.png_decode(stream.read())
+        pixels = imagecodecs.png_decode(salvage.completed_png(stream.read()) if lenient else stream.read())
     except (imagecodecs.PngError, UnicodeDecodeError):  # whose words may be whatever lies in memory
         raise PhotoError("cannot be decoded (damaged PNG data)") from None
     if pixels.shape[:2] != picture.size[::-1] or pixels.dtype != np.uint16:
@@ -96,28 +116,32 @@ def _png(picture: Any, stream: Any, _: int) -> Pixels:
     return pixels[..., 0] if colours == 1 else pixels[..., :3], alpha
 
 
-def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
+def _tiff(picture: Any, stream: Any, lenient: bool) -> Pixels:
     import tifffile
 
     stream.seek(0)
     with tifffile.TiffFile(stream) as file:
-        page = file.pages[index]
+        page = file.pages[0]
         photometric, extras = int(page.photometric), tuple(map(int, page.extrasamples))
         channels = _CHANNELS.get(photometric)
         if channels is None or page.imagedepth != 1:
+            if photometric in _RAW:
+                raise PhotoError("a raw photograph as the camera took it; develop it first, into a TIFF", "not supported")
             kind = page.photometric.name
             raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
-        _check_page(page)
-        pixels = page.asarray(maxworkers=1)
+        check_page(page)
+        if not lenient:
+            check_parts(page)
+        pixels = salvage.left(page) if lenient else page.asarray(maxworkers=1)
     if page.axes.startswith("S"):
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(page.imagelength, page.imagewidth, -1)  # Pillow's size is that of the upright picture
     if pixels.shape[2] < channels:
         raise PhotoError(f"cannot be decoded ({pixels.shape[2]} channels instead of {channels})")
-    if page.bitspersample == 12:
-        pixels = pixels << 4 | pixels >> 8
+    if 8 < (bits := page.bitspersample) < 16:
+        pixels = pixels << 16 - bits | pixels >> 2 * bits - 16
     eight = pixels.dtype == np.uint8
-    pixels = pixels if eight else _sixteen_bits(pixels)
+    pixels = pixels if eight else sixteen_bits(pixels, declared_white(picture.tag_v2))
     top = 255 if eight else 65535
     alpha = pixels[..., channels] if extras[:1] in ((_PREMULTIPLIED,), (_ALPHA,)) else None
     image = pixels[..., 0] if channels == 1 else pixels[..., :channels]
@@ -132,42 +156,63 @@ def _tiff(picture: Any, stream: Any, index: int) -> Pixels:
     return top - image if photometric == _WHITE_IS_ZERO else image, alpha
 
 
-def _check_page(page: Any) -> None:
-    """Raises PhotoError for what tifffile would unpack without a limit, or leave as the memory happened to be."""
-    if page.dtype is None or int(page.compression) not in _COMPRESSIONS:
-        kind = f"sample format {page.sampleformat}, compression {int(page.compression)}"
-        raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
-    segment = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
-    if not all(isinstance(number, int) for number in (*segment, page.samplesperpixel)):
-        raise PhotoError("a TIFF with a damaged directory")
-    unpacked = segment[0] * (segment[1] if page.is_tiled else min(segment[1], page.imagelength))
-    size = max(page.nbytes, unpacked * page.samplesperpixel * page.dtype.itemsize)
-    if size > _MOST_BYTES:
-        raise PhotoError(f"declares {size / 2**20:.0f} MB of pixels, too many to decode safely", "too large")
-    segments = math.prod(page.chunked)
-    missing = not page.is_contiguous and min(len(page.dataoffsets), len(page.databytecounts)) < segments
-    if missing or 0 in page.databytecounts[:segments]:
-        raise PhotoError("cannot be decoded (parts of the picture are missing)")
+def sixteen_bits(pixels: np.ndarray, declared: float | None = None) -> np.ndarray:
+    """Pixels of any type of number as uint16: integers as they are, or by what of their range they use; floats by `_white`.
 
-
-def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
-    """uint16, uint32, signed or float pixels (0..1, or 0..65535) as uint16."""
+    `declared`: the largest value, as the file says. Raises PhotoError where nothing says which number is white.
+    """
     if pixels.dtype == np.uint16:
         return pixels
-    if pixels.dtype == np.uint32:
-        return by_rows(lambda rows: rows >> 16, pixels, np.empty(pixels.shape, np.uint16))
-    if np.issubdtype(pixels.dtype, np.signedinteger):
-        return by_rows(lambda rows: np.clip(rows, 0, 65535), pixels, np.empty(pixels.shape, np.uint16))
+    if np.issubdtype(pixels.dtype, np.integer) and pixels.dtype.itemsize in (1, 2, 4):
+        largest = int(pixels.max(initial=0))
+        if largest <= 255:  # as other programs write 8 bits into more
+            scale, drop = 257, 0
+        else:
+            scale, drop = 1, 16 if pixels.dtype == np.uint32 and largest > 65535 else 0
+        return by_rows(lambda rows: np.clip(rows >> drop, 0, 65535) * scale, pixels, np.empty(pixels.shape, np.uint16))
     if np.issubdtype(pixels.dtype, np.floating):
-        largest = max(float(np.nan_to_num(row).max(initial=0)) for row in pixels)
-        scale = 65535 if largest <= 1 else 1
+        white = _white(pixels, declared)
 
         def levels(rows: np.ndarray) -> np.ndarray:
-            rows = rows.astype(np.float64) if rows.itemsize < 4 else rows
-            return np.round(np.clip(np.nan_to_num(rows), 0, 65535) * scale)
+            rows = rows.astype(np.float64)
+            return np.round(np.clip(np.where(np.isnan(rows), 0, rows) / white, 0, 1) * 65535)
 
         return by_rows(levels, pixels, np.empty(pixels.shape, np.uint16))
     raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported", "not supported")
+
+
+def _white(pixels: np.ndarray, declared: float | None) -> float:
+    """Which float is white: what the file declares; else 1, 255 or 65535, where the numbers leave no doubt.
+
+    They may go a tenth beyond, as filters make them, and one in a hundred may lie above 1, as highlights do. Of 255 and 65535
+    at least half must be used. Raises PhotoError elsewhere.
+    """
+    largest, smallest, above, below = 0.0, 0.0, 0, 0
+    for row in pixels:
+        row = row[np.isfinite(row)]
+        largest, smallest = max(largest, float(row.max(initial=0))), min(smallest, float(row.min(initial=0)))
+        above, below = above + np.count_nonzero(row > 1), below + np.count_nonzero(row < 0)
+    few = pixels.size / 100
+    if not (below > few and smallest < -_BEYOND * largest):
+        if declared is not None and 1 < declared < math.inf and largest <= (1 + _BEYOND) * declared:
+            return declared
+        if largest <= 1 + _BEYOND or (above <= few and largest < 128):
+            return 1.0
+        for white in (255.0, 65535.0):
+            if white / 2 <= largest <= (1 + _BEYOND) * white:
+                return white
+    numbers = f"its numbers go from {smallest:.5g} to {largest:.5g}, and nothing says which of them is white"
+    raise PhotoError(f"{numbers}; save it with integers, or with numbers from 0 to 1", "not supported")
+
+
+def declared_white(tags: Any) -> float | None:
+    """The largest sample value that the tags of a TIFF declare, if they do."""
+    for tag in (341, 281):  # SMaxSampleValue, MaxSampleValue
+        value = tags.get(tag)
+        value = max(value, default=None) if isinstance(value, tuple) else value
+        if isinstance(value, int | float) and value > 0:
+            return float(value)
+    return None
 
 
 class _Tags(dict):
@@ -184,45 +229,24 @@ class Tiff:
     def __init__(self, stream: Any):
         import tifffile
 
-        self._stream = stream
-        self._file = tifffile.TiffFile(stream)
-        self._places: list[int] = []  # of the directories gone through
-        self.seek(0)
-
-    def seek(self, index: int) -> None:
-        """Go to a page. Raises EOFError behind the last."""
-        try:
-            page = self._file.pages[index]
-        except IndexError:
-            if self._following() not in (0, *self._places):  # tifffile takes what it cannot follow for the end
-                raise PhotoError("its directory is not there") from None
-            raise EOFError from None
-        if page.offset in self._places[:index]:  # they go round
-            raise EOFError
-        if page.bitspersample not in (8, 16, 32, 64) or len(page.tags) < self._declared_tags(page.offset):
-            raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
-        if sum(tag.valuebytecount for tag in page.tags) > self._file.filehandle.size:
-            raise PhotoError("a TIFF whose directory declares more than the file can hold")
-        self.size = (page.imagewidth, page.imagelength)
-        if not all(isinstance(side, int) and side > 0 for side in self.size):
-            raise PhotoError("a TIFF without a size")
-        self.tag_v2 = _Tags({tag.code: tag.value for tag in page.tags})
-        self.tag_v2._endian, self.tag_v2._bigtiff = self._file.byteorder, self._file.is_bigtiff
-        self.tag_v2._offset = page.offset
-        self._places[index:] = [page.offset]
+        with tifffile.TiffFile(stream) as file:
+            page, order, is_big = file.pages[0], file.byteorder, file.is_bigtiff
+            count, code = (8, "Q") if is_big else (2, "H")
+            stream.seek(page.offset)
+            declared = struct.unpack(order + code, stream.read(count))[0]
+            if len(page.tags) < declared or not isinstance(page.bitspersample, int):
+                raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
+            if page.bitspersample not in (8, 10, 12, 14, 16, 32, 64):
+                words = f"a TIFF of {page.bitspersample} bits a sample, of a kind that is not supported"
+                raise PhotoError(words, "not supported")
+            if sum(tag.valuebytecount for tag in page.tags) > file.filehandle.size:
+                raise PhotoError("a TIFF whose directory declares more than the file can hold")
+            self.size = (page.imagewidth, page.imagelength)
+            if not all(isinstance(side, int) and side > 0 for side in self.size):
+                raise PhotoError("a TIFF without a size")
+            self.tag_v2 = _Tags({tag.code: tag.value for tag in page.tags})
+        self.tag_v2._endian, self.tag_v2._bigtiff, self.tag_v2._offset = order, is_big, page.offset
         self.info = {"icc_profile": self.tag_v2.get(34675)}
-
-    def _declared_tags(self, offset: int) -> int:
-        self._stream.seek(offset)
-        size, code = (8, "Q") if self._file.is_bigtiff else (2, "H")
-        return struct.unpack(self._file.byteorder + code, self._stream.read(size))[0]
-
-    def _following(self) -> int:
-        """Where the directory after that of this page is said to be."""
-        count = self._declared_tags(self.tag_v2._offset)
-        self._stream.seek(count * (20 if self._file.is_bigtiff else 12), os.SEEK_CUR)
-        size, code = (8, "Q") if self._file.is_bigtiff else (4, "I")
-        return struct.unpack(self._file.byteorder + code, self._stream.read(size).ljust(size, b"\0"))[0]
 
     def getexif(self) -> Image.Exif:
         """The orientation of the page."""
@@ -239,7 +263,7 @@ class Tiff:
 
 def opened(stream: Any) -> Tiff:
     """The TIFF in `stream`. Raises PhotoError where it is none."""
-    stream.seek(0, os.SEEK_SET)
+    stream.seek(0)
     try:
         return Tiff(stream)
     except Exception as error:

@@ -14,6 +14,8 @@ _MOST_WORK = 2**34  # pixels that the scans of a JPEG may go over: seconds
 _LONGEST_WEBP = 16384  # no frame is longer, though an animation may say that it is
 # A byte of a file cannot hold more pixels than so many (one bit for an 8x8 block; deflate's 1032 to 1; LZW's 3,600 to 1).
 _PIXELS_A_BYTE = {"JPEG": 600, "PNG": 8 * 1040, "BMP": 8 * 65, "TIFF": 8 * 4096}
+_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # TIFF: none, LZW, Deflate, PackBits, LZMA, Zstandard
+_MOST_BYTES = 2**31  # of a page, unpacked
 _BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of white rows
 
 
@@ -54,4 +56,26 @@ def check_tiles(picture: Any) -> None:
         raise PhotoError(f"declares tiles of {'x'.join(map(str, tile))} pixels, too large to decode safely", "too large")
     planes = len(picture.getbands()) if picture.tag_v2.get(284) == 2 and picture.tag_v2.get(259, 1) == 1 else 1
     if sum((right - left) * (low - top) for _, (left, top, right, low), *_ in picture.tile) < planes * area:
+        raise PhotoError("cannot be decoded (parts of the picture are missing)")
+
+
+def check_page(page: Any) -> None:
+    """Raises PhotoError for what tifffile would unpack without a limit, or leave as the memory happened to be."""
+    if page.dtype is None or int(page.compression) not in _COMPRESSIONS:
+        kind = f"sample format {page.sampleformat}, compression {int(page.compression)}"
+        raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
+    segment = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    if not all(isinstance(number, int) for number in (*segment, page.samplesperpixel)):
+        raise PhotoError("a TIFF with a damaged directory")
+    unpacked = segment[0] * (segment[1] if page.is_tiled else min(segment[1], page.imagelength))
+    size = max(page.nbytes, unpacked * page.samplesperpixel * page.dtype.itemsize)
+    if size > _MOST_BYTES:
+        raise PhotoError(f"declares {size / 2**20:.0f} MB of pixels, too many to decode safely", "too large")
+
+
+def check_parts(page: Any) -> None:
+    """Raises PhotoError where a page that tifffile has opened lacks some."""
+    segments = math.prod(page.chunked)
+    missing = not page.is_contiguous and min(len(page.dataoffsets), len(page.databytecounts)) < segments
+    if missing or 0 in page.databytecounts[:segments]:
         raise PhotoError("cannot be decoded (parts of the picture are missing)")

@@ -11,6 +11,7 @@ import numpy as np
 
 from colorjax.photos import beside, directories, profiles
 from colorjax.photos.directories import Tag
+from colorjax.photos.pictures import Picture
 
 # Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
 PIXEL_TAGS = {*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 301, *range(317, 323)}
@@ -78,6 +79,10 @@ class Photo:
     pages: how many the file has (more than 1 only of a TIFF).
     lossless: whether the file holds exactly the pixels that its writer had.
     notes: what of the file does not come along, in words.
+    number: of the page in the file, from 1.
+    stored: how the picture lies in a TIFF, upright; None elsewhere.
+    warnings: why it may not be what was meant, in words.
+    truncated: whether it is only what is left of one that is cut short.
     """
 
     image: np.ndarray
@@ -87,6 +92,10 @@ class Photo:
     pages: int = 1
     lossless: bool = True
     notes: tuple[str, ...] = ()
+    number: int = 1
+    stored: Picture | None = None
+    warnings: tuple[str, ...] = ()
+    truncated: bool = False
 
 
 def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:

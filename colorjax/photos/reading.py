@@ -8,26 +8,19 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image, ImagePalette
 
-from colorjax.photos import beside, deep, kinds, metadata, profiles, successors
-from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_tiles, limit_in_words
+from colorjax.photos import beside, deep, doubts, kinds, metadata, pictures, pixels, profiles, salvage, successors
+from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
+from colorjax.photos.pictures import Picture, Problem
 from colorjax.photos.strips import by_rows
 
-# What makes each EXIF orientation upright.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_Found = tuple[list[Picture], Problem | None]  # in a TIFF
 
 
 def allow_large(max_pixels: int = MAX_PIXELS) -> None:
@@ -36,8 +29,8 @@ def allow_large(max_pixels: int = MAX_PIXELS) -> None:
 
 
 @contextlib.contextmanager
-def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Any, Any]]:
-    """(the picture with its header read, its stream). Raises PhotoError."""
+def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Any, Any, _Found]]:
+    """(the first picture with its header read, its stream, what is in it). Raises PhotoError."""
     try:
         if not isinstance(source, bytes) and not stat.S_ISREG(mode := os.stat(source).st_mode) and not stat.S_ISDIR(mode):
             raise PhotoError("not a file but a device or a pipe", "not a picture")  # opening it might wait for ever
@@ -59,14 +52,14 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
         raise problem from None
     with stream:
         try:
+            found = _in_tiff(stream)
+            stream = pictures.at(stream, found[0][0].place) if found[0] else stream
             sound, ignored = _mended(stream)
             with _identified(sound, max_pixels) as picture:
                 check_size(picture, sound, max_pixels)
-                _settle(picture)
-                if picture.format == "JPEG2000":
-                    successors.settle(picture, sound)
+                _settle(picture, sound)
                 picture.info |= {"ignored": ignored} if ignored else {}
-                yield picture, sound
+                yield picture, sound, found
         except PhotoError as problem:
             if problem.kind in ("damaged", "not a picture") and kinds.ends_early(stream):
                 problem.kind = "truncated"
@@ -76,14 +69,23 @@ def _opened(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> 
 def _mended(stream: Any) -> tuple[Any, tuple[str, ...]]:
     """See `beside.mended_png`. Raises PhotoError where the disk does not give what it has."""
     try:
+        stream.seek(0)
         return beside.mended_png(stream)
     except (OSError, MemoryError) as error:
         raise PhotoError.of("cannot be opened", error) from None
 
 
+def _in_tiff(stream: Any) -> _Found:
+    try:
+        return pictures.pictures(stream, MAX_PAGES) if stream.read(4) in kinds.TIFF_MAGIC else ([], None)
+    except OSError:  # of the disk: whoever identifies the file will meet it again
+        return [], None
+
+
 def _identified(stream: Any, max_pixels: int) -> Image.Image:
     head = b""
     try:
+        stream.seek(0)
         head = stream.read(64)
         stream.seek(0)
         if head.startswith(kinds.JXL_MAGIC):
@@ -108,41 +110,19 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
         raise PhotoError.of("cannot be opened", error) from None
 
 
-def _settle(picture: Any) -> None:
+def _settle(picture: Any, stream: Any) -> None:
     """Leave the profile and XMP of this page of a TIFF as bytes: it may call them text, or numbers."""
+    if picture.format == "JPEG2000":
+        successors.settle(picture, stream)
     if picture.format == "TIFF":  # Pillow keeps the profile of the page before
         for name, tag in (("icc_profile", 34675), ("xmp", 700)):
             value = picture.tag_v2.get(tag)
             value = value.encode("latin-1", "replace") if isinstance(value, str) else value
             picture.info.pop(name, None)
             picture.info |= {name: value} if isinstance(value, bytes) else {}
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        picture.load()
-    except Image.DecompressionBombError:
-        raise PhotoError(f"declares {picture.width}x{picture.height} pixels, too many to decode safely", "too large") from None
-    except Exception as error:  # truncated or damaged data surfaces here, in the plugin's own words
-        raise PhotoError.of("cannot be decoded", error) from None
-    try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a damaged EXIF block says nothing of the orientation, and must not cost the picture
-        turn = None
-    return picture if turn is None else picture.transpose(turn)
-
-
-def _deep_grey(picture: Image.Image) -> np.ndarray:
-    """Pixels of Pillow's 16-bit, 32-bit and float grey modes as uint16 (H, W)."""
-    pixels = np.asarray(picture)
-    if pixels.dtype == np.uint16:
-        return pixels
-    scale = 1
-    if np.issubdtype(pixels.dtype, np.floating):
-        scale = 65535 if np.nan_to_num(pixels).max() <= 1 else 1
-    return by_rows(
-        lambda rows: np.round(np.clip(np.nan_to_num(rows), 0, 65535) * scale), pixels, np.empty(pixels.shape, np.uint16)
-    )
+        colours = picture.tag_v2.get(320, ())
+        if picture.mode in ("P", "PA") and max(colours, default=256) < 256:  # Pillow keeps the upper 8 bits of 16
+            picture.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
 def to_u8(image: np.ndarray) -> np.ndarray:
@@ -166,14 +146,14 @@ def read_reduced(
     `at_least`: a JPEG may be decoded at a reduced scale as long as its short side keeps this many pixels (much faster).
     Raises PhotoError where the file is missing, unreadable or damaged.
     """
-    with _opened(source, max_pixels) as (picture, stream):
+    with _opened(source, max_pixels) as (picture, stream, _):
         short_side, cmyk = min(picture.size), picture.mode == "CMYK"
         try:
             if at_least is not None and picture.format == "JPEG":
                 picture.draft("RGB" if picture.mode != "CMYK" else None, (at_least, at_least))
-                image = np.asarray(profiles.to_srgb(_upright(picture)))
+                image = np.asarray(profiles.to_srgb(pixels.loaded(picture)))
             else:
-                image = _pixels(picture, stream, 0)[0]
+                image = pixels.upright(picture, stream)[0]
             is_deep = image.dtype == np.uint16 or kinds.bits(picture, stream) > 8
         except Exception as error:
             raise PhotoError.of("cannot be decoded", error) from None
@@ -194,90 +174,114 @@ def read(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Photo
 
 def measure(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> int:
     """How many pixels the first page of a photo file declares, without decoding it. Raises PhotoError."""
-    with _opened(path, max_pixels) as (picture, _):
+    with _opened(path, max_pixels) as (picture, *_):
         return picture.size[0] * picture.size[1]
 
 
-def pages(path: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
+def pages(
+    path: str | os.PathLike | bytes,
+    max_pixels: int = MAX_PIXELS,
+    left_out: list[str] | None = None,
+    accept_truncated: bool = False,
+    compare: bool = False,
+) -> Iterator[Photo]:
     """Each page of a photo file in its order, one at a time. Raises PhotoError for the first that is damaged.
 
     `max_pixels`: a page that declares more is refused before it is decoded.
+    `left_out`: pages of a kind that is not supported are named here and passed over, unless it is every one; None: they raise.
+    `accept_truncated`: of pages that are cut short what is left is read, and so it is said in their warnings.
+    `compare`: another reader looks at each page, and their warnings say where it sees another picture.
     """
-    with _opened(path, max_pixels) as (picture, stream):
-        count, problem = _count(picture) if picture.format == "TIFF" else (1, None)
-        if problem and not isinstance(picture, deep.Tiff):  # perhaps a page of a kind that Pillow does not know
-            known, picture = count, deep.opened(stream)
-            count, other = _count(picture)
-            problem = other or (problem if count <= known else None)
-        if problem:
-            raise problem
-        for index in range(count):
+    with _opened(path, max_pixels) as (first, stream, (found, problem)):
+        if problem and not (accept_truncated and problem[1] == "truncated"):
+            raise PhotoError(*problem)
+        reasons = []
+        for index, stored in enumerate(found or [None]):
+            page = _Page(index, len(found) or 1, stored, accept_truncated, compare)
             try:
-                picture.seek(index)
-            except Exception as error:
-                reason = PhotoError.of("cannot be opened", error)
-                raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) from None
-            check_size(picture, stream, max_pixels)
-            _settle(picture)
-            try:
-                photo = _photo(picture, stream, index, count)
-            except Exception as error:
-                reason = PhotoError.of("cannot be decoded", error)
-                raise PhotoError(f"page {index + 1} of {count}: {reason}", reason.kind) if count > 1 else reason from None
-            yield photo
+                photo = page.read(first, stream, max_pixels)
+            except PhotoError as reason:
+                if left_out is None or reason.kind != "not supported" or len(found) < 2:
+                    raise
+                reasons.append(reason)
+                left_out.append(str(reason))
+                continue
+            yield (
+                photo
+                if not problem
+                else replace(photo, truncated=True, warnings=(*photo.warnings, f"cut short ({problem[0]})"))
+            )
+        if found and len(reasons) == len(found):
+            raise reasons[0]
 
 
-def _count(picture: Any) -> tuple[int, PhotoError | None]:
-    """How many pages of a TIFF can be opened, and why the next one cannot, if there is one."""
-    for index in range(MAX_PAGES):
+@dataclass(frozen=True)
+class _Page:
+    """One page that is to be read: where it is, and how."""
+
+    index: int
+    count: int
+    stored: Picture | None
+    accept_truncated: bool
+    compare: bool
+
+    def read(self, first: Any, stream: Any, max_pixels: int) -> Photo:
+        """It; `first` is the picture of the first, opened. Raises PhotoError."""
+        stream = pictures.at(stream, self.stored.place) if self.index else stream
         try:
-            picture.seek(index + 1)
-        except EOFError:
-            return index + 1, None
+            if self.index == 0:
+                return self._strictly(first, stream)
+            with self._opened(stream, max_pixels) as picture:
+                return self._strictly(picture, stream)
         except Exception as error:
-            reason = PhotoError.of("cannot be opened", error)
-            return index + 1, PhotoError(f"page {index + 2}: {reason}", reason.kind)
-    return MAX_PAGES, PhotoError(f"has more than {MAX_PAGES} pages", "too large")
+            reason = PhotoError.of("cannot be decoded", error)
+            if self.accept_truncated and reason.kind in ("truncated", "damaged"):
+                with contextlib.suppress(Exception), self._opened(stream, max_pixels) as picture, salvage.tolerant():
+                    return self._what_is_left(picture, stream, reason)
+            words = f"page {self.index + 1} of {self.count}: {reason}" if self.count > 1 else str(reason)
+            raise PhotoError(words, reason.kind) from None
 
+    @contextlib.contextmanager
+    def _opened(self, stream: Any, max_pixels: int) -> Iterator[Any]:
+        with _identified(stream, max_pixels) as picture:
+            check_size(picture, stream, max_pixels)
+            _settle(picture, stream)
+            yield picture
 
-def _photo(picture: Any, stream: Any, index: int, count: int) -> Photo:
-    image, alpha = _pixels(picture, stream, index)
-    about, notes = metadata.read(picture, stream)
-    notes = (*picture.info.get("ignored", ()), *notes, *beside.left_behind(picture, stream))
-    frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
-    if frames > 1:
-        of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
-        notes = (*notes, f"frames 2 to {frames} of the {of}")
-    if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
-        notes = (*notes, f"{bits - 8} of its {bits} bits")
-    file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
-    lossless = (
-        file_format in ("PNG", "TIFF", "BMP")
-        or picture.info.get("lossless") is True
-        or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
-    )
-    return Photo(image, alpha, file_format, about, count, lossless, notes)
+    def _strictly(self, picture: Any, stream: Any) -> Photo:
+        turn = deep.orientation(picture) if picture.format == "TIFF" else 0  # Pillow forgets that of a TIFF as it decodes it
+        found = pixels.upright(picture, stream)
+        turn = turn or deep.orientation(picture)
+        photo = self._photo(picture, stream, found, turn)
+        doubt = doubts.differs(photo.image, picture, stream, turn) if self.compare else ""
+        return replace(photo, warnings=(*photo.warnings, doubt)) if doubt else photo
 
+    def _what_is_left(self, picture: Any, stream: Any, reason: PhotoError) -> Photo:
+        turn = deep.orientation(picture) if picture.format == "TIFF" else 0
+        found = deep.stored(picture, stream, lenient=True) or pixels.upright(picture, stream)
+        photo = self._photo(picture, stream, found, turn)
+        words = f"only {salvage.rows_left(photo.image)} of its {len(photo.image)} rows are left: {reason}"
+        return replace(photo, truncated=True, warnings=(*photo.warnings, words))
 
-def _pixels(picture: Any, stream: Any, index: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """(image, alpha) of an opened picture as `Photo` holds them."""
-    stored = successors.stored(picture, stream) or deep.stored(picture, stream, index)
-    if stored is not None:
-        return stored
-    check_tiles(picture)
-    inverted = picture.format == "TIFF" and picture.mode.startswith("I;16") and picture.tag_v2.get(262) == 0
-    profile = picture.info.get("icc_profile") or b""
-    key = picture.info.get("transparency") if picture.mode.startswith("I;16") else None
-    picture = _upright(picture)
-    alpha = None
-    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
-        alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
-    if picture.mode.startswith(("I", "F")):
-        grey = _deep_grey(picture)
-        image = profiles.deep_to_srgb(65535 - grey if inverted else grey, profile)
-        if key is not None:  # Pillow looks for the colour among 8 bits
-            return image, np.where(grey == key, 0, 65535).astype(np.uint16)
-        return image, None if alpha is None else alpha.astype(np.uint16) * 257
-    if picture.mode in ("1", "L", "LA") and not profile:
-        return np.asarray(picture.convert("L")), alpha
-    return np.asarray(profiles.to_srgb(picture)), alpha
+    def _photo(self, picture: Any, stream: Any, found: deep.Pixels, turn: int) -> Photo:
+        image, alpha = found
+        about, notes = metadata.read(picture, stream)
+        notes = (*picture.info.get("ignored", ()), *notes, *beside.left_behind(picture, stream))
+        frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
+        if frames > 1:
+            of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
+            notes = (*notes, f"frames 2 to {frames} of the {of}")
+        if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
+            notes = (*notes, f"{bits - 8} of its {bits} bits")
+        file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"
+        lossless = (
+            file_format in ("PNG", "TIFF", "BMP")
+            or picture.info.get("lossless") is True
+            or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
+        )
+        warnings: tuple[str, ...] = ()
+        stored = self.stored
+        if stored is not None:
+            notes, warnings = (*notes, *stored.left_out), stored.warnings
+            stored = stored.turned() if turn >= 5 else stored
+        return Photo(image, alpha, file_format, about, self.count, lossless, notes, self.index + 1, stored, warnings)

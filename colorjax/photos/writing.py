@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorjax.photos import beside, directories, metadata, profiles
+from colorjax.photos import beside, directories, metadata, profiles, strips
 from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
+from colorjax.photos.pictures import Level, Picture
 from colorjax.photos.reading import to_u8
 from colorjax.photos.successors import jpeg2000, jpeg_xl
 
@@ -36,6 +37,7 @@ LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF", "JXL")
 _DEEP, _BARE = ("PNG", "TIFF", "JPEG2000", "JXL"), ("BMP",)
 _WITH_ALPHA = (*_DEEP, "WEBP", "AVIF", "HEIF")
 _WITH_IPTC = ("JPEG", "PNG", "TIFF", "JPEG2000")
+_PLAIN = Picture(0, Level((0, 0)))
 _XMP_LIMIT = 65502  # of a JPEG's segment
 
 
@@ -91,7 +93,7 @@ def encode(stream: Any, name: str, pages: Iterable[tuple[np.ndarray, Photo | Non
 
 def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
     """What of a photo a copy in Pillow's format `name` has no room for, in words."""
-    about = photo.metadata
+    about, n = photo.metadata, len(photo.stored.smaller) if photo.stored is not None else 0
     lost = {
         "8 of its 16 bits": photo.image.dtype == np.uint16 and name not in _DEEP,
         "its transparency": photo.alpha is not None and name not in _WITH_ALPHA,
@@ -99,6 +101,7 @@ def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
         "its IPTC": bool(about.iptc) and name not in _WITH_IPTC,
         "its Photoshop resources, such as clipping paths": bool(about.photoshop) and name not in ("JPEG", "PNG", "TIFF"),
         "its APP12 or CIFF segment": bool(about.segments) and name != "JPEG",
+        f"its {n} smaller versions" if n > 1 else "its smaller version": n > 0 and name != "TIFF",
         "its PNG texts": bool(about.text) and name != "PNG",
         "its JPEG comment": bool(about.comment) and name != "JPEG",
     }
@@ -201,7 +204,10 @@ def _chunks(png: bytes) -> list[memoryview]:
 
 
 def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) -> None:
-    """Deflate with the horizontal predictor; Exif and GPS blocks follow the pixels, for tifffile writes none."""
+    """Deflate with the horizontal predictor; Exif and GPS blocks follow the pixels, for tifffile writes none.
+
+    Tiles, and the smaller versions of a picture, are as in its source; the versions are made of the picture as it is now.
+    """
     import tifffile
 
     more = []
@@ -211,24 +217,37 @@ def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) 
             about, alpha = (Metadata(), None) if like is None else (like.metadata, like.alpha)
             if alpha is not None:
                 image = np.dstack([image, _like(alpha, image)])
-            writer.write(
-                image,
-                photometric="rgb",
-                extrasamples=["unassalpha"] if alpha is not None else None,
-                compression="zlib",
-                compressionargs={"level": 6},
-                predictor=True,
-                rowsperstrip=max(1, 2**18 // image[0].nbytes),
-                iccprofile=profiles.SRGB,
-                resolution=about.dpi,
-                resolutionunit="inch" if about.dpi else None,
-                metadata=None,
-                software=False,
-                contiguous=False,
-            )
+            stored = like.stored if like is not None and like.stored is not None else _PLAIN
+            below = len(stored.smaller) if stored.below else 0
+            _write_page(writer, image, stored.own, about, alpha is not None, subifds=below or None)
+            for level in stored.smaller:
+                image = strips.reduced(image, level.shape)
+                _write_page(writer, image, level, Metadata(), alpha is not None, subfiletype=1)
             more.append(metadata.tiff_tags(about))
+            more.extend({} for _ in range(len(stored.smaller) - below))
     if any(more):
         _append_tags(stream, more)
+
+
+def _write_page(writer: Any, image: np.ndarray, level: Level, about: Metadata, with_alpha: bool, **place: Any) -> None:
+    is_tiled = level.tile is not None and not any(side % 16 for side in level.tile)  # others are against the specification
+    writer.write(
+        image,
+        photometric="rgb",
+        extrasamples=["unassalpha"] if with_alpha else None,
+        compression="zlib",
+        compressionargs={"level": 6},
+        predictor=True,
+        tile=level.tile if is_tiled else None,
+        rowsperstrip=None if is_tiled else max(1, 2**18 // image[0].nbytes),
+        iccprofile=profiles.SRGB,
+        resolution=about.dpi,
+        resolutionunit="inch" if about.dpi else None,
+        metadata=None,
+        software=False,
+        contiguous=False,
+        **place,
+    )
 
 
 def _append_tags(stream: Any, pages: list[directories.Directory]) -> None:
