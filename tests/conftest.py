@@ -5,6 +5,8 @@ import os
 import jax
 import pytest
 
+import colorjax  # noqa: F401, first of all: it switches telemetry off
+
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ["JAX_PLATFORMS"] = "cpu"
