@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from colorjax import checkpoint, photos
-from colorjax.archive import colorize_cluster, colorize_many, marks, plan, provenance, transfer, urls
+from colorjax.archive import colorize_cluster, colorize_many, marks, places, provenance, transfer, urls
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import MAX_STRENGTH
@@ -31,14 +31,13 @@ def run(args: argparse.Namespace) -> int:
     options, given = _options(args), _hints(args)
     photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
-    args.out, places = urls.place(args.out), [urls.place(path) for path in args.paths]
-    missing = [place for place in places if not (urls.exists(place) if isinstance(place, Url) else os.path.exists(place))]
-    passed_over: Counter = Counter()
-    found = list(_found([place for place in places if place not in missing], passed_over))
+    args.out, named = urls.place(args.out), [urls.place(path) for path in args.paths]
+    missing = [place for place in named if not (urls.exists(place) if isinstance(place, Url) else os.path.exists(place))]
+    passed_over = photos.PassedOver()
+    found = list(places.strangers(_found([place for place in named if place not in missing], passed_over), passed_over))
     if not found:
-        reason = f"{missing[0]}: no such file or folder; " if missing else ""
-        raise ValueError(f"{reason}no photographs in {', '.join(args.paths)} (looked for {', '.join(photos.SUFFIXES)})")
-    jobs = plan.jobs(found, args.out, options) + [
+        raise ValueError(_nothing(args.paths, missing, passed_over))
+    jobs = places.jobs(found, args.out, options) + [
         Job(path, args.out / (path.name or "missing"), "no such file or folder") for path in missing
     ]
     if given:
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         jobs = [replace(jobs[0], hints=given)]
     _check_report(args.report, jobs)
     outcomes: list[Outcome] = []
-    report = {"interrupted": True, "passed_over": dict(passed_over)}
+    report = {"interrupted": True, "passed_over": dict(passed_over), "passed_over_names": passed_over.names}
     start = time.perf_counter()
     with _stopped_by_sigterm():
         try:
@@ -64,8 +63,16 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 
 
-def _found(places: list[Path | Url], passed_over: Counter) -> Iterator[tuple[Path | Url, Path | Url]]:
-    for place in places:
+def _nothing(paths: list[str], missing: list[Path | Url], passed_over: photos.PassedOver) -> str:
+    """What to say where there is no photograph."""
+    reason = f"{missing[0]}: no such file or folder; " if missing else ""
+    shown = paths if len(paths) <= 3 else [*paths[:3], f"{len(paths) - 3} more"]
+    besides = "".join(f"; passed over {number} {what}" for what, number in sorted(passed_over.items()))
+    return f"{reason}no photographs in {', '.join(shown)} (looked for {', '.join(photos.SUFFIXES)}){besides}"
+
+
+def _found(named: list[Path | Url], passed_over: photos.PassedOver) -> Iterator[tuple[Path | Url, Path | Url]]:
+    for place in named:
         for root, path in urls.find(place, passed_over) if isinstance(place, Url) else photos.find([place], passed_over):
             if not path.name.endswith(hints.SUFFIX):  # as FOLDER/* names them, too
                 yield root, path
@@ -178,7 +185,7 @@ def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: lis
     outcomes.sort(key=lambda outcome: order[outcome.job])
 
 
-def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: Counter) -> None:
+def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: photos.PassedOver) -> None:
     if args.json:
         return
     counts = Counter(outcome.status for outcome in outcomes)

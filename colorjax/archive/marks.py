@@ -22,6 +22,8 @@ def write_uncertainty(path: Path, spread: np.ndarray, shape: tuple[int, int]) ->
 
 def is_map(path: Path) -> bool:
     """Whether a file is what `write_uncertainty` wrote."""
+    if photos.kind(path) != "PNG":  # opening a pipe might wait for ever
+        return False
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             return picture.info.get("Description", "").startswith(_SAYS)

@@ -1,10 +1,10 @@
-"""What there is to colour: a photograph and the place of its copy, what is asked for, what became of it."""
+"""What there is to colour: a photograph and the place of its copy, what is asked for, what became of it or would."""
 
 import hashlib
 import json
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from colorjax import photos
@@ -130,47 +130,6 @@ class Outcome:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:  # NumPy's way to say it, and XLA's
             reason = "not enough memory"
         return replace(self, status="failed", reason=" ".join(reason.split()))
-
-
-def jobs(found: list[tuple[Path | Url, Path | Url]], out: Path | Url, options: Options) -> list[Job]:
-    """A job for each (root, path) that `photos.find` or `urls.find` gave; one that is named twice is coloured once."""
-    planned, seen, taken = [], set(), {}
-    sources = {_place(path) for _, path in found} | {path.resolve() for _, path in found if isinstance(path, Path)}
-    for root, path in found:
-        if _place(path) in seen:
-            continue
-        seen.add(_place(path))
-        job = Job(path, out / _copy_of(path, path.relative_to(root), options))
-        if _place(job.target) in taken and job.target.suffix != path.suffix:  # a.png, which is a JPEG, beside a.jpg
-            job = Job(path, job.target.with_name(f"{path.name}{photos.OWN_COPY}{job.target.suffix}"))
-        outputs = [_place(file) for file in (job.target, job.sidecar, job.map(1))]
-        problem = ""
-        if overwritten := next((file for file in outputs if file in sources), None):
-            problem = f"its copy would overwrite the photograph {overwritten}; name another --out"
-        elif outputs[0] in taken:
-            problem = f"another photograph of this run becomes {job.target} already: {taken[outputs[0]]}"
-        taken.setdefault(outputs[0], path)
-        planned.append(replace(job, problem=problem))
-    return planned
-
-
-def _place(path: Path | Url) -> Path | Url:
-    """Where a file lies, however its folder is spelled; of a link, its own place."""
-    return path if isinstance(path, Url) else Path(os.path.realpath(path.parent)) / path.name
-
-
-def _copy_of(path: Path | Url, relative: PurePath, options: Options) -> PurePath:
-    """Where the copy goes below --out: its suffix is that of the format asked for, or of what the file is.
-
-    What lies elsewhere is not read for that: its own suffix is believed. A BMP becomes a PNG, for it has no room for the
-    mark of a copy.
-    """
-    relative = relative if relative.name else Path(path.resolve().name or "folder")
-    name = options.format or (None if isinstance(path, Url) else photos.kind(path))
-    name = "PNG" if name == "BMP" or (name is None and path.suffix.lower() == ".bmp") else name
-    suffix = path.suffix if name is None or path.suffix.lower() in photos.FORMATS[name] else photos.FORMATS[name][0]
-    stem = relative.stem if path.suffix.lower() in photos.SUFFIXES else relative.name
-    return relative.with_name(f"{stem}{photos.OWN_COPY}{suffix}")
 
 
 def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None) -> Outcome:

@@ -97,6 +97,18 @@ def read(path: Path) -> dict[str, Any]:
     return about
 
 
+def is_of(path: Path, source: Path) -> bool:
+    """Whether a file is the sidecar of this photograph's copy."""
+    try:
+        about = read(path) if path.is_file() else None
+    except (SidecarError, OSError):
+        return False
+    if about is None:
+        return False
+    place = (path.parent / about["source"]["path"].removeprefix("file://")).resolve()
+    return place == source.resolve()
+
+
 def _misfit(value: Any, shape: Any, where: str = "") -> str:
     """The key whose value is missing or of another type, "" where there is none."""
     if isinstance(shape, type):

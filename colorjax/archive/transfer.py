@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colorjax.archive import marks, plan, sidecar, urls
+from colorjax.archive import marks, plan, provenance, sidecar, urls
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
 
@@ -61,6 +61,7 @@ def fetched(job: Job, folder: Path | None, options: Options) -> Job:
         problem = _of_another(here)
         if isinstance(job.source, Url) and not problem:
             urls.fetch(job.source, source)
+            problem = "it is a copy that colorjax made; name the photograph itself" if provenance.is_copy(source) else ""
             if options.hint_files and job.hints is None and (found := urls.fetch_small(job.hint_file)) is not None:
                 here.hint_file.write_bytes(found)
     except FileNotFoundError:

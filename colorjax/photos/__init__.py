@@ -5,7 +5,19 @@
 `directories` (what a file says of itself), `writing` (a copy, whole or not at all).
 """
 
-from colorjax.photos.finding import ASTRAY, HINTS, OWN_COPY, OWN_MAP, SUFFIXES, find, is_astray, is_photograph, legible
+from colorjax.photos.finding import (
+    ASTRAY,
+    HINTS,
+    OWN_COPY,
+    OWN_MAP,
+    SUFFIXES,
+    PassedOver,
+    find,
+    is_astray,
+    is_photograph,
+    legible,
+    unwanted,
+)
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
@@ -24,6 +36,7 @@ __all__ = [
     "SUFFIXES",
     "UNUSUAL",
     "Metadata",
+    "PassedOver",
     "Photo",
     "PhotoError",
     "allow_large",
@@ -43,5 +56,6 @@ __all__ = [
     "read_rgb",
     "sweep",
     "to_u8",
+    "unwanted",
     "write",
 ]

@@ -19,7 +19,8 @@ from helpers.vivid import vivid_network
 from PIL import Image
 
 from colorjax import checkpoint, cli, photos
-from colorjax.archive import colorize_many
+from colorjax.archive import colorize_many, places
+from colorjax.archive.plan import Options
 from colorjax.inference.colorizer import Colorizer
 from colorjax.science import color
 
@@ -331,6 +332,40 @@ def test_a_file_that_lies_about_itself_finds_a_place_beside_its_neighbour(colori
     assert copies(tmp_path / "out") == ["a.colorized.jpg", "a.png.colorized.jpg"]
 
 
+def test_names_that_would_meet_stay_apart_in_any_order(colorize, tmp_path):
+    """The plain name is the one's that has the suffix of the copy; photographs of several folders keep their folders."""
+    (tmp_path / "box1" / "in").mkdir(parents=True)
+    (tmp_path / "box2" / "in").mkdir(parents=True)
+    for i, name in enumerate(["x.bmp", "x.png", "box1/s.png", "box2/s.png", "box1/in/t.png", "box2/in/t.png", "box2/u.png"]):
+        Image.fromarray(np.roll(CAT, i, axis=1)).save(tmp_path / name)
+    named = [tmp_path / name for name in ("x.bmp", "box1", "box2", "x.png")]
+    expected = ["box1/in/t.colorized.png", "box1/s.colorized.png", "box2/in/t.colorized.png", "box2/s.colorized.png"]
+    expected += ["u.colorized.png", "x.bmp.colorized.png", "x.colorized.png"]
+    for order in (1, -1):
+        plan = places.jobs([pair for path in named[::order] for pair in photos.find([path])], tmp_path / "out", Options())
+        assert sorted(job.target.relative_to(tmp_path / "out").as_posix() for job in plan) == expected
+        assert not any(job.problem for job in plan)
+    assert colorize(*named)[0] == 0
+    assert copies(tmp_path / "out") == expected
+    for path in (named[0], named[3], tmp_path / "box1" / "s.png", tmp_path / "box2"):  # each alone finds its copy again
+        assert colorize(path)[1].startswith(f"0 photographs coloured into {tmp_path / 'out'}")
+    assert cli.main(["verify", str(tmp_path / "out")]) == 0
+
+
+def test_a_photograph_keeps_the_place_of_its_copy_when_another_joins_it(colorize, album, tmp_path):
+    assert colorize(album / "a.jpg")[0] == 0
+    (tmp_path / "more").mkdir()
+    Image.fromarray(CAT[::-1]).save(tmp_path / "more" / "a.jpg")
+    code, out, err = colorize(tmp_path / "more" / "a.jpg", album / "a.jpg")
+    assert (code, err, out) == (0, "", f"1 photographs coloured into {tmp_path / 'out'}, 1 there already\n")
+    assert copies(tmp_path / "out") == ["a.colorized.jpg", "more/a.colorized.jpg"]
+    Image.fromarray(CAT).save(album / "c.bmp")
+    assert colorize(album / "c.bmp")[0] == 0
+    Image.fromarray(CAT[::-1]).save(album / "c.png")
+    assert colorize(album / "c.png", album / "c.bmp")[0] == 0
+    assert copies(tmp_path / "out")[1:3] == ["c.colorized.png", "c.png.colorized.png"]
+
+
 def test_pipes_and_missing_files_beside_the_copies(colorize, album, tmp_path, capsys, weights, monkeypatch):
     os.mkfifo(album / "pipe.jpg")
     monkeypatch.chdir(tmp_path)
@@ -489,6 +524,41 @@ def test_what_colorjax_made_is_not_coloured_again(colorize, album, tmp_path):
     assert colorize(album, "--uncertainty")[0] == 0
     again = list(photos.find([tmp_path / "out"]))
     assert again == []
+
+
+FORMATS = ["jpeg", "png", "tiff", "webp", "avif"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_copy_is_known_by_its_mark_whatever_it_is_called(colorize, album, tmp_path, name):
+    assert colorize(album / "a.jpg", "--format", name, "--uncertainty")[0] == 0
+    renamed = tmp_path / "album" / "deep" / "renamed.jpg"
+    (copy,) = (path for path in (tmp_path / "out").iterdir() if path.stem == "a.colorized")
+    copy.rename(renamed)
+    code, out, _ = colorize(
+        renamed, album / "b.png", tmp_path / "out" / "a.jpg.uncertainty.png", "--report", tmp_path / "r.json"
+    )
+    assert (code, out) == (0, f"1 photographs coloured into {tmp_path / 'out'}, passed over 2 copies by colorjax\n")
+    names = json.loads((tmp_path / "r.json").read_text())["passed_over_names"]["copies by colorjax"]
+    assert names == [str(renamed), str(tmp_path / "out" / "a.jpg.uncertainty.png")]
+    code, _, err = colorize(renamed)
+    assert code == 2
+    assert "passed over 1 copies by colorjax" in err
+
+
+def test_a_folder_coloured_into_itself_twice_does_not_grow(album, weights, capsys, monkeypatch):
+    monkeypatch.chdir(album)
+    for said in ("1 photographs coloured into .\n", "0 photographs coloured into ., 1 there already, passed over 1 copies by"):
+        assert cli.main(["colorize", *sorted(map(str, Path().glob("*.jpg"))), "--out", ".", "--ckpt", str(weights)]) == 0
+        assert capsys.readouterr().out.startswith(said)
+    assert copies(album) == ["a.colorized.jpg", "a.jpg", "b.png", "deep/c.tif", "deep/d.webp"]
+
+
+def test_the_thumbnails_of_a_storage_server_are_passed_over(colorize, album, tmp_path):
+    (album / "@eaDir" / "a.jpg").mkdir(parents=True)
+    Image.fromarray(CAT).save(album / "@eaDir" / "a.jpg" / "SYNOPHOTO_THUMB_XL.jpg")
+    said = f"4 photographs coloured into {tmp_path / 'out'}, passed over 1 folders of the system\n"
+    assert colorize(album)[1] == said
 
 
 def test_a_photograph_named_twice_is_coloured_once(colorize, album, tmp_path):
