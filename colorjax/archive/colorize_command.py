@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from colorjax import checkpoint, photos
 from colorjax.archive import colorize_cluster, colorize_many, marks, places, provenance, transfer, urls
-from colorjax.archive.plan import Job, Options, Outcome
+from colorjax.archive.plan import THERE, Job, Options, Outcome
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"--hint is of one photograph, and here are {len(jobs)}; {hints.SUFFIX} files are of many")
         jobs = [replace(jobs[0], hints=given)]
     _check_report(args.report, jobs)
+    if isinstance(args.out, Path) and not args.dry_run:
+        _check_out(args.out)
     outcomes: list[Outcome] = []
     report = {"interrupted": True, "passed_over": dict(passed_over), "passed_over_names": passed_over.names}
     start = time.perf_counter()
@@ -118,6 +121,17 @@ def _check_report(path: Path | None, jobs: list[Job]) -> None:
         raise ValueError(f"--report {path} cannot be written")
 
 
+def _check_out(out: Path) -> None:
+    """Raises ValueError where no copy could be written there: once, instead of for each photograph. Leaves nothing."""
+    try:
+        there = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = "it is a file, not a folder" if out.is_file() else photos.in_words(error, with_name=False)
+        raise ValueError(f"--out {out} cannot be written: {reason}") from error
+
+
 def _options(args: argparse.Namespace) -> Options:
     if not 0 <= args.strength <= MAX_STRENGTH:
         raise ValueError(f"--strength {args.strength} must be in 0..{MAX_STRENGTH}")
@@ -129,7 +143,7 @@ def _options(args: argparse.Namespace) -> Options:
         raise ValueError(f"--workers {args.workers} must be positive, and needs --cluster")
     provenance.source_type_uri(args.source_type)
     if args.burn_in and (missing := marks.not_drawn(args.burn_in)):
-        raise ValueError(f"--burn-in: its letters have no {photos.legible(missing)!r}; latin ones without accents can be drawn")
+        raise ValueError(f"--burn-in: the font (DejaVu Sans) has no {photos.legible(missing)!r}; say it in other letters")
     return Options(
         strength=args.strength,
         format=args.format,
@@ -139,6 +153,7 @@ def _options(args: argparse.Namespace) -> Options:
         burn_in=args.burn_in,
         overwrite=args.overwrite,
         hint_files=not args.no_hints,
+        refresh_metadata=args.refresh_metadata,
         max_pixels=round(args.max_megapixels * 1e6),
     )
 
@@ -176,7 +191,7 @@ def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: lis
             if as_json:
                 print(json.dumps(outcome.as_dict()), file=out, flush=True)
                 continue
-            told = outcome.status != "skipped" or ", with another " in outcome.reason
+            told = outcome.status != "skipped" or outcome.reason != THERE
             lines = [outcome.reason] if outcome.reason and told else []
             lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
             for line in lines:
@@ -191,6 +206,8 @@ def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over
     counts = Counter(outcome.status for outcome in outcomes)
     done = f"{counts['to colour']} photographs would be" if args.dry_run else f"{counts['coloured']} photographs"
     words = [f"{done} coloured into {args.out}"]
+    refreshed = counts["refreshed"] + counts["to refresh"]
+    words += [f"the metadata of {refreshed} carried over"] if refreshed else []
     words += [f"{counts['skipped']} there already"] if counts["skipped"] else []
     words += [f"{counts['failed']} failed"] if counts["failed"] else []
     words += [f"passed over {number} {what}" for what, number in sorted(passed_over.items())]

@@ -49,6 +49,8 @@ def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Out
 
     def read(job: Job) -> Outcome | Reading:
         outcome = foresee(transfer.fetched(job, folder, options), options, copier.made_with)
+        if outcome.status == "to refresh":
+            return _guarded(lambda: transfer.delivered(copier.refresh(outcome)), outcome, room)
         if outcome.status != "to colour":
             return outcome
         room.enter(outcome.pixels)

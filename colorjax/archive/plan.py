@@ -13,6 +13,7 @@ from colorjax.archive.urls import Url
 from colorjax.science import hints
 from colorjax.science.hints import Hint, HintError
 
+THERE = "its copy is there already"
 IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
 GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below which there is no colour to speak of
 
@@ -32,6 +33,7 @@ class Options:
     burn_in: str | None = None
     overwrite: bool = False
     hint_files: bool = True
+    refresh_metadata: bool = False
     max_pixels: int = photos.MAX_PIXELS
 
 
@@ -82,7 +84,7 @@ class Guide:
     @property
     def digest(self) -> str:
         """SHA-256 of the hints themselves."""
-        return hashlib.sha256(json.dumps(self.as_dicts).encode()).hexdigest()
+        return digest_of_hints(self.as_dicts)
 
     def of_page(self) -> dict[str, Any]:
         """What the sidecar says of them, nothing where there are none."""
@@ -91,9 +93,15 @@ class Guide:
         return {"hints": self.as_dicts} | ({"hints_from": self.file} if self.file else {})
 
 
+def digest_of_hints(hints: list[dict[str, Any]]) -> str:
+    """SHA-256 of hints as they stand in a file or a sidecar."""
+    return hashlib.sha256(json.dumps(hints).encode()).hexdigest()
+
+
 @dataclass
 class Outcome:
-    """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why; before, "to colour".
+    """What became of a job, and why: "coloured", "refreshed" (its copy has the metadata that its source has now), "skipped"
+    (its copy is there already) or "failed"; before, "to colour" or "to refresh".
 
     seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for. guide:
     what its colours follow, or would.
@@ -126,10 +134,10 @@ class Outcome:
 
     def failed(self, error: BaseException) -> "Outcome":
         """The same job, failed for this reason."""
-        reason = str(error) or type(error).__name__
+        reason = photos.in_words(error)
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:  # NumPy's way to say it, and XLA's
             reason = "not enough memory"
-        return replace(self, status="failed", reason=" ".join(reason.split()))
+        return replace(self, status="failed", reason=reason)
 
 
 def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None) -> Outcome:
@@ -162,7 +170,7 @@ def _guide(job: Job, options: Options) -> Guide:
         found = hints.read(file)
         return Guide(hints.checked(found, None), {"name": file.name, "sha256": sidecar.digest_of(file)})
     except OSError as error:
-        raise HintError(f"{file.name} cannot be read: {error.strerror}") from error
+        raise HintError(f"{file.name} cannot be read: {photos.in_words(error, with_name=False)}") from error
 
 
 def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide: Guide) -> Outcome | None:
@@ -181,16 +189,42 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide:
     if options.overwrite or not os.path.lexists(job.target):
         return None
     if sidecar.digest_of(job.source) != about["source"]["sha256"]:
-        return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+        return _changed(job, about, options)
     if job.free:
         return _told_again(job, about)
+    if reason := _damage(job, about, options):
+        return Outcome(job, "failed", reason)
     asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
     others += ["set of hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
     others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
-    return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
+    return Outcome(job, "skipped", THERE + (f", with another {', '.join(others)}" if others else ""))
+
+
+def _changed(job: Job, about: dict[str, Any], options: Options) -> Outcome:
+    """What is to be said of a photograph that is another file than its copy was made of: are its pixels the same?"""
+    pixels = about["source"].get("pixels_sha256")
+    if pixels is None or sidecar.pixel_digest_of(job.source, options.max_pixels) != pixels:
+        return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+    if options.refresh_metadata:
+        return Outcome(job, "to refresh")
+    return Outcome(job, "skipped", f"{THERE}; its metadata changed since: --refresh-metadata carries them over")
+
+
+def _damage(job: Job, about: dict[str, Any], options: Options) -> str:
+    """What happened to a copy that is not whole any more, "" for none: it is read only where its size is another."""
+    size = os.path.getsize(job.target)
+    if size == 0:
+        return "its copy is empty; --overwrite makes it anew"
+    if size != about["copy"].get("bytes", size):
+        try:
+            for _ in photos.pages(job.target, options.max_pixels):
+                pass
+        except photos.PhotoError as error:
+            return f"its copy cannot be read any more ({error}); --overwrite makes it anew"
+    return ""
 
 
 def _told_again(job: Job, about: dict[str, Any]) -> Outcome:

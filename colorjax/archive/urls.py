@@ -73,6 +73,16 @@ def exists(url: Url) -> bool:
     return True
 
 
+def size(url: Url) -> int | None:
+    """Of a file, in bytes; None where there is none. Raises OSError where that cannot be known."""
+    files, key = _files(url)
+    with _named(url):
+        try:
+            return files.info(key)["size"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
 def find(url: Url, passed_over: photos.PassedOver) -> Iterator[tuple[Url, Url]]:
     """Every photograph below a URL, as `photos.find` gives them: (root, URL), in sorted order; counts what is passed over.
 

@@ -2,7 +2,8 @@
 
 `finding` (which files are photographs), `kinds` (what a file is, whatever its name), `limits` (before anything is decoded),
 `reading` and `deep` (pixels of 8 and of more bits), `profiles` (to sRGB), `strips` (a part at a time), `metadata` and
-`directories` (what a file says of itself), `writing` (a copy, whole or not at all).
+`directories` (what a file says of itself), `writing` (a copy, whole or not at all), `grafting` (its pixels
+under other metadata).
 """
 
 from colorjax.photos.finding import (
@@ -13,11 +14,13 @@ from colorjax.photos.finding import (
     SUFFIXES,
     PassedOver,
     find,
+    in_words,
     is_astray,
     is_photograph,
     legible,
     unwanted,
 )
+from colorjax.photos.grafting import graft
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
@@ -44,6 +47,8 @@ __all__ = [
     "encode",
     "file_format",
     "find",
+    "graft",
+    "in_words",
     "is_astray",
     "is_photograph",
     "kind",

@@ -1,6 +1,8 @@
 """Which files are photographs."""
 
+import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePath
@@ -12,6 +14,22 @@ HINTS = ".hints.json"  # after the whole name of a photograph: the file of hints
 ASTRAY = "files of hints without their photograph"
 # Folders in which storage servers and systems keep thumbnails, versions of before and what was thrown away.
 _SYSTEM_FOLDERS = ("@eaDir", "@Recycle", "@Recently-Snapshot", "#recycle", "#snapshot", "$RECYCLE.BIN", "__MACOSX")
+
+_SAID = {  # by the system, in words for people
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.EROFS: "it can be read, but not written",
+    errno.ENOENT: "no such file or folder",
+    errno.ENOTDIR: "a part of this path is a file, not a folder",
+    errno.EISDIR: "a folder is in its place",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ELOOP: "its links lead round in a circle",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "no more room is granted on the disk",
+    errno.EIO: "the disk fails",
+    errno.EMFILE: "too many files are open",
+}
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.part")  # the name of a file that is not complete yet
 
 
 class PassedOver(Counter):
@@ -84,3 +102,15 @@ def _walk(folder: Path, passed_over: PassedOver) -> Iterator[Path]:
 def legible(text: str) -> str:
     """A file name, or words with one in them, as it can be shown anywhere: no control characters, no broken UTF-8."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text.encode("utf-8", "replace").decode())
+
+
+def in_words(error: BaseException, with_name: bool = True) -> str:
+    """An error in one line for people: which file, where that is known and wanted, and what is wrong."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return " ".join(str(error).split()) or type(error).__name__
+    what = _SAID.get(error.errno) or (error.strerror or type(error).__name__)
+    named = error.filename2 or error.filename
+    if not with_name or not isinstance(named, str | bytes | os.PathLike):
+        return what
+    path = Path(os.fsdecode(named))
+    return f"{path.parent if _UNFINISHED.fullmatch(path.name) else path}: {what}"

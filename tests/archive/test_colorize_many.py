@@ -586,7 +586,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half(colorize, album, tmp_path,
     monkeypatch.setattr(photos, "encode", full)
     code, out, err = colorize(album)
     assert code == 1
-    assert err == f"{album / 'b.png'}: [Errno 28] No space left on device\n"
+    assert err == f"{album / 'b.png'}: the disk is full\n"
     assert "3 photographs coloured" in out
     assert copies(tmp_path / "out") == ["a.colorized.jpg", "deep/c.colorized.tif", "deep/d.colorized.webp"]
     assert not (tmp_path / "out" / "b.colorized.png.json").exists()
