@@ -570,6 +570,39 @@ def test_a_photograph_named_twice_is_coloured_once(colorize, album, tmp_path):
 # --- what fails is named, and nothing half is left ---
 
 
+@pytest.mark.parametrize("place", ["there.jpg", "there.jpg/below/it"])
+def test_a_folder_that_cannot_be_written_is_told_once_before_the_work(album, tmp_path, capsys, place):
+    """The checkpoint is not looked for."""
+    (tmp_path / "there.jpg").touch()
+    out = tmp_path / place
+    assert cli.main(["colorize", str(album), "--out", str(out), "--ckpt", "nowhere"]) == 2
+    reason = "it is a file, not a folder" if place == "there.jpg" else "a part of this path is a file, not a folder"
+    assert capsys.readouterr() == ("", f"colorjax: --out {out} cannot be written: {reason}\n")
+
+
+def test_a_folder_without_permission_is_told_once_before_the_work(album, tmp_path, capsys, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(dir / "x"))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert cli.main(["colorize", str(album), "--out", str(tmp_path / "out"), "--ckpt", "nowhere"]) == 2
+    assert capsys.readouterr().err == f"colorjax: --out {tmp_path / 'out'} cannot be written: no permission\n"
+
+
+def test_errors_of_the_system_are_said_in_words():
+    part = f"/a/.{'0' * 32}.part"
+    said = {
+        "/a/b.jpg: no permission": PermissionError(errno.EACCES, "x", "/a/b.jpg"),
+        "/a: the disk is full": OSError(errno.ENOSPC, "x", part),
+        "/c: a part of this path is a file, not a folder": NotADirectoryError(errno.ENOTDIR, "x", part, None, "/c"),
+        "its name is too long": OSError(errno.ENAMETOOLONG, "x"),
+        "s3://b: gone": OSError("s3://b:\n gone"),
+        "ValueError": ValueError(),
+    }
+    for words, error in said.items():
+        assert photos.in_words(error) == words
+
+
 def parts(folder):
     return [path for path in folder.rglob(".*") if path.is_file()]
 
