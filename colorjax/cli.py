@@ -126,6 +126,8 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
     add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
     add("--overwrite", action="store_true", help="make copies anew that are there already")
+    add("--only-grey", action="store_true", help="leave photographs that are in colour already as they are, uncopied")
+    add("--negative", action="store_true", help="the photographs are negatives: invert them before they are coloured")
     add("--refresh-metadata", action="store_true", help="carry changed metadata of sources to their copies, not painting anew")
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from colorjax import checkpoint, photos
 from colorjax.archive import colorize_cluster, colorize_many, marks, places, provenance, transfer, urls
-from colorjax.archive.plan import THERE, Job, Options, Outcome
+from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, Job, Options, Outcome
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
-from colorjax.science import hints
+from colorjax.science import hints, toning
 
 
 def run(args: argparse.Namespace) -> int:
@@ -154,6 +154,8 @@ def _options(args: argparse.Namespace) -> Options:
         overwrite=args.overwrite,
         hint_files=not args.no_hints,
         refresh_metadata=args.refresh_metadata,
+        only_grey=args.only_grey,
+        negative=args.negative,
         max_pixels=round(args.max_megapixels * 1e6),
     )
 
@@ -191,7 +193,7 @@ def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: lis
             if as_json:
                 print(json.dumps(outcome.as_dict()), file=out, flush=True)
                 continue
-            told = outcome.status != "skipped" or outcome.reason != THERE
+            told = outcome.status != "skipped" or outcome.reason not in (THERE, LEFT_IN_COLOUR)
             lines = [outcome.reason] if outcome.reason and told else []
             lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
             for line in lines:
@@ -208,10 +210,32 @@ def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over
     words = [f"{done} coloured into {args.out}"]
     refreshed = counts["refreshed"] + counts["to refresh"]
     words += [f"the metadata of {refreshed} carried over"] if refreshed else []
-    words += [f"{counts['skipped']} there already"] if counts["skipped"] else []
+    left = sum(outcome.reason == LEFT_IN_COLOUR for outcome in outcomes)
+    words += [f"{counts['skipped'] - left} there already"] if counts["skipped"] > left else []
+    words += [f"{left} left as they are, in colour already"] if left else []
     words += [f"{counts['failed']} failed"] if counts["failed"] else []
     words += [f"passed over {number} {what}" for what, number in sorted(passed_over.items())]
     print(photos.legible(", ".join(words)))
+    for line in _doubts(outcomes):
+        print(photos.legible(line))
+
+
+def _doubts(outcomes: list[Outcome]) -> Iterator[str]:
+    """What may be wrong with photographs of a run, in a line for each kind of doubt."""
+    warned = Counter(warning for outcome in outcomes for warning in outcome.warnings)
+    if number := warned[IN_COLOUR]:
+        yield f"in colour already and painted over: {number}; --only-grey leaves such photographs as they are"
+    if number := warned[NEGATIVE]:
+        yield f"look like negatives: {number}; --negative inverts all that it is given"
+    if number := warned[NO_NEGATIVE]:
+        yield f"look like negatives now that they are inverted: {number}; without --negative they stay as they are"
+    folders = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.negative_score is not None:
+            folders[outcome.job.source.parent].append(outcome.negative_score)
+    for folder, scores in folders.items():
+        if toning.are_negatives(scores):
+            yield f"the {len(scores)} photographs of {folder} look like negatives, taken together"
 
 
 def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) -> None:

@@ -12,9 +12,21 @@ import numpy as np
 
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
-from colorjax.archive.plan import AS_GOOD_AS_GREY, GREY, Guide, Job, Options, Outcome, digest_of_hints
+from colorjax.archive.plan import (
+    AS_GOOD_AS_GREY,
+    GREY,
+    IN_COLOUR,
+    LEFT_IN_COLOUR,
+    NEGATIVE,
+    NO_NEGATIVE,
+    Guide,
+    Job,
+    Options,
+    Outcome,
+    digest_of_hints,
+)
 from colorjax.inference.colorizer import Colorizer
-from colorjax.science import color, hints
+from colorjax.science import color, hints, toning
 from colorjax.science.hints import HintError
 
 _LARGEST_TIFF = 4e9  # bytes of pixels
@@ -53,16 +65,23 @@ class Copier:
         self._colorizer, self._options = colorizer, options
         self._settings = {"size": colorizer.size, "flip": colorizer.flip, "strength": options.strength}
         self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
+        self._settings |= {"negative": True} if options.negative else {}
         self.made_with = {"size": colorizer.size, "flip": colorizer.flip, "weights": colorizer.network.digest}
         self._device = sidecar.device() | colorizer.engine.about
         self._weights = {"name": colorizer.network.source.name, "sha256": colorizer.network.digest}
 
-    def read(self, outcome: Outcome) -> Reading:
-        """The first page, and the hash of the file. Raises whatever a damaged file makes its decoder raise."""
+    def read(self, outcome: Outcome) -> Reading | Outcome:
+        """The first page, and the hash of the file; an `Outcome` where it is not to be coloured.
+
+        Raises whatever a damaged file makes its decoder raise.
+        """
         start, before = time.perf_counter(), _version(outcome.job.source)
         pixels = hashlib.sha256()
         pages = sidecar.fed(photos.pages(outcome.job.source, self._options.max_pixels), pixels)
+        pages = map(sidecar.inverted, pages) if self._options.negative else pages
         first = next(pages)
+        if self._options.only_grey and toning.is_in_colour(first.image):
+            return replace(outcome, status="skipped", reason=LEFT_IN_COLOUR)
         outcome = replace(outcome, pages=first.pages)
         self._check_hints(outcome.guide, first)
         name = photos.file_format(outcome.job.target)
@@ -102,9 +121,11 @@ class Copier:
 
     def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
         pixels, job, guide = photo.image, reading.outcome.job, reading.outcome.guide
+        warnings = self._warnings(pixels, number, reading.outcome)
         prediction = self._colorizer.predict(pixels, guide.hints)
         about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
         about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)} | guide.of_page()
+        about |= {"warnings": warnings} if warnings else {}
         spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
         if spread is not None:
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
@@ -123,6 +144,15 @@ class Copier:
         notes = (*photo.notes, *notes, *photos.not_carried(name, photo))
         reading.outcome.notes = tuple(dict.fromkeys((*reading.outcome.notes, *notes)))
         return Page(image, replace(photo, image=image, metadata=replace(photo.metadata, xmp=xmp)), about, spread)
+
+    def _warnings(self, pixels: np.ndarray, number: int, outcome: Outcome) -> list[str]:
+        """What may be wrong with a page."""
+        score = toning.negative_score(pixels)
+        outcome.negative_score = score if number == 1 else outcome.negative_score
+        found = [IN_COLOUR] if toning.is_in_colour(pixels) else []
+        found += [NO_NEGATIVE if self._options.negative else NEGATIVE] if score > toning.NEGATIVE else []
+        outcome.warnings = tuple(dict.fromkeys((*outcome.warnings, *found)))
+        return found
 
     def _settings_of(self, outcome: Outcome) -> dict[str, Any]:
         """Those of one copy."""

@@ -14,6 +14,9 @@ from colorjax.science import hints
 from colorjax.science.hints import Hint, HintError
 
 THERE = "its copy is there already"
+IN_COLOUR = "it is in colour already: its own colours are painted over"
+LEFT_IN_COLOUR = "it is in colour already"
+NEGATIVE, NO_NEGATIVE = "it looks like a negative", "inverted, it looks like a negative"
 IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
 GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below which there is no colour to speak of
 
@@ -34,6 +37,8 @@ class Options:
     overwrite: bool = False
     hint_files: bool = True
     refresh_metadata: bool = False
+    only_grey: bool = False
+    negative: bool = False
     max_pixels: int = photos.MAX_PIXELS
 
 
@@ -104,7 +109,7 @@ class Outcome:
     (its copy is there already) or "failed"; before, "to colour" or "to refresh".
 
     seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for. guide:
-    what its colours follow, or would.
+    what its colours follow, or would. warnings: what may be wrong with it. negative_score: of its first page, see `toning`.
     """
 
     job: Job
@@ -116,6 +121,8 @@ class Outcome:
     uncertainty: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     guide: Guide = Guide()
+    warnings: tuple[str, ...] = ()
+    negative_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For a report."""
@@ -125,6 +132,7 @@ class Outcome:
             "status": self.status,
             "reason": self.reason,
             "not_carried": list(self.notes),
+            "warnings": list(self.warnings),
             "pages": self.pages,
             "megapixels": round(self.pixels / 1e6, 3),
             "uncertainty": self.uncertainty,
@@ -197,6 +205,7 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide:
     asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
+    others += ["negative"] if bool(said.get("negative")) != options.negative else []
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
     others += ["set of hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
     others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
@@ -238,4 +247,5 @@ def _told_again(job: Job, about: dict[str, Any]) -> Outcome:
         tuple(about["not_carried"]),
         len(pages),
         uncertainty=round(sum(guesses) / len(guesses), 3) if guesses else None,
+        warnings=tuple(dict.fromkeys(warning for page in pages for warning in page.get("warnings", ()))),
     )

@@ -6,6 +6,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -57,6 +58,11 @@ def fed(pages: Iterable[photos.Photo], pixels: Any) -> Iterator[photos.Photo]:
             pixels.update(repr(None if plane is None else (plane.shape, plane.dtype.str)).encode())
             pixels.update(b"" if plane is None else np.ascontiguousarray(plane))
         yield photo
+
+
+def inverted(photo: photos.Photo) -> photos.Photo:
+    """The same page, dark where it was light: a negative as its print."""
+    return replace(photo, image=np.iinfo(photo.image.dtype).max - photo.image)
 
 
 def pixel_digest_of(path: Path, max_pixels: int = photos.MAX_PIXELS) -> str:
@@ -224,7 +230,9 @@ def verify(
     unread, pixels, found = bool(problems), hashlib.sha256(), []
     if not unread:
         try:
-            found = _page_problems(fed(photos.pages(files["source"], max_pixels), pixels), files["copy"], about, max_pixels)
+            pages = fed(photos.pages(files["source"], max_pixels), pixels)
+            pages = map(inverted, pages) if about["settings"].get("negative") else pages
+            found = _page_problems(pages, files["copy"], about, max_pixels)
         except (KeyError, TypeError, AttributeError) as error:
             raise SidecarError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     for kind, words in others:

@@ -12,6 +12,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+import skimage.data
 import tifffile
 from helpers import ROOT
 from helpers.files import CAT, DEEP, copies, multipage
@@ -565,6 +566,56 @@ def test_a_photograph_named_twice_is_coloured_once(colorize, album, tmp_path):
     code, out, _ = colorize(album / "a.jpg", album, album / "a.jpg", album / "deep" / ".." / "b.png")
     assert code == 1 or out.startswith("4 photographs")
     assert colorize(album, album / "a.jpg", "--overwrite")[1] == f"4 photographs coloured into {tmp_path / 'out'}\n"
+
+
+# --- what should not be coloured as it is ---
+
+
+def test_a_photograph_in_colour_is_told_or_left_as_it_is(colorize, album, tmp_path):
+    Image.fromarray(skimage.data.coffee()).save(album / "b.png")
+    out = tmp_path / "out"
+    code, words, err = colorize(album, "--only-grey", "--report", tmp_path / "r.json")
+    assert (code, err) == (0, "")
+    assert words == f"3 photographs coloured into {out}, 1 left as they are, in colour already\n"
+    assert "b.colorized.png" not in copies(out)
+    (left,) = (one for one in json.loads((tmp_path / "r.json").read_text())["photographs"] if one["status"] == "skipped")
+    assert (left["source"], left["reason"]) == (str(album / "b.png"), "it is in colour already")
+    code, words, err = colorize(album, "--report", tmp_path / "r.json")
+    assert (code, err) == (0, "")
+    said = f"1 photographs coloured into {out}, 3 there already\n"
+    assert words == said + "in colour already and painted over: 1; --only-grey leaves such photographs as they are\n"
+    warning = "it is in colour already: its own colours are painted over"
+    assert json.loads((out / "b.colorized.png.json").read_text())["pages"][0]["warnings"] == [warning]
+    assert [one["warnings"] for one in json.loads((tmp_path / "r.json").read_text())["photographs"]] == [[], [warning], [], []]
+
+
+def test_many_photographs_in_colour_leave_room_for_the_others(colorize, album, monkeypatch):
+    """What is left as it is must not count as being read."""
+    monkeypatch.setattr(colorize_many, "_IN_FLIGHT_PIXELS", 10)
+    for number in range(6):
+        Image.fromarray(skimage.data.coffee()[:200, :200]).save(album / f"colour{number}.png")
+    assert "4 photographs coloured" in colorize(album, "--only-grey")[1]
+
+
+@pytest.mark.parametrize("pixels", [skimage.data.moon()[::4, ::4], skimage.data.moon()[::4, ::4].astype(np.uint16) * 257])
+def test_negatives_are_told_and_inverted_if_asked(colorize, tmp_path, pixels):
+    negative = np.iinfo(pixels.dtype).max - pixels
+    album = tmp_path / "box"
+    album.mkdir()
+    for number in range(8):
+        Image.fromarray(np.roll(negative, number, axis=1)).save(album / f"{number}.png")
+    code, words, _ = colorize(album)
+    assert code == 0
+    assert f"the 8 photographs of {album} look like negatives, taken together" in words
+    code, words, err = colorize(album, "--negative")
+    assert words.splitlines()[0].endswith("8 there already")
+    assert err.count("its copy is there already, with another negative\n") == 8
+    code, words, err = colorize(album, "--negative", "--overwrite")
+    assert (code, words, err) == (0, f"8 photographs coloured into {tmp_path / 'out'}\n", "")
+    copy = photos.read(tmp_path / "out" / "0.colorized.png").image
+    assert np.abs(lightness(copy) - lightness(pixels)).max() <= (0.5 if pixels.dtype == np.uint8 else 0.01)
+    assert json.loads((tmp_path / "out" / "0.colorized.png.json").read_text())["settings"]["negative"] is True
+    assert cli.main(["verify", str(tmp_path / "out")]) == 0
 
 
 # --- what fails is named, and nothing half is left ---
