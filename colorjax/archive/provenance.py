@@ -34,7 +34,7 @@ _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le"
 _SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
 _PREDICTED = "colour predicted by a trained network: "
-_NEAR_AN_END = 2**18  # bytes; a JPEG holds 64 kB of EXIF before its XMP
+_NEAR_AN_END = 2**17  # bytes; a JPEG may hold 64 kB of EXIF before its XMP
 _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
 
 
@@ -78,14 +78,17 @@ def marked(xmp: bytes, origin: Origin) -> tuple[bytes, tuple[str, ...]]:
 def is_copy(path: Path) -> bool:
     """Whether a file bears the mark of a copy that colorjax made, whatever it is called; False where it cannot be read.
 
-    It lies before the pixels or behind them, and never compressed, in every format that colorjax writes.
+    It lies before the pixels, other than in JPEG and PNG perhaps behind them, and is never compressed.
     """
-    if kind(path) is None:
+    name = kind(path)
+    if name is None:
         return False
     try:
         with open(path, "rb") as stream:
             if _PREDICTED.encode() in stream.read(_NEAR_AN_END):
                 return True
+            if name in ("JPEG", "PNG"):
+                return False
             stream.seek(max(stream.tell(), stream.seek(0, os.SEEK_END) - _NEAR_AN_END))
             return _PREDICTED.encode() in stream.read()
     except OSError:

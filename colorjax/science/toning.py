@@ -21,9 +21,9 @@ def colour_area(image: np.ndarray) -> float:
     toning), and where it faded or is stained, more or less of one hue: the ellipse is narrow or small. It is looked for in
     the picture without each of its four edges in turn, and the smallest counts, so that a colour card does not.
 
-    Of 600 photographs in colour (`../shared/unseen`, the half for choosing) 95.5 % have more than IN_COLOUR; the others are
-    all but grey, as snow and fog. Of 1,400 prints made of them (grey, sepia, cyanotype, faded, split toned, stained, with a
-    colour card; with grain, as JPEG of 50 to 95) 0.6 %, most of them cyanotypes; of 97 old photographs none.
+    Of 1,333 photographs in colour that it was not chosen on, 97.4 % have more than IN_COLOUR; the others are all but grey, as
+    snow and fog. Of 1,561 prints made of them (grey, sepia, cyanotype, faded, split toned, stained, with a colour card; with
+    grain, as JPEG of 50 to 95) 0.4 %, most of them cyanotypes; of 97 old photographs none (`benchmarks/quality/toning.py`).
     """
     if image.ndim == 2 or min(image.shape[:2]) < _EDGE:
         return 0.0
@@ -42,9 +42,9 @@ def negative_score(image: np.ndarray) -> float:
     """How likely it is that the lightness of a picture is inverted: the logarithm of the odds, 0 for even ones.
 
     image: as `colour_area` takes it. A negative is light, its bottom lighter than its top, its edges lighter than its middle,
-    and it has its texture where it is light: a logistic regression of those four, of 1,330 photographs and their inverses
-    (`../shared/unseen`, the half for choosing). It is right for 75 % of single pictures, which is not much: of photographs 1 %
-    are above NEGATIVE, of negatives 16 %. `are_negatives` is surer of many.
+    and it has its texture where it is light: a logistic regression of those four, of 1,329 photographs and their inverses.
+    Of 1,333 others it is right for 77 %, which is not much for a single one: of photographs 1 % are above NEGATIVE, of
+    negatives 18 % (`benchmarks/quality/toning.py`). `are_negatives` is surer of many.
     """
     small = _small(image)
     lightness = color.grey_to_lightness(small) if image.ndim == 2 else color.rgb_to_lab(small)[..., 0]
@@ -69,7 +69,7 @@ def negative_score(image: np.ndarray) -> float:
 def are_negatives(scores: Sequence[float]) -> bool:
     """Whether photographs that belong together are negatives, by their `negative_score`: at least `_TOGETHER` of them.
 
-    The margin is such that of 18 sources of photographs none is taken for negatives, and of their inverses most are.
+    The margin is such that of 18 sources of photographs none is taken for negatives, and of their inverses 14 are.
     """
     return len(scores) >= _TOGETHER and float(np.mean(scores)) > 0.4 + len(scores) ** -0.5
 
