@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from colorjax.platform import quiet
 from colorjax.platform.version import VERSION
 
 _SHIPPED = "pretrained"  # checkpoint.PRETRAINED, which --help need not wait for
@@ -16,7 +17,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 all well, 1 some photographs failed, 2 wrong usage."""
     args = _parser().parse_args(argv)
     try:
-        return args.run(args)
+        with quiet.libraries():
+            return args.run(args)
     except KeyboardInterrupt:
         print("colorjax: stopped", file=sys.stderr)
         return 130
@@ -24,7 +26,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"colorjax: {error}", file=sys.stderr)
+        from colorjax import photos
+
+        print(f"colorjax: {photos.in_words(error)}", file=sys.stderr)
         return 2
 
 
@@ -57,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     _colorize_parser(commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__))
 
     verify = commands.add_parser("verify", help="check copies against their sidecars", description=_verify.__doc__)
-    verify.add_argument("sidecars", nargs="+", type=Path, metavar="SIDECAR", help="NAME.colorized.jpg.json, or folders of them")
+    verify.add_argument(
+        "sidecars", nargs="+", type=Path, metavar="SIDECAR", help="NAME.colorized.jpg.json, its copy, or a folder of them"
+    )
+    verify.add_argument("--source", type=Path, metavar="DIR", help="look here for sources that are not where they were")
     verify.add_argument("--ckpt", help=f"also check that these weights, as {_SHIPPED}, were used")
     _limit(verify)
     verify.set_defaults(run=_verify)
@@ -120,6 +127,9 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
     add("--accept-truncated", action="store_true", help="colour what is left of files that are cut short, and say so")
     add("--overwrite", action="store_true", help="make copies anew that are there already")
+    add("--only-grey", action="store_true", help="leave photographs that are in colour already as they are, uncopied")
+    add("--negative", action="store_true", help="the photographs are negatives: invert them before they are coloured")
+    add("--refresh-metadata", action="store_true", help="carry changed metadata of sources to their copies, not painting anew")
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
     add("--json", action="store_true", help="one line of JSON for each photograph on standard output, no progress bar")
@@ -158,18 +168,19 @@ def _verify(args: argparse.Namespace) -> int:
     pixels = round(args.max_megapixels * 1e6)
     photos.allow_large(pixels)
     weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
-    paths = [found for path in args.sidecars for found in (sidecar.find(path) if path.is_dir() else [path])]
-    paths = [path for path in paths if not path.name.endswith(photos.HINTS)]  # as *.json names them, too
+    paths = dict.fromkeys(found for path in args.sidecars for found in sidecar.named(path))
+    paths = [path for path in paths if not path.name.endswith((photos.HINTS, f"{photos.OWN_MAP}.png"))]  # as DIR/* names them
+    sources = sidecar.Sources(args.source) if args.source else None
     if not paths:
         raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
     failed = 0
     for path in paths:
         try:
-            problems = sidecar.verify(path, weights, pixels)
+            problems, notes = sidecar.verify(path, weights, pixels, sources)
         except sidecar.SidecarError as error:
-            problems = [str(error)]
+            problems, notes = [str(error)], []
         failed += bool(problems)
-        print(photos.legible(f"{path}: {'; '.join(problems) or 'as it says'}"))
+        print(photos.legible(f"{path}: {'; '.join([*(problems or ['as it says']), *notes])}"))
     return 1 if failed else 0
 
 

@@ -1,15 +1,19 @@
 """Every test runs on four fake CPU devices, with a cache of its own and without the network."""
 
 import os
+import sys
 
 import jax
 import pytest
+
+import colorjax  # noqa: F401, first of all: it switches telemetry off
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+sys.warnoptions.append("error")  # as if Python were started so: commands hide no warning from pytest
 
 
 _LONGEST = ("test_resume", "test_train", "test_processes", "test_gan", "test_losses", "test_perceptual", "test_data")

@@ -124,7 +124,7 @@ def test_colorize_from_a_shell(album, release, tmp_path):
         command, capture_output=True, text=True, cwd=tmp_path, timeout=120, env=os.environ | {"PYTHONPATH": path}
     )
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout == "3 photographs coloured into out\n"
+    assert answer.stdout.splitlines()[0] == "3 photographs coloured into out"
     assert "Traceback" not in answer.stderr
     assert copies(tmp_path / "out") == ["cat.colorized.jpg", "er/small.colorized.tif", "grey.colorized.PNG"]
 
@@ -136,7 +136,7 @@ def test_a_folder_is_mirrored_and_its_photographs_are_coloured(capsys, album, re
     before = digests(album)
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "new" / "out", "--ckpt", release)
     assert (code, err) == (0, "")
-    assert out == f"5 photographs coloured into {tmp_path / 'new' / 'out'}, passed over 1 other files\n"
+    assert out.splitlines()[0] == f"5 photographs coloured into {tmp_path / 'new' / 'out'}, passed over 1 other files"
     assert copies(tmp_path / "new" / "out") == COLOURED
     assert digests(album) == before
     for path in album.rglob("*.*"):
@@ -165,7 +165,7 @@ def test_a_broken_photograph_is_named_and_the_others_are_coloured(capsys, album,
     (album / "deep" / "empty.png").touch()
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "out", "--ckpt", release)
     assert code == 1
-    assert out == f"5 photographs coloured into {tmp_path / 'out'}, 2 failed, passed over 1 other files\n"
+    assert out.splitlines()[0] == f"5 photographs coloured into {tmp_path / 'out'}, 2 failed, passed over 1 other files"
     lines = err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"{album / 'broken.jpg'}: cannot be decoded (")

@@ -28,6 +28,7 @@ ONLY_IN = {
     "ray": "archive",
     "fsspec": "archive",
     "onnx": "inference",
+    "onnxruntime": "inference",
     "starlette": "web",
     "uvicorn": "web",
 }

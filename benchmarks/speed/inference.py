@@ -50,12 +50,11 @@ def on_jax(stem: str, width: int) -> Run:
 
 
 def on_onnx(stem: str, width: int) -> Run:
-    import onnxruntime
-
     from colorjax.inference import engines
 
-    print(f"onnxruntime {onnxruntime.__version__}", file=sys.stderr)
-    return engines.make(numbers(stem, width), "onnx").predict
+    engine = engines.make(numbers(stem, width), "onnx")
+    print(f"onnxruntime {engine.about['onnxruntime']}", file=sys.stderr)
+    return engine.predict
 
 
 def on_torch(stem: str, width: int, jit: bool = False) -> Run:

@@ -1,6 +1,7 @@
 """Many photographs, safely: from a command's arguments to marked copies, each with a sidecar.
 
-The way of a photograph: `colorize_command` (arguments), `plan` (a job for each), `urls` and `transfer` (brought here, if it
+The way of a photograph: `colorize_command` (arguments), `places` (where its copy goes), `plan` (what
+would become of it), `urls` and `transfer` (brought here, if it
 lies elsewhere), `colorize_many` or `colorize_cluster` (side by side, here or on many machines), `colorize_one` (read,
 coloured, written), `marks` and `provenance` (what says so in the copy), `sidecar` (what says so beside it, and whether it
 holds), `sheet` (a page to look through).
@@ -12,6 +13,7 @@ __all__ = [
     "colorize_many",
     "colorize_one",
     "marks",
+    "places",
     "plan",
     "provenance",
     "sheet",

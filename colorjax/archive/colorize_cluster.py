@@ -138,7 +138,6 @@ def _seen(out: Path | Url, setup: Setup) -> Iterator[Setup]:
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """Ray, connected; a cluster that was started for us ends with the block."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         import ray.data

@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,14 @@ from typing import Any
 from tqdm import tqdm
 
 from colorjax import checkpoint, photos
-from colorjax.archive import colorize_cluster, colorize_many, marks, plan, provenance, transfer, urls
-from colorjax.archive.plan import Job, Options, Outcome
+from colorjax.archive import colorize_cluster, colorize_many, marks, places, provenance, transfer, urls
+from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, Job, Options, Outcome
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
-from colorjax.science import hints
+from colorjax.science import hints, toning
+
+_TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE}  # of all photographs, at the end
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,15 +34,13 @@ def run(args: argparse.Namespace) -> int:
     options, given = _options(args), _hints(args)
     photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
-    args.out, places = urls.place(args.out), [urls.place(path) for path in args.paths]
-    missing = [place for place in places if not (urls.exists(place) if isinstance(place, Url) else os.path.exists(place))]
-    passed_over: Counter = Counter()
-    found = list(_found([place for place in places if place not in missing], passed_over))
+    args.out, named = urls.place(args.out), [urls.place(path) for path in args.paths]
+    missing = [place for place in named if not (urls.exists(place) if isinstance(place, Url) else os.path.exists(place))]
+    passed_over = photos.PassedOver()
+    found = list(places.strangers(_found([place for place in named if place not in missing], passed_over), passed_over))
     if not found:
-        reason = f"{missing[0]}: no such file or folder; " if missing else ""
-        suffixes = ", ".join(suffixes[0] for suffixes in photos.FORMATS.values())
-        raise ValueError(f"{reason}no photographs in {', '.join(args.paths)} (looked for {suffixes} and the like)")
-    jobs = plan.jobs(found, args.out, options) + [
+        raise ValueError(_nothing(args.paths, missing, passed_over))
+    jobs = places.jobs(found, args.out, options) + [
         Job(path, args.out / (path.name or "missing"), "no such file or folder") for path in missing
     ]
     if given:
@@ -47,8 +48,10 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"--hint is of one photograph, and here are {len(jobs)}; {hints.SUFFIX} files are of many")
         jobs = [replace(jobs[0], hints=given)]
     _check_report(args.report, jobs)
+    if isinstance(args.out, Path) and not args.dry_run:
+        _check_out(args.out)
     outcomes: list[Outcome] = []
-    report = {"interrupted": True, "passed_over": dict(passed_over)}
+    report = {"interrupted": True, "passed_over": dict(passed_over), "passed_over_names": passed_over.names}
     start = time.perf_counter()
     with _stopped_by_sigterm():
         try:
@@ -65,8 +68,16 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 
 
-def _found(places: list[Path | Url], passed_over: Counter) -> Iterator[tuple[Path | Url, Path | Url]]:
-    for place in places:
+def _nothing(paths: list[str], missing: list[Path | Url], passed_over: photos.PassedOver) -> str:
+    """What to say where there is no photograph."""
+    reason = f"{missing[0]}: no such file or folder; " if missing else ""
+    shown = paths if len(paths) <= 3 else [*paths[:3], f"{len(paths) - 3} more"]
+    besides = "".join(f"; passed over {number} {what}" for what, number in sorted(passed_over.items()))
+    return f"{reason}no photographs in {', '.join(shown)} (looked for {', '.join(photos.SUFFIXES)}){besides}"
+
+
+def _found(named: list[Path | Url], passed_over: photos.PassedOver) -> Iterator[tuple[Path | Url, Path | Url]]:
+    for place in named:
         for root, path in urls.find(place, passed_over) if isinstance(place, Url) else photos.find([place], passed_over):
             if not path.name.endswith(hints.SUFFIX):  # as FOLDER/* names them, too
                 yield root, path
@@ -112,6 +123,17 @@ def _check_report(path: Path | None, jobs: list[Job]) -> None:
         raise ValueError(f"--report {path} cannot be written")
 
 
+def _check_out(out: Path) -> None:
+    """Raises ValueError where no copy could be written there: once, instead of for each photograph. Leaves nothing."""
+    try:
+        there = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = "it is a file, not a folder" if out.is_file() else photos.in_words(error, with_name=False)
+        raise ValueError(f"--out {out} cannot be written: {reason}") from error
+
+
 def _options(args: argparse.Namespace) -> Options:
     if not 0 <= args.strength <= MAX_STRENGTH:
         raise ValueError(f"--strength {args.strength} must be in 0..{MAX_STRENGTH}")
@@ -123,7 +145,7 @@ def _options(args: argparse.Namespace) -> Options:
         raise ValueError(f"--workers {args.workers} must be positive, and needs --cluster")
     provenance.source_type_uri(args.source_type)
     if args.burn_in and (missing := marks.not_drawn(args.burn_in)):
-        raise ValueError(f"--burn-in: its letters have no {photos.legible(missing)!r}; latin ones without accents can be drawn")
+        raise ValueError(f"--burn-in: the font (DejaVu Sans) has no {photos.legible(missing)!r}; say it in other letters")
     return Options(
         strength=args.strength,
         format=args.format,
@@ -134,6 +156,9 @@ def _options(args: argparse.Namespace) -> Options:
         overwrite=args.overwrite,
         hint_files=not args.no_hints,
         accept_truncated=args.accept_truncated,
+        refresh_metadata=args.refresh_metadata,
+        only_grey=args.only_grey,
+        negative=args.negative,
         max_pixels=round(args.max_megapixels * 1e6),
     )
 
@@ -171,28 +196,52 @@ def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: lis
             if as_json:
                 print(json.dumps(outcome.as_dict()), file=out, flush=True)
                 continue
-            told = outcome.status != "skipped" or ", with another " in outcome.reason
+            told = outcome.status != "skipped" or outcome.reason not in (THERE, LEFT_IN_COLOUR)
             lines = [outcome.reason] if outcome.reason and told else []
             lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
-            lines += [f"warning: {warning}" for warning in outcome.warnings]
+            lines += [f"warning: {warning}" for warning in outcome.warnings if warning not in _TOLD_TOGETHER]
             for line in lines:
                 tqdm.write(photos.legible(f"{outcome.job.source}: {line}"), file=sys.stderr)
     order = {job: number for number, job in enumerate(jobs)}
     outcomes.sort(key=lambda outcome: order[outcome.job])
 
 
-def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: Counter) -> None:
+def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: photos.PassedOver) -> None:
     if args.json:
         return
     counts = Counter(outcome.status for outcome in outcomes)
     done = f"{counts['to colour']} photographs would be" if args.dry_run else f"{counts['coloured']} photographs"
     words = [f"{done} coloured into {args.out}"]
-    words += [f"{counts['skipped']} there already"] if counts["skipped"] else []
+    refreshed = counts["refreshed"] + counts["to refresh"]
+    words += [f"the metadata of {refreshed} carried over"] if refreshed else []
+    left = sum(outcome.reason == LEFT_IN_COLOUR for outcome in outcomes)
+    words += [f"{counts['skipped'] - left} there already"] if counts["skipped"] > left else []
+    words += [f"{left} left as they are, in colour already"] if left else []
     words += [f"{counts['failed']} failed"] if counts["failed"] else []
-    warned = sum(bool(outcome.warnings) for outcome in outcomes)
+    warned = sum(not set(outcome.warnings) <= _TOLD_TOGETHER for outcome in outcomes)
     words += [f"{warned} to be looked at"] if warned else []
     words += [f"passed over {number} {what}" for what, number in sorted(passed_over.items())]
     print(photos.legible(", ".join(words)))
+    for line in _doubts(outcomes):
+        print(photos.legible(line))
+
+
+def _doubts(outcomes: list[Outcome]) -> Iterator[str]:
+    """What may be wrong with photographs of a run, in a line for each kind of doubt."""
+    warned = Counter(warning for outcome in outcomes for warning in outcome.warnings)
+    if number := warned[IN_COLOUR]:
+        yield f"in colour already and painted over: {number}; --only-grey leaves such photographs as they are"
+    if number := warned[NEGATIVE]:
+        yield f"look like negatives: {number}; --negative inverts all that it is given"
+    if number := warned[NO_NEGATIVE]:
+        yield f"look like negatives now that they are inverted: {number}; without --negative they stay as they are"
+    folders = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.negative_score is not None:
+            folders[outcome.job.source.parent].append(outcome.negative_score)
+    for folder, scores in folders.items():
+        if toning.are_negatives(scores):
+            yield f"the {len(scores)} photographs of {folder} look like negatives, taken together"
 
 
 def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) -> None:

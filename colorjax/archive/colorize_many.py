@@ -49,10 +49,15 @@ def run(jobs: list[Job], colorizer: Colorizer, options: Options) -> Iterator[Out
 
     def read(job: Job) -> Outcome | Reading:
         outcome = foresee(transfer.fetched(job, folder, options), options, copier.made_with)
+        if outcome.status == "to refresh":
+            return _guarded(lambda: transfer.delivered(copier.refresh(outcome)), outcome, room)
         if outcome.status != "to colour":
             return outcome
         room.enter(outcome.pixels)
-        return _guarded(lambda: copier.read(outcome), outcome, room)
+        found = _guarded(lambda: copier.read(outcome), outcome, room)
+        if isinstance(found, Outcome) and found.status == "skipped":
+            room.leave(outcome.pixels)
+        return found
 
     with transfer.room(jobs) as folder, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(2) as writer:
         try:

@@ -1,18 +1,32 @@
 """One photograph and its coloured copy: read, coloured page by page, marked, written together with its sidecar."""
 
+import hashlib
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
-from colorjax.archive.plan import AS_GOOD_AS_GREY, GREY, Guide, Job, Options, Outcome
+from colorjax.archive.plan import (
+    AS_GOOD_AS_GREY,
+    GREY,
+    IN_COLOUR,
+    LEFT_IN_COLOUR,
+    NEGATIVE,
+    NO_NEGATIVE,
+    Guide,
+    Job,
+    Options,
+    Outcome,
+    digest_of_hints,
+)
 from colorjax.inference.colorizer import Colorizer
-from colorjax.science import color, hints
+from colorjax.science import color, hints, toning
 from colorjax.science.hints import HintError
 
 _LARGEST_TIFF = 4e9  # bytes of pixels
@@ -25,12 +39,16 @@ def _version(path: Path) -> tuple[int, int, int]:
 
 @dataclass
 class Reading:
-    """A photograph whose first page is read. source_sha256: of its file. left_out: pages that cannot be read, in words."""
+    """A photograph whose first page is read. source_sha256: of its file. pixels: a digest, of the pages read so far.
+
+    left_out: pages that cannot be read, in words.
+    """
 
     outcome: Outcome
     pages: Iterator[photos.Photo]
     first: photos.Photo | None
     source_sha256: str
+    pixels: Any
     left_out: list[str]
 
 
@@ -51,18 +69,26 @@ class Copier:
         self._colorizer, self._options = colorizer, options
         self._settings = {"size": colorizer.size, "flip": colorizer.flip, "strength": options.strength}
         self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
+        self._settings |= {"negative": True} if options.negative else {}
         self.made_with = {"size": colorizer.size, "flip": colorizer.flip, "weights": colorizer.network.digest}
         self._device = sidecar.device() | colorizer.engine.about
         self._weights = {"name": colorizer.network.source.name, "sha256": colorizer.network.digest}
 
-    def read(self, outcome: Outcome) -> Reading:
-        """The first page, and the hash of the file. Raises whatever a damaged file makes its decoder raise."""
+    def read(self, outcome: Outcome) -> Reading | Outcome:
+        """The first page, and the hash of the file; an `Outcome` where it is not to be coloured.
+
+        Raises whatever a damaged file makes its decoder raise.
+        """
         start, before = time.perf_counter(), _version(outcome.job.source)
         left_out: list[str] = []
         compared = True  # with what another reader sees
         how = (self._options.max_pixels, left_out, self._options.accept_truncated, compared)
-        pages = photos.pages(outcome.job.source, *how)
+        pixels = hashlib.sha256()
+        pages = sidecar.fed(photos.pages(outcome.job.source, *how), pixels)
+        pages = map(sidecar.inverted, pages) if self._options.negative else pages
         first = next(pages)
+        if self._options.only_grey and toning.is_in_colour(first.image):
+            return replace(outcome, status="skipped", reason=LEFT_IN_COLOUR)
         outcome = replace(outcome, pages=first.pages)
         self._check_hints(outcome.guide, first)
         name = photos.file_format(outcome.job.target)
@@ -76,7 +102,7 @@ class Copier:
         if _version(outcome.job.source) != before:
             raise photos.PhotoError("it changed while it was read")
         outcome.seconds = {"read": time.perf_counter() - start, "colour": 0.0, "write": 0.0}
-        return Reading(outcome, pages, first, sha256, left_out)
+        return Reading(outcome, pages, first, sha256, pixels, left_out)
 
     def _check_hints(self, guide: Guide, first: photos.Photo) -> None:
         """Raises HintError where there are hints that cannot be followed."""
@@ -103,6 +129,7 @@ class Copier:
 
     def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
         pixels, job, guide = photo.image, reading.outcome.job, reading.outcome.guide
+        warnings = (*photo.warnings, *self._doubts(pixels, number, reading.outcome))
         prediction = self._colorizer.predict(pixels, guide.hints)
         about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
         about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)} | guide.of_page()
@@ -114,7 +141,7 @@ class Copier:
         image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
         about |= {"page": photo.number} if photo.number != number else {}
         about |= {"truncated": True} if photo.truncated else {}
-        warnings = (*photo.warnings, *_flatness(*before, image))
+        warnings = (*warnings, *_flatness(*before, image))
         about |= {"warnings": list(warnings)} if warnings else {}
         reading.outcome.warnings = tuple(dict.fromkeys((*reading.outcome.warnings, *warnings)))
         about["mean_chroma"] = mean_chroma(image)
@@ -130,6 +157,14 @@ class Copier:
         notes = (*photo.notes, *notes, *photos.not_carried(name, photo))
         reading.outcome.notes = tuple(dict.fromkeys((*reading.outcome.notes, *notes)))
         return Page(image, replace(photo, image=image, metadata=replace(photo.metadata, xmp=xmp)), about, spread)
+
+    def _doubts(self, pixels: np.ndarray, number: int, outcome: Outcome) -> list[str]:
+        """Whether a page is in colour already, or a negative."""
+        score = toning.negative_score(pixels)
+        outcome.negative_score = score if number == 1 else outcome.negative_score
+        found = [IN_COLOUR] if toning.is_in_colour(pixels) else []
+        found += [NO_NEGATIVE if self._options.negative else NEGATIVE] if score > toning.NEGATIVE else []
+        return found
 
     def _settings_of(self, outcome: Outcome) -> dict[str, Any]:
         """Those of one copy."""
@@ -163,7 +198,7 @@ class Copier:
                     stream.seek(0)
                     copy = photos.read(stream.read(), self._options.max_pixels)
                     about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
-                sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, sidecar.digest(stream)))
+                sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, _of_copy(job, stream)))
         except BaseException:
             _undo(job, previous, new_maps)
             raise
@@ -175,11 +210,10 @@ class Copier:
         outcome.seconds["write"] = time.perf_counter() - start - (outcome.seconds["colour"] - before)
         return replace(outcome, status="coloured")
 
-    def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], sha256: str) -> dict[str, Any]:
-        job = reading.outcome.job
+    def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], copy: dict[str, Any]) -> dict[str, Any]:
         return {
-            "source": {"name": job.source.name, "sha256": reading.source_sha256} | ({"path": job.origin} if job.origin else {}),
-            "copy": {"name": job.target.name, "sha256": sha256},
+            "source": _of_source(reading.outcome.job, reading.source_sha256, reading.pixels.hexdigest()),
+            "copy": copy,
             "weights": self._weights,
             "settings": self._settings_of(reading.outcome),
             "digital_source_type": provenance.source_type_uri(self._options.source_type),
@@ -187,6 +221,55 @@ class Copier:
             "pages": pages,
             "not_carried": list(reading.outcome.notes),
         }
+
+    def refresh(self, outcome: Outcome) -> Outcome:
+        """Carry to a copy the metadata that its source has now; its pixels stay, in a lossy format byte by byte.
+
+        Raises PhotoError where the copy is not the one that was made, or is of a format of which that cannot be done.
+        """
+        job, previous = outcome.job, outcome.job.sidecar.read_bytes()
+        about, name = sidecar.read(job.sidecar), photos.file_format(job.target)
+        if sidecar.digest_of(job.target) != about["copy"]["sha256"]:
+            raise photos.PhotoError("its copy has changed since it was made; --overwrite makes it anew")
+        sha256, pixels, notes = sidecar.digest_of(job.source), about["source"]["pixels_sha256"], []
+
+        def joined() -> Iterator[tuple[np.ndarray, photos.Photo]]:
+            sources = sidecar.source_pages(job.source, about, self._options.max_pixels)
+            copies = photos.pages(job.target, self._options.max_pixels)
+            for source, copy, page in zip(sources, copies, about["pages"], strict=True):
+                settings = about["settings"] | {"weights": about["weights"]["sha256"]}
+                settings |= {"hints_sha256": digest_of_hints(page["hints"])} if "hints" in page else {}
+                mark = about["digital_source_type"].rpartition("/")[2]
+                xmp, lost = provenance.marked(source.metadata.xmp, provenance.Origin(job.source.name, sha256, mark, settings))
+                page["digital_source_type"] = provenance.source_type(source.metadata.xmp)
+                notes.extend((*source.notes, *lost, *photos.not_carried(name, source)))
+                yield copy.image, replace(copy, metadata=replace(source.metadata, xmp=xmp), stored=source.stored)
+
+        try:
+            with photos.atomic(job.target) as stream:
+                if name in photos.LOSSY:
+                    photos.graft(stream, name, job.target.read_bytes(), next(joined())[1])
+                else:
+                    photos.encode(stream, name, joined(), self._options.quality)
+                stream.flush()
+                about |= {"source": _of_source(job, sha256, pixels), "copy": _of_copy(job, stream)}
+                about["not_carried"] = list(dict.fromkeys(notes))
+                sidecar.write(job.sidecar, job.source, about)
+        except BaseException:
+            _undo(job, previous, [])
+            raise
+        return replace(outcome, status="refreshed", notes=tuple(about["not_carried"]), pages=len(about["pages"]))
+
+
+def _of_source(job: Job, sha256: str, pixels_sha256: str) -> dict[str, Any]:
+    """What a sidecar says of the source."""
+    origin = {"path": job.origin} if job.origin else {}
+    return {"name": job.source.name, "sha256": sha256, "pixels_sha256": pixels_sha256} | origin
+
+
+def _of_copy(job: Job, stream: BinaryIO) -> dict[str, Any]:
+    """What a sidecar says of the copy, which is in the stream."""
+    return {"name": job.target.name, "sha256": sidecar.digest(stream), "bytes": stream.seek(0, io.SEEK_END)}
 
 
 def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:

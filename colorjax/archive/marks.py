@@ -12,6 +12,11 @@ _SAYS = "colorjax: standard deviation of the predicted colour"
 _TEXT_SHARE = 0.03  # height of a mark as a share of the picture's short side
 
 
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which has the letters of most alphabets and lies beside this file: it looks the same everywhere."""
+    return ImageFont.truetype(Path(__file__).with_name("fonts") / "DejaVuSans.ttf", size)
+
+
 def write_uncertainty(path: Path, spread: np.ndarray, shape: tuple[int, int]) -> None:
     """Write `uncertainty_map` as a grey PNG, which also says in words what it shows."""
     info = PngImagePlugin.PngInfo()
@@ -22,6 +27,8 @@ def write_uncertainty(path: Path, spread: np.ndarray, shape: tuple[int, int]) ->
 
 def is_map(path: Path) -> bool:
     """Whether a file is what `write_uncertainty` wrote."""
+    if photos.kind(path) != "PNG":  # opening a pipe might wait for ever
+        return False
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             return picture.info.get("Description", "").startswith(_SAYS)
@@ -43,7 +50,7 @@ def uncertainty_map(spread: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def _legend(width: int, side: int) -> np.ndarray:
     """A ramp from 0 to WHITE_AT with its numbers, (n, width) uint8."""
     size = max(10, round(_TEXT_SHARE * side))
-    font, bar = ImageFont.load_default(size), size
+    font, bar = _font(size), size
     legend = Image.new("L", (width, bar + 2 * size), 0)
     draw = ImageDraw.Draw(legend)
     ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8), (bar, width))
@@ -62,7 +69,7 @@ def strip(shape: tuple[int, int]) -> int:
 
 def not_drawn(text: str) -> str:
     """The characters that the font of `burn_in` does not have."""
-    font = ImageFont.load_default(32)
+    font = _font(32)
     none = bytes(font.getmask("\uffff"))
     return "".join(c for c in dict.fromkeys(text) if not c.isspace() and bytes(font.getmask(c)) == none)
 
@@ -72,7 +79,7 @@ def burn_in(image: np.ndarray, text: str) -> tuple[np.ndarray, tuple[int, int, i
     height, width = image.shape[:2]
     text = " ".join(text.split())
     size = strip((height, width)) // 2
-    font = ImageFont.load_default(size)
+    font = _font(size)
     label = Image.new("L", (round(font.getlength(text)) + size, 2 * size), 0)
     ImageDraw.Draw(label).text((size // 2, size), text, 255, font, "lm")
     h, w = min(height, label.height), min(width, label.width)

@@ -1,10 +1,10 @@
-"""What there is to colour: a photograph and the place of its copy, what is asked for, what became of it."""
+"""What there is to colour: a photograph and the place of its copy, what is asked for, what became of it or would."""
 
 import hashlib
 import json
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from colorjax import photos
@@ -13,6 +13,10 @@ from colorjax.archive.urls import Url
 from colorjax.science import hints
 from colorjax.science.hints import Hint, HintError
 
+THERE = "its copy is there already"
+IN_COLOUR = "it is in colour already: its own colours are painted over"
+LEFT_IN_COLOUR = "it is in colour already"
+NEGATIVE, NO_NEGATIVE = "it looks like a negative", "inverted, it looks like a negative"
 IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
 GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below which there is no colour to speak of
 
@@ -33,6 +37,9 @@ class Options:
     overwrite: bool = False
     hint_files: bool = True
     accept_truncated: bool = False
+    refresh_metadata: bool = False
+    only_grey: bool = False
+    negative: bool = False
     max_pixels: int = photos.MAX_PIXELS
 
 
@@ -83,7 +90,7 @@ class Guide:
     @property
     def digest(self) -> str:
         """SHA-256 of the hints themselves."""
-        return hashlib.sha256(json.dumps(self.as_dicts).encode()).hexdigest()
+        return digest_of_hints(self.as_dicts)
 
     def of_page(self) -> dict[str, Any]:
         """What the sidecar says of them, nothing where there are none."""
@@ -92,24 +99,31 @@ class Guide:
         return {"hints": self.as_dicts} | ({"hints_from": self.file} if self.file else {})
 
 
+def digest_of_hints(hints: list[dict[str, Any]]) -> str:
+    """SHA-256 of hints as they stand in a file or a sidecar."""
+    return hashlib.sha256(json.dumps(hints).encode()).hexdigest()
+
+
 @dataclass
 class Outcome:
-    """What became of a job: "coloured", "skipped" (its copy is there already) or "failed", and why; before, "to colour".
+    """What became of a job, and why: "coloured", "refreshed" (its copy has the metadata that its source has now), "skipped"
+    (its copy is there already) or "failed"; before, "to colour" or "to refresh".
 
     seconds: of the stages read, colour and write. uncertainty: mean over the picture, Lab units, where it was asked for. guide:
-    what its colours follow, or would. warnings: why the copy should be looked at.
+    what its colours follow, or would. warnings: what may be wrong with it. negative_score: of its first page, see `toning`.
     """
 
     job: Job
     status: str
     reason: str = ""
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
     pages: int = 0
     pixels: int = 0
     uncertainty: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     guide: Guide = Guide()
+    warnings: tuple[str, ...] = ()
+    negative_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For a report."""
@@ -129,51 +143,10 @@ class Outcome:
 
     def failed(self, error: BaseException) -> "Outcome":
         """The same job, failed for this reason."""
-        reason = str(error) or type(error).__name__
+        reason = photos.in_words(error)
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:  # NumPy's way to say it, and XLA's
             reason = "not enough memory"
-        return replace(self, status="failed", reason=" ".join(reason.split()))
-
-
-def jobs(found: list[tuple[Path | Url, Path | Url]], out: Path | Url, options: Options) -> list[Job]:
-    """A job for each (root, path) that `photos.find` or `urls.find` gave; one that is named twice is coloured once."""
-    planned, seen, taken = [], set(), {}
-    sources = {_place(path) for _, path in found} | {path.resolve() for _, path in found if isinstance(path, Path)}
-    for root, path in found:
-        if _place(path) in seen:
-            continue
-        seen.add(_place(path))
-        job = Job(path, out / _copy_of(path, path.relative_to(root), options))
-        if _place(job.target) in taken and job.target.suffix != path.suffix:  # a.png, which is a JPEG, beside a.jpg
-            job = Job(path, job.target.with_name(f"{path.name}{photos.OWN_COPY}{job.target.suffix}"))
-        outputs = [_place(file) for file in (job.target, job.sidecar, job.map(1))]
-        problem = ""
-        if overwritten := next((file for file in outputs if file in sources), None):
-            problem = f"its copy would overwrite the photograph {overwritten}; name another --out"
-        elif outputs[0] in taken:
-            problem = f"another photograph of this run becomes {job.target} already: {taken[outputs[0]]}"
-        taken.setdefault(outputs[0], path)
-        planned.append(replace(job, problem=problem))
-    return planned
-
-
-def _place(path: Path | Url) -> Path | Url:
-    """Where a file lies, however its folder is spelled; of a link, its own place."""
-    return path if isinstance(path, Url) else Path(os.path.realpath(path.parent)) / path.name
-
-
-def _copy_of(path: Path | Url, relative: PurePath, options: Options) -> PurePath:
-    """Where the copy goes below --out: its suffix is that of the format asked for, or of what the file is.
-
-    What lies elsewhere is not read for that: its own suffix is believed. A BMP becomes a PNG, for it has no room for the
-    mark of a copy.
-    """
-    relative = relative if relative.name else Path(path.resolve().name or "folder")
-    name = options.format or (None if isinstance(path, Url) else photos.kind(path))
-    name = "PNG" if name == "BMP" or (name is None and path.suffix.lower() == ".bmp") else name
-    suffix = path.suffix if name is None or path.suffix.lower() in photos.FORMATS[name] else photos.FORMATS[name][0]
-    stem = relative.stem if path.suffix.lower() in photos.SUFFIXES else relative.name
-    return relative.with_name(f"{stem}{photos.OWN_COPY}{suffix}")
+        return replace(self, status="failed", reason=reason)
 
 
 def foresee(job: Job, options: Options, made_with: dict[str, Any] | None = None) -> Outcome:
@@ -206,7 +179,7 @@ def _guide(job: Job, options: Options) -> Guide:
         found = hints.read(file)
         return Guide(hints.checked(found, None), {"name": file.name, "sha256": sidecar.digest_of(file)})
     except OSError as error:
-        raise HintError(f"{file.name} cannot be read: {error.strerror}") from error
+        raise HintError(f"{file.name} cannot be read: {photos.in_words(error, with_name=False)}") from error
 
 
 def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide: Guide) -> Outcome | None:
@@ -225,16 +198,43 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide:
     if options.overwrite or not os.path.lexists(job.target):
         return None
     if sidecar.digest_of(job.source) != about["source"]["sha256"]:
-        return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+        return _changed(job, about, options)
     if job.free:
         return _told_again(job, about)
+    if reason := _damage(job, about, options):
+        return Outcome(job, "failed", reason)
     asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
+    others += ["negative"] if bool(said.get("negative")) != options.negative else []
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
     others += ["set of hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
     others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
-    return Outcome(job, "skipped", "its copy is there already" + (f", with another {', '.join(others)}" if others else ""))
+    return Outcome(job, "skipped", THERE + (f", with another {', '.join(others)}" if others else ""))
+
+
+def _changed(job: Job, about: dict[str, Any], options: Options) -> Outcome:
+    """What is to be said of a photograph that is another file than its copy was made of: are its pixels the same?"""
+    pixels = about["source"].get("pixels_sha256")
+    if pixels is None or sidecar.pixel_digest_of(job.source, about, options.max_pixels) != pixels:
+        return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
+    if options.refresh_metadata:
+        return Outcome(job, "to refresh")
+    return Outcome(job, "skipped", f"{THERE}; its metadata changed since: --refresh-metadata carries them over")
+
+
+def _damage(job: Job, about: dict[str, Any], options: Options) -> str:
+    """What happened to a copy that is not whole any more, "" for none: it is read only where its size is another."""
+    size = os.path.getsize(job.target)
+    if size == 0:
+        return "its copy is empty; --overwrite makes it anew"
+    if size != about["copy"].get("bytes", size):
+        try:
+            for _ in photos.pages(job.target, options.max_pixels):
+                pass
+        except photos.PhotoError as error:
+            return f"its copy cannot be read any more ({error}); --overwrite makes it anew"
+    return ""
 
 
 def _told_again(job: Job, about: dict[str, Any]) -> Outcome:
@@ -246,7 +246,7 @@ def _told_again(job: Job, about: dict[str, Any]) -> Outcome:
         "coloured",
         AS_GOOD_AS_GREY if any(page["mean_chroma"] < GREY for page in pages) else "",
         tuple(about["not_carried"]),
-        tuple(warning for page in pages for warning in page.get("warnings", ())),
         len(pages),
         uncertainty=round(sum(guesses) / len(guesses), 3) if guesses else None,
+        warnings=tuple(dict.fromkeys(warning for page in pages for warning in page.get("warnings", ()))),
     )

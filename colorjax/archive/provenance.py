@@ -1,15 +1,17 @@
 """Never mistaken for an original: the mark of a colourised copy in its XMP."""
 
 import json
+import os
 import re
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape, quoteattr
 
-from colorjax.photos import legible
+from colorjax.photos import kind, legible
 from colorjax.platform.version import VERSION
 
 SOFTWARE = f"colorjax {VERSION}"
@@ -35,6 +37,8 @@ _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le"
 # What a parser would change in an attribute, or anywhere; meanwhile control characters stand for it, which XML cannot hold.
 _SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
+_PREDICTED = "colour predicted by a trained network: "
+_NEAR_AN_END = 2**17  # bytes; a JPEG may hold 64 kB of EXIF before its XMP
 _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
 
 
@@ -75,6 +79,26 @@ def marked(xmp: bytes, origin: Origin) -> tuple[bytes, tuple[str, ...]]:
         return _marked(b"", origin), (f"its XMP, which is damaged ({error})",)
 
 
+def is_copy(path: Path) -> bool:
+    """Whether a file bears the mark of a copy that colorjax made, whatever it is called; False where it cannot be read.
+
+    It lies before the pixels, other than in JPEG and PNG perhaps behind them, and is never compressed.
+    """
+    name = kind(path)
+    if name is None:
+        return False
+    try:
+        with open(path, "rb") as stream:
+            if _PREDICTED.encode() in stream.read(_NEAR_AN_END):
+                return True
+            if name in ("JPEG", "PNG"):
+                return False
+            stream.seek(max(stream.tell(), stream.seek(0, os.SEEK_END) - _NEAR_AN_END))
+            return _PREDICTED.encode() in stream.read()
+    except OSError:
+        return False
+
+
 def source_type(xmp: bytes) -> str:
     """The DigitalSourceType that a packet states, "" for none or a damaged packet."""
     try:
@@ -95,7 +119,7 @@ def _marked(xmp: bytes, origin: Origin) -> bytes:
     if _value(document, _TIFF, "Orientation"):
         _set(document, _TIFF, "Orientation", "1")
     entries = "".join(f"<stRef:{key}>{escape(value)}</stRef:{key}>" for key, value in sorted(derived.items()))
-    parameters = escape("colour predicted by a trained network: " + json.dumps(origin.settings, sort_keys=True))
+    parameters = escape(_PREDICTED + json.dumps(origin.settings, sort_keys=True))
     event = (
         f'<rdf:li xmlns:rdf="{_RDF}" xmlns:stEvt="{_EVENT}" rdf:parseType="Resource"><stEvt:action>edited</stEvt:action>'
         f"<stEvt:softwareAgent>{SOFTWARE}</stEvt:softwareAgent><stEvt:parameters>{parameters}</stEvt:parameters></rdf:li>"

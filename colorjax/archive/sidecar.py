@@ -1,10 +1,14 @@
 """The sidecar of a coloured copy: what it was made of and how, and whether that still holds."""
 
+import contextlib
 import hashlib
 import json
 import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +20,7 @@ from colorjax.platform.version import VERSION
 
 SUFFIX = ".json"  # after the whole name of the copy
 SCHEMA = "colorjax-sidecar-1"
+REFRESH = "colorize --refresh-metadata"
 _ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
 _SHAPE = {
     "colorjax": str,
@@ -44,6 +49,35 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as stream:
         return digest(stream)
+
+
+def fed(pages: Iterable[photos.Photo], pixels: Any) -> Iterator[photos.Photo]:
+    """The pages; on its way each one's pixels and transparency are fed to a digest: what a file says does not count in it."""
+    for photo in pages:
+        for plane in (photo.image, photo.alpha):
+            pixels.update(repr(None if plane is None else (plane.shape, plane.dtype.str)).encode())
+            pixels.update(b"" if plane is None else np.ascontiguousarray(plane))
+        yield photo
+
+
+def source_pages(path: Path, about: dict[str, Any], max_pixels: int) -> Iterator[photos.Photo]:
+    """The pages of a source that were coloured, as its sidecar tells: not those of an unsupported kind, and what is left of
+    one that is cut short."""
+    truncated = any(page.get("truncated") for page in about["pages"])
+    return photos.pages(path, max_pixels, left_out=[], accept_truncated=truncated)
+
+
+def inverted(photo: photos.Photo) -> photos.Photo:
+    """The same page, dark where it was light: a negative as its print."""
+    return replace(photo, image=np.iinfo(photo.image.dtype).max - photo.image)
+
+
+def pixel_digest_of(path: Path, about: dict[str, Any], max_pixels: int) -> str:
+    """SHA-256 of the pixels of a source that a sidecar tells of, as `fed` has it. Raises PhotoError where it cannot be read."""
+    pixels = hashlib.sha256()
+    for _ in fed(source_pages(path, about, max_pixels), pixels):
+        pass
+    return pixels.hexdigest()
 
 
 def device() -> dict[str, str]:
@@ -82,12 +116,50 @@ def find(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.endswith(photos.HINTS))  # a copy may have hints, too
 
 
+def named(path: Path) -> list[Path]:
+    """The sidecars that a user means: those below a folder, the one itself, or that of a copy."""
+    if path.is_dir():
+        return find(path)
+    is_copy = path.suffix.lower() in photos.SUFFIXES and not marks.is_map(path)
+    return [path.with_name(path.name + SUFFIX)] if is_copy else [path]
+
+
+class Sources:
+    """The files below a folder, among which photographs that have moved or were renamed are found again."""
+
+    def __init__(self, folder: Path):
+        """Raises ValueError where it is no folder."""
+        if not folder.is_dir():
+            raise ValueError(f"--source {folder} is no folder")
+        self._by_name, self._digests = defaultdict(list), {}
+        for _, path in photos.find([folder]):
+            self._by_name[path.name].append(path)
+
+    def find(self, source: dict[str, Any], max_pixels: int) -> Path | None:
+        """Where the source of a sidecar is: the same file, under its own name or another; or one with the same pixels."""
+        near = self._by_name.get(source["name"], [])
+        for path in (*near, *(path for name in self._by_name for path in self._by_name[name])):
+            if self._digest(path) == source["sha256"]:
+                return path
+        for path in near:
+            with contextlib.suppress(photos.PhotoError):
+                if pixel_digest_of(path, {"pages": []}, max_pixels) == source.get("pixels_sha256"):
+                    return path
+        return None
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            with contextlib.suppress(OSError):
+                self._digests[path] = digest_of(path)
+        return self._digests.get(path, "")
+
+
 def read(path: Path) -> dict[str, Any]:
     """A sidecar. Raises SidecarError where it is none."""
     try:
         about = json.loads(path.read_bytes())
     except OSError as error:
-        raise SidecarError(f"{path} cannot be read: {error.strerror}") from error
+        raise SidecarError(f"{path} cannot be read: {photos.in_words(error, with_name=False)}") from error
     except (ValueError, RecursionError) as error:
         raise SidecarError(f"{path} is no sidecar: {error}") from error
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
@@ -95,6 +167,18 @@ def read(path: Path) -> dict[str, Any]:
     if problem := _misfit(about, _SHAPE) or _damage(about):
         raise SidecarError(f"{path} is damaged ({problem})")
     return about
+
+
+def is_of(path: Path, source: Path) -> bool:
+    """Whether a file is the sidecar of this photograph's copy."""
+    try:
+        about = read(path) if path.is_file() else None
+    except (SidecarError, OSError):
+        return False
+    if about is None:
+        return False
+    place = (path.parent / about["source"]["path"].removeprefix("file://")).resolve()
+    return place == source.resolve()
 
 
 def _misfit(value: Any, shape: Any, where: str = "") -> str:
@@ -115,61 +199,67 @@ def _damage(about: dict[str, Any]) -> str:
     return "" if pages and all(isinstance(page, dict) for page in pages) else "pages"
 
 
-def verify(path: Path, weights: str | None = None, max_pixels: int = photos.MAX_PIXELS) -> list[str]:
-    """What a sidecar says that is not so; nothing where all is well.
+class Verdict(NamedTuple):
+    """problems: what a sidecar says that is not so. notes: what has changed and does no harm."""
+
+    problems: list[str]
+    notes: list[str]
+
+
+def verify(
+    path: Path, weights: str | None = None, max_pixels: int = photos.MAX_PIXELS, sources: Sources | None = None
+) -> Verdict:
+    """Whether what a sidecar says is so.
 
     The SHA-256 of copy and source, of the weights where `weights` gives theirs, the mark in the copy, and the lightness of
-    copy and source, pixel by pixel: equal up to rounding, of a lossy copy as near as when it was made. Raises SidecarError
-    where the file is no sidecar.
+    copy and source, pixel by pixel: equal up to rounding, of a lossy copy as near as when it was made. A source of which
+    only the metadata changed is told in a note. `sources`: where to look for one that is not where it was. Raises
+    SidecarError where the file is no sidecar.
     """
     about = read(path)
-    source = about["source"]["path"].removeprefix("file://")
-    files = {"copy": path.parent / about["copy"]["name"], "source": path.parent / source}
-    problems, unread = [], False
+    said = about["source"]
+    files = {"copy": path.parent / about["copy"]["name"], "source": path.parent / said["path"].removeprefix("file://")}
+    if sources and not files["source"].is_file():
+        files["source"] = sources.find(said, max_pixels) or files["source"]
+    problems, notes, others = [], [], []
     for kind, file in files.items():
         expected = about[kind]["sha256"]
         try:
             actual = digest_of(file) if file.is_file() else None
         except OSError as error:
-            problems.append(f"the {kind} {file} cannot be read: {error.strerror}")
-            unread = True
+            problems.append(f"the {kind} {file} cannot be read: {photos.in_words(error, with_name=False)}")
             continue
         if actual is None:
-            name = source if kind == "source" and "://" in source else file
+            name = said["path"] if kind == "source" and "://" in said["path"] else file
             problems.append(f"the {kind} {name} is not there")
-            unread = True
         elif actual != expected:
-            problems.append(f"the {kind} {file} has changed: SHA-256 is {actual[:12]}, not {expected[:12]}")
-    if weights is not None and weights != about["weights"]["sha256"]:
-        problems.append(f"other weights: SHA-256 is {weights[:12]}, not {about['weights']['sha256'][:12]}")
+            others.append((kind, f"the {kind} {file} has changed: SHA-256 is {actual[:12]}, not {expected[:12]}"))
+    unread, pixels, found = bool(problems), hashlib.sha256(), []
     if not unread:
         try:
-            problems += _page_problems(files["source"], files["copy"], about, max_pixels)
+            pages = fed(source_pages(files["source"], about, max_pixels), pixels)
+            pages = map(inverted, pages) if about["settings"].get("negative") else pages
+            found = _page_problems(pages, files["copy"], about, max_pixels)
         except (KeyError, TypeError, AttributeError) as error:
             raise SidecarError(f"{path} is damaged ({type(error).__name__}: {error})") from error
-    return problems
+    for kind, words in others:
+        if kind == "source" and pixels.hexdigest() == said.get("pixels_sha256"):
+            notes.append(f"the metadata of {files['source']} changed, its pixels did not: {REFRESH} carries them over")
+        else:
+            problems.append(words)
+    if weights is not None and weights != about["weights"]["sha256"]:
+        problems.append(f"other weights: SHA-256 is {weights[:12]}, not {about['weights']['sha256'][:12]}")
+    return Verdict(problems + found, notes)
 
 
-def _page_problems(source: Path, copy: Path, about: dict[str, Any], max_pixels: int) -> list[str]:
+def _page_problems(source: Iterator[photos.Photo], copy: Path, about: dict[str, Any], max_pixels: int) -> list[str]:
     problems, number, pages = [], 0, about["pages"]
-    truncated = any(page.get("truncated") for page in pages)  # what is left of it was coloured
-    sources = photos.pages(source, max_pixels, left_out=[], accept_truncated=truncated)
     try:
-        for before, after in zip(sources, photos.pages(copy, max_pixels), strict=True):
+        for before, after in zip(source, photos.pages(copy, max_pixels), strict=True):
             number += 1
             if number > len(pages):
                 break
-            page, name = pages[number - 1], f"page {number}: "
-            if provenance.source_type(after.metadata.xmp) != about["digital_source_type"]:
-                problems.append(f"{name}the copy does not bear the mark {about['digital_source_type']}")
-            if before.image.shape[:2] != after.image.shape[:2]:
-                problems.append(f"{name}the copy has another size")
-                continue
-            largest, mean = difference(before.image, after, _box(page, after.image.shape))
-            rounding = _ROUNDING[8 * after.image.dtype.itemsize]
-            too_far = largest > rounding if after.lossless else mean > float(page["lightness_lost"]) + rounding
-            if too_far:
-                problems.append(f"{name}L* differs by up to {largest:.2f}, by {mean:.3f} on average")
+            problems += _differences(before.image, after, pages[number - 1], number, about["digital_source_type"])
         if number != len(pages):
             problems.append(f"the sidecar is of {len(pages)} pages")
     except photos.PhotoError as error:
@@ -179,6 +269,19 @@ def _page_problems(source: Path, copy: Path, about: dict[str, Any], max_pixels: 
     except ValueError:
         problems.append(f"copy and source have different numbers of pages: {number} are in both")
     return problems
+
+
+def _differences(before: np.ndarray, after: photos.Photo, page: dict[str, Any], number: int, mark: str) -> Iterator[str]:
+    """What of a page of the copy is not as it should be."""
+    if provenance.source_type(after.metadata.xmp) != mark:
+        yield f"page {number}: the copy does not bear the mark {mark}"
+    if before.shape[:2] != after.image.shape[:2]:
+        yield f"page {number}: the copy has another size"
+        return
+    largest, mean = difference(before, after, _box(page, after.image.shape))
+    rounding = _ROUNDING[8 * after.image.dtype.itemsize]
+    if largest > rounding if after.lossless else mean > float(page["lightness_lost"]) + rounding:
+        yield f"page {number}: L* differs by up to {largest:.2f}, by {mean:.3f} on average"
 
 
 def difference(image: np.ndarray, copy: photos.Photo, without: list[int] | None = None) -> tuple[float, float]:

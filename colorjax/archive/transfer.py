@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colorjax.archive import marks, plan, sidecar, urls
+from colorjax.archive import marks, plan, provenance, sidecar, urls
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
 
@@ -42,7 +42,7 @@ def fetched(job: Job, folder: Path | None, options: Options) -> Job:
     """The same job on this machine, below a new folder in `folder`: what of it lies elsewhere is there now.
 
     What cannot be fetched is the problem of the job that is returned. Of a copy that is there already, only the sidecar is
-    fetched; an empty file stands for it.
+    fetched; an empty file of its size stands for it, unless that is not the size that the sidecar says.
     """
     places = (job.source, job.target)
     if job.problem or not any(isinstance(place, Url) for place in places):
@@ -61,6 +61,7 @@ def fetched(job: Job, folder: Path | None, options: Options) -> Job:
         problem = _of_another(here)
         if isinstance(job.source, Url) and not problem:
             urls.fetch(job.source, source)
+            problem = "it is a copy that colorjax made; name the photograph itself" if provenance.is_copy(source) else ""
             if options.hint_files and job.hints is None and (found := urls.fetch_small(job.hint_file)) is not None:
                 here.hint_file.write_bytes(found)
     except FileNotFoundError:
@@ -83,10 +84,22 @@ def _fetch_copy(here: Staged, options: Options) -> None:
     here.target.parent.mkdir(parents=True, exist_ok=True)
     if (about := urls.fetch_small(here.away.sidecar)) is not None:
         here.sidecar.write_bytes(about)
-    if urls.exists(here.away.target):
+    size = urls.size(here.away.target)
+    if size is not None and (options.refresh_metadata or size != _size_said(here.sidecar, size)):
+        urls.fetch(here.away.target, here.target)
+    elif size is not None:
         here.target.touch()
+        os.truncate(here.target, size)
     if options.uncertainty and (found := urls.fetch_small(here.away.map(1))) is not None:
         here.map(1).write_bytes(found)
+
+
+def _size_said(path: Path, otherwise: int) -> int:
+    """Of the copy, by its sidecar."""
+    try:
+        return sidecar.read(path)["copy"].get("bytes", otherwise)
+    except sidecar.SidecarError:
+        return otherwise
 
 
 def _of_another(here: Staged) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -74,7 +73,17 @@ def exists(url: Url) -> bool:
     return True
 
 
-def find(url: Url, passed_over: Counter) -> Iterator[tuple[Url, Url]]:
+def size(url: Url) -> int | None:
+    """Of a file, in bytes; None where there is none. Raises OSError where that cannot be known."""
+    files, key = _files(url)
+    with _named(url):
+        try:
+            return files.info(key)["size"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def find(url: Url, passed_over: photos.PassedOver) -> Iterator[tuple[Url, Url]]:
     """Every photograph below a URL, as `photos.find` gives them: (root, URL), in sorted order; counts what is passed over.
 
     Raises OSError where it cannot be listed.
@@ -88,22 +97,23 @@ def find(url: Url, passed_over: Counter) -> Iterator[tuple[Url, Url]]:
     if single:
         yield url.parent, url
         return
-    names, hidden = {found.removeprefix(key).strip("/") for found in keys}, set()
+    names, unwanted = {found.removeprefix(key).strip("/") for found in keys}, {}
     for name in sorted(names, key=lambda name: name.split("/")):
         parts = name.split("/")
-        depth = next((i for i, part in enumerate(parts[:-1]) if part.startswith(".") and part not in _NO_NAMES), None)
+        depth = next((i for i, part in enumerate(parts[:-1]) if photos.unwanted(part) and part not in _NO_NAMES), None)
         wanted = photos.is_photograph(parts[-1])
         if depth is not None:
-            hidden.add(tuple(parts[: depth + 1]))
+            unwanted[url.joinpath(*parts[: depth + 1])] = photos.unwanted(parts[depth])
         elif _NO_NAMES.intersection(parts):
-            passed_over["keys that are no path"] += 1
+            passed_over.note("keys that are no path", f"{url}/{name}")
         elif wanted:
             yield url, url.joinpath(*parts)
         elif wanted is False:
-            passed_over["other files"] += 1
+            passed_over.note("other files", url.joinpath(*parts))
         elif photos.is_astray(name, names):
-            passed_over[photos.ASTRAY] += 1
-    passed_over.update({"hidden folders": len(hidden)} if hidden else {})
+            passed_over.note(photos.ASTRAY, url.joinpath(*parts))
+    for folder, what in unwanted.items():
+        passed_over.note(what, folder)
 
 
 def listed(url: Url) -> set[Url]:

@@ -10,7 +10,21 @@ file says of itself), `writing` (a copy, whole or not at all).
 copy, whole or not at all).
 """
 
-from colorjax.photos.finding import ASTRAY, HINTS, OWN_COPY, OWN_MAP, SUFFIXES, find, is_astray, is_photograph, legible
+from colorjax.photos.finding import (
+    ASTRAY,
+    HINTS,
+    OWN_COPY,
+    OWN_MAP,
+    SUFFIXES,
+    PassedOver,
+    find,
+    in_words,
+    is_astray,
+    is_photograph,
+    legible,
+    unwanted,
+)
+from colorjax.photos.grafting import graft
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
@@ -29,6 +43,7 @@ __all__ = [
     "SUFFIXES",
     "UNUSUAL",
     "Metadata",
+    "PassedOver",
     "Photo",
     "PhotoError",
     "allow_large",
@@ -36,6 +51,8 @@ __all__ = [
     "encode",
     "file_format",
     "find",
+    "graft",
+    "in_words",
     "is_astray",
     "is_photograph",
     "kind",
@@ -48,5 +65,6 @@ __all__ = [
     "read_rgb",
     "sweep",
     "to_u8",
+    "unwanted",
     "write",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from colorjax.photos import beside, directories, profiles
 from colorjax.photos.directories import Tag
+from colorjax.photos.finding import in_words
 from colorjax.photos.pictures import Picture
 
 # Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
@@ -45,7 +46,9 @@ class PhotoError(ValueError):
             return error
         if isinstance(error, MemoryError):
             return cls(f"{what} (not enough memory)", "too large")
-        words = "".join(c if c.isprintable() else " " for c in f"{type(error).__name__}: {error}").rstrip(": ")
+        of_system = isinstance(error, OSError) and error.errno is not None
+        said = in_words(error, with_name=False) if of_system else f"{type(error).__name__}: {error}"
+        words = "".join(c if c.isprintable() else " " for c in said).rstrip(": ")
         kind = "truncated" if re.search(r"truncated|end of file|failed to read \d+ bytes", words, re.IGNORECASE) else "damaged"
         return cls(f"{what} ({words if len(words) <= 120 else words[:119] + '…'})", kind)
 

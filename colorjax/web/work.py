@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from colorjax import photos
-from colorjax.archive import plan
+from colorjax.archive import places, plan
 from colorjax.archive.colorize_one import Copier
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.inference.colorizer import MAX_STRENGTH, Colorizer, Prediction
@@ -128,7 +128,7 @@ class Studio:
         self._sessions.drop_copy(photograph)  # that of before
         hints, strength = copy.asked
         options = replace(self._options, strength=strength)
-        (job,) = plan.jobs([(photograph.source.parent, photograph.source)], photograph.out, options)
+        (job,) = places.jobs([(photograph.source.parent, photograph.source)], photograph.out, options)
         job = replace(job, origin=photograph.name, hints=hints)
 
         def step() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+import skimage.data
 import tifffile
 from helpers import ROOT
 from helpers.files import CAT, DEEP, copies, multipage
@@ -19,7 +20,8 @@ from helpers.vivid import vivid_network
 from PIL import Image
 
 from colorjax import checkpoint, cli, photos
-from colorjax.archive import colorize_many
+from colorjax.archive import colorize_many, places
+from colorjax.archive.plan import Options
 from colorjax.inference.colorizer import Colorizer
 from colorjax.science import color
 
@@ -331,6 +333,40 @@ def test_a_file_that_lies_about_itself_finds_a_place_beside_its_neighbour(colori
     assert copies(tmp_path / "out") == ["a.colorized.jpg", "a.png.colorized.jpg"]
 
 
+def test_names_that_would_meet_stay_apart_in_any_order(colorize, tmp_path):
+    """The plain name is the one's that has the suffix of the copy; photographs of several folders keep their folders."""
+    (tmp_path / "box1" / "in").mkdir(parents=True)
+    (tmp_path / "box2" / "in").mkdir(parents=True)
+    for i, name in enumerate(["x.bmp", "x.png", "box1/s.png", "box2/s.png", "box1/in/t.png", "box2/in/t.png", "box2/u.png"]):
+        Image.fromarray(np.roll(CAT, i, axis=1)).save(tmp_path / name)
+    named = [tmp_path / name for name in ("x.bmp", "box1", "box2", "x.png")]
+    expected = ["box1/in/t.colorized.png", "box1/s.colorized.png", "box2/in/t.colorized.png", "box2/s.colorized.png"]
+    expected += ["u.colorized.png", "x.bmp.colorized.png", "x.colorized.png"]
+    for order in (1, -1):
+        plan = places.jobs([pair for path in named[::order] for pair in photos.find([path])], tmp_path / "out", Options())
+        assert sorted(job.target.relative_to(tmp_path / "out").as_posix() for job in plan) == expected
+        assert not any(job.problem for job in plan)
+    assert colorize(*named)[0] == 0
+    assert copies(tmp_path / "out") == expected
+    for path in (named[0], named[3], tmp_path / "box1" / "s.png", tmp_path / "box2"):  # each alone finds its copy again
+        assert colorize(path)[1].startswith(f"0 photographs coloured into {tmp_path / 'out'}")
+    assert cli.main(["verify", str(tmp_path / "out")]) == 0
+
+
+def test_a_photograph_keeps_the_place_of_its_copy_when_another_joins_it(colorize, album, tmp_path):
+    assert colorize(album / "a.jpg")[0] == 0
+    (tmp_path / "more").mkdir()
+    Image.fromarray(CAT[::-1]).save(tmp_path / "more" / "a.jpg")
+    code, out, err = colorize(tmp_path / "more" / "a.jpg", album / "a.jpg")
+    assert (code, err, out) == (0, "", f"1 photographs coloured into {tmp_path / 'out'}, 1 there already\n")
+    assert copies(tmp_path / "out") == ["a.colorized.jpg", "more/a.colorized.jpg"]
+    Image.fromarray(CAT).save(album / "c.bmp")
+    assert colorize(album / "c.bmp")[0] == 0
+    Image.fromarray(CAT[::-1]).save(album / "c.png")
+    assert colorize(album / "c.png", album / "c.bmp")[0] == 0
+    assert copies(tmp_path / "out")[1:3] == ["c.colorized.png", "c.png.colorized.png"]
+
+
 def test_pipes_and_missing_files_beside_the_copies(colorize, album, tmp_path, capsys, weights, monkeypatch):
     os.mkfifo(album / "pipe.jpg")
     monkeypatch.chdir(tmp_path)
@@ -491,13 +527,131 @@ def test_what_colorjax_made_is_not_coloured_again(colorize, album, tmp_path):
     assert again == []
 
 
+FORMATS = ["jpeg", "png", "tiff", "webp", "avif"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_copy_is_known_by_its_mark_whatever_it_is_called(colorize, album, tmp_path, name):
+    assert colorize(album / "a.jpg", "--format", name, "--uncertainty")[0] == 0
+    renamed = tmp_path / "album" / "deep" / "renamed.jpg"
+    (copy,) = (path for path in (tmp_path / "out").iterdir() if path.stem == "a.colorized")
+    copy.rename(renamed)
+    code, out, _ = colorize(
+        renamed, album / "b.png", tmp_path / "out" / "a.jpg.uncertainty.png", "--report", tmp_path / "r.json"
+    )
+    assert (code, out) == (0, f"1 photographs coloured into {tmp_path / 'out'}, passed over 2 copies by colorjax\n")
+    names = json.loads((tmp_path / "r.json").read_text())["passed_over_names"]["copies by colorjax"]
+    assert names == [str(renamed), str(tmp_path / "out" / "a.jpg.uncertainty.png")]
+    code, _, err = colorize(renamed)
+    assert code == 2
+    assert "passed over 1 copies by colorjax" in err
+
+
+def test_a_folder_coloured_into_itself_twice_does_not_grow(album, weights, capsys, monkeypatch):
+    monkeypatch.chdir(album)
+    for said in ("1 photographs coloured into .\n", "0 photographs coloured into ., 1 there already, passed over 1 copies by"):
+        assert cli.main(["colorize", *sorted(map(str, Path().glob("*.jpg"))), "--out", ".", "--ckpt", str(weights)]) == 0
+        assert capsys.readouterr().out.startswith(said)
+    assert copies(album) == ["a.colorized.jpg", "a.jpg", "b.png", "deep/c.tif", "deep/d.webp"]
+
+
+def test_the_thumbnails_of_a_storage_server_are_passed_over(colorize, album, tmp_path):
+    (album / "@eaDir" / "a.jpg").mkdir(parents=True)
+    Image.fromarray(CAT).save(album / "@eaDir" / "a.jpg" / "SYNOPHOTO_THUMB_XL.jpg")
+    said = f"4 photographs coloured into {tmp_path / 'out'}, passed over 1 folders of the system\n"
+    assert colorize(album)[1] == said
+
+
 def test_a_photograph_named_twice_is_coloured_once(colorize, album, tmp_path):
     code, out, _ = colorize(album / "a.jpg", album, album / "a.jpg", album / "deep" / ".." / "b.png")
     assert code == 1 or out.startswith("4 photographs")
     assert colorize(album, album / "a.jpg", "--overwrite")[1] == f"4 photographs coloured into {tmp_path / 'out'}\n"
 
 
+# --- what should not be coloured as it is ---
+
+
+def test_a_photograph_in_colour_is_told_or_left_as_it_is(colorize, album, tmp_path):
+    Image.fromarray(skimage.data.coffee()).save(album / "b.png")
+    out = tmp_path / "out"
+    code, words, err = colorize(album, "--only-grey", "--report", tmp_path / "r.json")
+    assert (code, err) == (0, "")
+    assert words == f"3 photographs coloured into {out}, 1 left as they are, in colour already\n"
+    assert "b.colorized.png" not in copies(out)
+    (left,) = (one for one in json.loads((tmp_path / "r.json").read_text())["photographs"] if one["status"] == "skipped")
+    assert (left["source"], left["reason"]) == (str(album / "b.png"), "it is in colour already")
+    code, words, err = colorize(album, "--report", tmp_path / "r.json")
+    assert (code, err) == (0, "")
+    said = f"1 photographs coloured into {out}, 3 there already\n"
+    assert words == said + "in colour already and painted over: 1; --only-grey leaves such photographs as they are\n"
+    warning = "it is in colour already: its own colours are painted over"
+    assert json.loads((out / "b.colorized.png.json").read_text())["pages"][0]["warnings"] == [warning]
+    assert [one["warnings"] for one in json.loads((tmp_path / "r.json").read_text())["photographs"]] == [[], [warning], [], []]
+
+
+def test_many_photographs_in_colour_leave_room_for_the_others(colorize, album, monkeypatch):
+    """What is left as it is must not count as being read."""
+    monkeypatch.setattr(colorize_many, "_IN_FLIGHT_PIXELS", 10)
+    for number in range(6):
+        Image.fromarray(skimage.data.coffee()[:200, :200]).save(album / f"colour{number}.png")
+    assert "4 photographs coloured" in colorize(album, "--only-grey")[1]
+
+
+@pytest.mark.parametrize("pixels", [skimage.data.moon()[::4, ::4], skimage.data.moon()[::4, ::4].astype(np.uint16) * 257])
+def test_negatives_are_told_and_inverted_if_asked(colorize, tmp_path, pixels):
+    negative = np.iinfo(pixels.dtype).max - pixels
+    album = tmp_path / "box"
+    album.mkdir()
+    for number in range(8):
+        Image.fromarray(np.roll(negative, number, axis=1)).save(album / f"{number}.png")
+    code, words, _ = colorize(album)
+    assert code == 0
+    assert f"the 8 photographs of {album} look like negatives, taken together" in words
+    code, words, err = colorize(album, "--negative")
+    assert words.splitlines()[0].endswith("8 there already")
+    assert err.count("its copy is there already, with another negative\n") == 8
+    code, words, err = colorize(album, "--negative", "--overwrite")
+    assert (code, words, err) == (0, f"8 photographs coloured into {tmp_path / 'out'}\n", "")
+    copy = photos.read(tmp_path / "out" / "0.colorized.png").image
+    assert np.abs(lightness(copy) - lightness(pixels)).max() <= (0.5 if pixels.dtype == np.uint8 else 0.01)
+    assert json.loads((tmp_path / "out" / "0.colorized.png.json").read_text())["settings"]["negative"] is True
+    assert cli.main(["verify", str(tmp_path / "out")]) == 0
+
+
 # --- what fails is named, and nothing half is left ---
+
+
+@pytest.mark.parametrize("place", ["there.jpg", "there.jpg/below/it"])
+def test_a_folder_that_cannot_be_written_is_told_once_before_the_work(album, tmp_path, capsys, place):
+    """The checkpoint is not looked for."""
+    (tmp_path / "there.jpg").touch()
+    out = tmp_path / place
+    assert cli.main(["colorize", str(album), "--out", str(out), "--ckpt", "nowhere"]) == 2
+    reason = "it is a file, not a folder" if place == "there.jpg" else "a part of this path is a file, not a folder"
+    assert capsys.readouterr() == ("", f"colorjax: --out {out} cannot be written: {reason}\n")
+
+
+def test_a_folder_without_permission_is_told_once_before_the_work(album, tmp_path, capsys, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(dir / "x"))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert cli.main(["colorize", str(album), "--out", str(tmp_path / "out"), "--ckpt", "nowhere"]) == 2
+    assert capsys.readouterr().err == f"colorjax: --out {tmp_path / 'out'} cannot be written: no permission\n"
+
+
+def test_errors_of_the_system_are_said_in_words():
+    part = f"/a/.{'0' * 32}.part"
+    said = {
+        "/a/b.jpg: no permission": PermissionError(errno.EACCES, "x", "/a/b.jpg"),
+        "/a: the disk is full": OSError(errno.ENOSPC, "x", part),
+        "/c: a part of this path is a file, not a folder": NotADirectoryError(errno.ENOTDIR, "x", part, None, "/c"),
+        "its name is too long": OSError(errno.ENAMETOOLONG, "x"),
+        "s3://b: gone": OSError("s3://b:\n gone"),
+        "ValueError": ValueError(),
+    }
+    for words, error in said.items():
+        assert photos.in_words(error) == words
 
 
 def parts(folder):
@@ -516,7 +670,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half(colorize, album, tmp_path,
     monkeypatch.setattr(photos, "encode", full)
     code, out, err = colorize(album)
     assert code == 1
-    assert err == f"{album / 'b.png'}: [Errno 28] No space left on device\n"
+    assert err == f"{album / 'b.png'}: the disk is full\n"
     assert "3 photographs coloured" in out
     assert copies(tmp_path / "out") == ["a.colorized.jpg", "deep/c.colorized.tif", "deep/d.colorized.webp"]
     assert not (tmp_path / "out" / "b.colorized.png.json").exists()

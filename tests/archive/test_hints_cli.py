@@ -5,7 +5,6 @@ import html
 import json
 import pickle
 import re
-from collections import Counter
 from pathlib import Path
 
 import fsspec
@@ -359,7 +358,7 @@ def test_hints_beside_photographs_at_urls(colorize, scan, tmp_path):
     files.pipe_file("/hints/album/a.png.hints.json", there)
     files.pipe_file("/hints/album/c.png.hints.json", b"{")
     files.pipe_file("/hints/album/lost.png.hints.json", b"{}")
-    passed_over = Counter()
+    passed_over = photos.PassedOver()
     assert len(list(urls.find(urls.place("memory://hints/album"), passed_over))) == 3
     assert passed_over == {photos.ASTRAY: 1}
     code, _, err = colorize("memory://hints/album", out="memory://hints/out")

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 
 import fsspec
 import numpy as np
@@ -242,7 +241,7 @@ def test_hidden_and_own_and_other_files_are_passed_over(bucket):
     names += ["raw.dng", ".c.jpg", "q/.h/x.jpg", "a/b.png"]
     for name in names:
         bucket.pipe_file(f"/bucket/album/{name}", b"")
-    passed_over = Counter()
+    passed_over = photos.PassedOver()
     found = list(urls.find(Url(f"{BUCKET}/album"), passed_over))
     assert [str(url) for _, url in found] == [f"{BUCKET}/album/{name}" for name in ("a/b.png", "a.JPG", "z/a.jpg")]
     assert {root for root, _ in found} == {Url(f"{BUCKET}/album")}
@@ -255,7 +254,7 @@ def test_hidden_and_own_and_other_files_are_passed_over(bucket):
 def test_keys_that_lead_out_of_their_folder_are_passed_over(monkeypatch, bucket):
     keys = ["/bucket/album/../../../etc/a.jpg", "/bucket/album/b//c.jpg", "/bucket/album/./d.jpg", "/bucket/album/e.jpg"]
     monkeypatch.setattr(MemoryFileSystem, "find", lambda self, key, **options: keys)
-    passed_over = Counter()
+    passed_over = photos.PassedOver()
     assert [url.name for _, url in urls.find(Url(f"{BUCKET}/album"), passed_over)] == ["e.jpg"]
     assert passed_over == {"keys that are no path": 3}
 
@@ -356,3 +355,10 @@ def test_a_file_system_that_does_not_rename_onto_a_file_still_replaces_it(tells)
     files.pipe("/strict/new", b"old")
     urls._rename(files, "/strict/old", "/strict/new")
     assert files.cat("/strict/new") == b"new" and not files.exists("/strict/old")
+
+
+def test_a_copy_elsewhere_is_known_by_its_mark(colorize, uploaded, bucket):
+    assert colorize(f"{uploaded}/a.jpg")[0] == 0
+    bucket.pipe_file("/bucket/album/renamed.jpg", bucket.cat_file("/bucket/out/a.colorized.jpg"))
+    code, _, err = colorize(f"{uploaded}/renamed.jpg")
+    assert (code, err) == (1, f"{uploaded}/renamed.jpg: it is a copy that colorjax made; name the photograph itself\n")

@@ -4,7 +4,8 @@ import numpy as np
 import skimage
 import tifffile
 
-CAT = skimage.data.chelsea()[:90, 100:250]
+_GREY = skimage.data.chelsea()[:90, 100:250, 1]
+CAT = np.stack([_GREY, _GREY * 0.93, _GREY * 0.84], axis=-1).astype(np.uint8)  # a toned print: it is not in colour already
 
 
 DEEP = np.round(CAT[..., 1] / 255.0 * 65535 + np.linspace(0, 200, CAT[..., 1].size).reshape(CAT.shape[:2])).clip(0, 65535)

@@ -119,7 +119,7 @@ def test_a_photograph_is_shown_and_its_copy_is_that_of_the_colorizer(page, paint
         for name, data in (("cat.png", encoded(cat(), dpi=(300, 300))), ("cat.colorized.png", copy.content)):
             (tmp_path / name).write_bytes(data)
         (tmp_path / "cat.colorized.png.json").write_bytes(record.content)
-        assert sidecar.verify(tmp_path / "cat.colorized.png.json") == []
+        assert sidecar.verify(tmp_path / "cat.colorized.png.json") == ([], [])
         assert str(tmp_path) not in record.text and record.json()["settings"]["strength"] == 1.2
 
 

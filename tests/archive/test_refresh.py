@@ -1,0 +1,187 @@
+"""Sources that other programs have touched or moved: told, found again, and their metadata carried over without painting."""
+
+import io
+import json
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from helpers import console
+from helpers.files import CAT, DEEP, multipage
+from PIL import Image
+
+from colorjax import cli, photos
+from colorjax.inference.colorizer import Colorizer
+
+GREY = Image.fromarray(CAT).convert("L")
+EXIF = b"Exif\0\0II*\0\x08\0\0\0" + bytes(6)  # so that a WebP has a chunk for what it is
+COPIES = {
+    "a.jpg": ".jpg",
+    "b.png": ".png",
+    "c.webp": ".webp",
+    "d.webp": ".webp",
+    "e.tif": ".tif",
+    "f.bmp": ".png",
+    "g.png": ".png",
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, weights):
+    """album/ and its copies in out/; nobody changes them."""
+    root = tmp_path_factory.mktemp("done")
+    (root / "album").mkdir()
+    GREY.save(root / "album" / "a.jpg", dpi=(300, 300))
+    GREY.save(root / "album" / "b.png")
+    GREY.save(root / "album" / "c.webp", quality=80, exif=EXIF)
+    Image.fromarray(np.dstack([CAT, CAT[..., 0]])).save(root / "album" / "d.webp", lossless=True, exif=EXIF)
+    multipage(root / "album" / "e.tif")
+    GREY.save(root / "album" / "f.bmp")
+    Image.fromarray(DEEP).save(root / "album" / "g.png")
+    GREY.save(root / "album" / "h.avif")
+    arguments = ["colorize", root / "album", "--out", root / "out", "--ckpt", weights]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    return root
+
+
+@pytest.fixture
+def made(done, tmp_path):
+    return shutil.copytree(done, tmp_path / "made")
+
+
+def copy_of(made, name):
+    return made / "out" / f"{name[0]}.colorized{COPIES[name]}"
+
+
+def retitle(file):
+    """Another program adds a title: the file is another, its pixels are not."""
+    exif = Image.Exif()
+    exif[270] = "title"
+    about = photos.Metadata(exif.tobytes())
+    if file.suffix == ".tif":
+        with tifffile.TiffFile(file) as old, tifffile.TiffWriter(file.with_suffix(".new")) as new:
+            for number, page in enumerate(old.pages):
+                new.write(page.asarray(), photometric=page.photometric, description=f"title {number}", metadata=None)
+        file.with_suffix(".new").rename(file)
+    elif file.suffix == ".jpg":
+        data, block = file.read_bytes(), about.exif
+        file.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:])
+    elif file.suffix == ".webp":
+        stream = io.BytesIO()
+        photos.graft(stream, "WEBP", file.read_bytes(), photos.Photo(CAT, None, "", about))
+        file.write_bytes(stream.getvalue())
+    elif file.name == "b.png":
+        GREY.save(file, exif=exif)
+    else:
+        with file.open("ab") as stream:
+            stream.write(bytes(8))
+
+
+def pixels_in(file):
+    """The scans of a JPEG, which must stay as they lie there; the pixels of others."""
+    data = file.read_bytes()
+    if file.suffix == ".jpg":
+        return data[data.index(b"\xff\xda") :]
+    return [(page.image.tobytes(), page.alpha is None or page.alpha.tobytes()) for page in photos.pages(file)]
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_changed_metadata_are_told_and_carried_over_without_painting(capsys, made, weights, name, monkeypatch):
+    file, copy = made / "album" / name, copy_of(made, name)
+    path = copy.with_name(f"{copy.name}.json")
+    before, pixels = json.loads(path.read_text()), pixels_in(copy)
+    retitle(file)
+    code, out, _ = console.run(capsys, "verify", copy)
+    assert code == 0
+    assert "as it says; the metadata of " in out
+    assert "changed, its pixels did not: colorize --refresh-metadata carries them over" in out
+    arguments = ("colorize", file, "--out", made / "out", "--ckpt", weights)
+    code, out, err = console.run(capsys, *arguments)
+    assert (code, out) == (0, f"0 photographs coloured into {made / 'out'}, 1 there already\n")
+    assert err == f"{file}: its copy is there already; its metadata changed since: --refresh-metadata carries them over\n"
+    monkeypatch.setattr(Colorizer, "predict", None)  # nothing is painted
+    code, out, err = console.run(capsys, *arguments, "--refresh-metadata")
+    assert (code, err) == (0, "")
+    assert out == f"0 photographs coloured into {made / 'out'}, the metadata of 1 carried over\n"
+    assert pixels_in(copy) == pixels
+    after = json.loads(path.read_text())
+    assert after["source"]["sha256"] != before["source"]["sha256"]
+    assert all(after[key] == before[key] for key in ("pages", "settings", "weights"))
+    assert console.run(capsys, "verify", copy) == (0, f"{path}: as it says\n", "")
+    if name[0] in "abcd":
+        with Image.open(copy) as picture:
+            assert picture.getexif()[270] == "title"
+            assert picture.info["icc_profile"]
+    if name == "e.tif":
+        with tifffile.TiffFile(copy) as pages:
+            assert [page.description for page in pages.pages] == ["title 0", "title 1", "title 2"]
+
+
+def test_metadata_of_a_format_that_cannot_be_taken_apart_stay(capsys, made, weights):
+    file, copy = made / "album" / "h.avif", made / "out" / "h.colorized.avif"
+    with file.open("ab") as stream:
+        stream.write(bytes(8))
+    before = copy.read_bytes()
+    code, _, err = console.run(capsys, "colorize", file, "--out", made / "out", "--ckpt", weights, "--refresh-metadata")
+    assert (code, err) == (1, f"{file}: the metadata of AVIF cannot be changed alone; --overwrite makes the copy anew\n")
+    assert copy.read_bytes() == before
+    assert console.run(capsys, "verify", copy)[0] == 0
+
+
+def test_a_copy_that_somebody_edited_is_not_refreshed(capsys, made, weights):
+    file, copy = made / "album" / "b.png", copy_of(made, "b.png")
+    retitle(file)
+    Image.fromarray(CAT).save(copy)
+    before = copy.read_bytes()
+    code, _, err = console.run(capsys, "colorize", file, "--out", made / "out", "--ckpt", weights, "--refresh-metadata")
+    assert (code, err) == (1, f"{file}: its copy has changed since it was made; --overwrite makes it anew\n")
+    assert copy.read_bytes() == before
+
+
+def test_other_pixels_are_another_photograph(capsys, made, weights):
+    file = made / "album" / "b.png"
+    GREY.point(lambda level: min(255, level + (level == 100))).save(file)
+    code, _, err = console.run(capsys, "colorize", file, "--out", made / "out", "--ckpt", weights, "--refresh-metadata")
+    assert (code, err) == (1, f"{file}: it has changed since its copy was made; --overwrite makes it anew\n")
+    code, out, _ = console.run(capsys, "verify", copy_of(made, "b.png"))
+    assert code == 1
+    assert "b.png has changed: SHA-256 is " in out
+
+
+def test_sources_that_have_moved_are_found(capsys, made):
+    """Under another name, or, with a new title, under their own."""
+    for number, path in enumerate(sorted((made / "album").iterdir())):
+        place = made / "archive" / str(number) / (path.name if number % 2 == 0 else f"renamed{path.suffix}")
+        place.parent.mkdir(parents=True)
+        path.rename(place)
+    retitle(made / "archive" / "0" / "a.jpg")
+    code, out, _ = console.run(capsys, "verify", made / "out")
+    assert (code, out.count("is not there")) == (1, 8)
+    code, out, _ = console.run(capsys, "verify", made / "out", "--source", made / "archive")
+    assert (code, out.count("as it says")) == (0, 8)
+    code, _, err = console.run(capsys, "verify", made / "out", "--source", made / "nowhere")
+    assert (code, err) == (2, f"colorjax: --source {made / 'nowhere'} is no folder\n")
+
+
+def test_a_copy_finds_its_sidecar(capsys, made):
+    copy = copy_of(made, "a.jpg")
+    assert console.run(capsys, "verify", copy, f"{copy}.json") == (0, f"{copy}.json: as it says\n", "")
+    code, out, _ = console.run(capsys, "verify", made / "album" / "a.jpg")
+    name = f"{made / 'album' / 'a.jpg'}.json"
+    assert (code, out) == (1, f"{name}: {name} cannot be read: no such file or folder\n")
+
+
+def test_a_copy_that_was_emptied_or_cut_is_found_when_it_runs_again(capsys, made, weights):
+    copy_of(made, "a.jpg").write_bytes(b"")
+    copy_of(made, "b.png").write_bytes(copy_of(made, "b.png").read_bytes()[:-2000])
+    Image.fromarray(CAT).save(copy_of(made, "g.png"))  # somebody's own work stays
+    arguments = ("colorize", made / "album", "--out", made / "out", "--ckpt", weights)
+    code, out, err = console.run(capsys, *arguments)
+    assert (code, out) == (1, f"0 photographs coloured into {made / 'out'}, 6 there already, 2 failed\n")
+    assert err.startswith(f"{made / 'album' / 'a.jpg'}: its copy is empty; --overwrite makes it anew\n")
+    assert f"{made / 'album' / 'b.png'}: its copy cannot be read any more (" in err
+    arguments = ("colorize", made / "album" / "a.jpg", made / "album" / "b.png", *arguments[2:], "--overwrite")
+    assert console.run(capsys, *arguments)[0] == 0
+    assert console.run(capsys, "verify", copy_of(made, "a.jpg"), copy_of(made, "b.png"))[0] == 0
