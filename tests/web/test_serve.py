@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 from colorjax import cli, photos
 from colorjax.archive import sidecar
 from colorjax.science import color
-from colorjax.web import app, bodies, lanes, server
+from colorjax.web import app, lanes, server
 from colorjax.web.sessions import Limits, Sessions, display_name
 
 HOME = "http://127.0.0.1:8000"
