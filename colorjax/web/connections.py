@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any
 
 import h11
@@ -39,13 +39,14 @@ class Patience:
 class _Watched:
     """A transport that is given up where the other side takes too little of what is written to it.
 
-    moved: when the other side took something last, or there was nothing that it could have taken; on the loop's clock.
+    lingers: asked before it is closed; True where that is put off. moved: when the other side took something last, or there
+    was nothing that it could have taken; on the loop's clock.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop):
-        self._transport, self._loop, self._patience = transport, loop, Patience()
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]):
+        self._transport, self._loop, self._patience, self._lingers = transport, loop, Patience(), lingers
         self._clock: asyncio.TimerHandle | None = None
-        self._given = self._taken = 0
+        self._given, self._taken, self._closed = 0, 0, False
         self.moved = loop.time()
 
     def __getattr__(self, name: str) -> Any:
@@ -63,6 +64,14 @@ class _Watched:
         self._transport.write(data)
         if self._clock is None and self.pending:
             self._clock = self._loop.call_later(_TICK, self._look)
+
+    def close(self) -> None:
+        self._closed = True
+        if not self._lingers():
+            self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._closed or self._transport.is_closing()
 
     def forget(self) -> None:
         """It is closed."""
@@ -91,10 +100,10 @@ class Patient(H11Protocol):
 
     def __init__(self, *args: Any, proxies: Container[str] = (), **options: Any):
         super().__init__(*args, **options)
-        self._proxies, self._clock, self._gone = proxies, None, False
+        self._proxies, self._clock, self._gone, self._lingering = proxies, None, False, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        self._watched, self._heard = _Watched(transport, self.loop), self.loop.time()
+        self._watched, self._heard = _Watched(transport, self.loop, self._lingers), self.loop.time()
         super().connection_made(self._watched)
         self.address = of_one(_host(self))
         if self._too_many():
@@ -105,6 +114,8 @@ class Patient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self.loop.time()
+        if self._lingering:
+            return
         super().data_received(data)
         if self._busy():
             self._stop()
@@ -114,6 +125,7 @@ class Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
         self._watched.forget()
+        self._lingering = True  # there is nobody any more
         super().connection_lost(exc)
 
     def late(self) -> float:
@@ -124,6 +136,18 @@ class Patient(H11Protocol):
                 return 0.0
             since = max(since, self._heard)
         return self.loop.time() - since
+
+    def _lingers(self) -> bool:
+        """Where a body is still coming, closing would take the answer away from who sends it: no more is said, and the rest
+        of it is let in and forgotten for a while."""
+        if self._lingering or self.conn.their_state is not h11.SEND_BODY:
+            return False
+        self._lingering = True
+        self._watched.write_eof()
+        self.flow.resume_reading()
+        self._stop()
+        self._wind(_UNWANTED)
+        return True
 
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

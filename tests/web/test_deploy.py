@@ -97,31 +97,58 @@ def visit(base, kept, secure):
     assert {one.address for one in kept._visitors.values()} == {"127.0.0.1"}
 
 
-@needs("nginx", "openssl")
-def test_nginx_serves_the_page(tmp_path, colorjax):
-    port, plain, secure = colorjax[0], free_port(), free_port()
+@contextlib.contextmanager
+def nginx(folder, port):
+    """nginx with the file of `deploy/`, before the server at this port: its ports without and with TLS."""
+    plain, secure = free_port(), free_port()
     request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    files = ["-days", "1", "-subj", "/CN=127.0.0.1", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"]
+    files = ["-days", "1", "-subj", "/CN=127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
     subprocess.run([*request, *files], check=True, capture_output=True)
     site = replaced(
         (DEPLOY / "nginx.conf").read_text(),
         ("listen 80;", f"listen 127.0.0.1:{plain};"),
         ("listen 443 ssl;", f"listen 127.0.0.1:{secure} ssl;"),
-        ("/etc/ssl/certs/photographs.example.org.pem", str(tmp_path / "cert.pem")),
-        ("/etc/ssl/private/photographs.example.org.key", str(tmp_path / "key.pem")),
+        ("/etc/ssl/certs/photographs.example.org.pem", str(folder / "cert.pem")),
+        ("/etc/ssl/private/photographs.example.org.key", str(folder / "key.pem")),
         ("server_name photographs.example.org", "server_name 127.0.0.1"),
         ("127.0.0.1:8000", f"127.0.0.1:{port}"),
     )
-    folders = "".join(f"{name}_temp_path {tmp_path / name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    user = "user root;\n" if tmp_path.owner() == "root" else ""
-    (tmp_path / "nginx.conf").write_text(
-        f"{user}daemon off;\npid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{folders}access_log off;\n{site}}}\n"
+    folders = "".join(f"{name}_temp_path {folder / name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    user = "user root;\n" if folder.owner() == "root" else ""
+    (folder / "nginx.conf").write_text(
+        f"{user}daemon off;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{folders}access_log off;\n{site}}}\n"
     )
-    command = ["nginx", "-p", tmp_path, "-e", "stderr", "-c", tmp_path / "nginx.conf"]
-    with started(command, secure):
+    with started(["nginx", "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"], secure):
+        yield plain, secure
+
+
+@needs("nginx", "openssl")
+def test_nginx_serves_the_page(tmp_path, colorjax):
+    with nginx(tmp_path, colorjax[0]) as (plain, secure):
         visit(f"https://127.0.0.1:{secure}", colorjax[1], True)
         moved = httpx2.get(f"http://127.0.0.1:{plain}/colour/")
         assert moved.status_code == 301 and moved.headers["location"] == "https://127.0.0.1/colour/"
+
+
+@needs("nginx", "openssl", "chromium")
+def test_a_browser_works_below_the_path(tmp_path, colorjax):
+    sync_api, wrong = pytest.importorskip("playwright.sync_api"), []
+    with nginx(tmp_path, colorjax[0]) as (_, secure), sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        context = chromium.new_context(ignore_https_errors=True)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.on("console", lambda said: wrong.append(said.text) if "status of 4" not in said.text else None)
+        page.goto(f"https://127.0.0.1:{secure}/colour/?token={WORDS}")
+        page.wait_for_url(f"https://127.0.0.1:{secure}/colour/")
+        for number in (1, 2):
+            picture = {"name": f"{number}.png", "mimeType": "image/png", "buffer": noise(60, 80, number)}
+            page.set_input_files("#files", [picture])
+            page.locator(".tile img").nth(number - 1).wait_for()
+            page.wait_for_selector("#after[src]")
+            context.clear_cookies(name=re.compile("visitor"))  # as of a server that was started anew: sent again with another
+        assert len(colorjax[1]._visitors) == 2 and not wrong
+        chromium.close()
 
 
 @needs("caddy")

@@ -138,6 +138,24 @@ def test_a_place_needs_a_kept_cookie(there):
         assert answer.status_code == 201 and answer.json()["name"] == "a b.png" and len(kept._visitors) == 1
 
 
+def test_who_is_refused_while_sending_hears_why(there):
+    """Also on a connection that is closed then, as a proxy's: closing at once would take the answer away."""
+    with socket.create_connection(("127.0.0.1", int(there[0].rpartition(":")[2])), 5) as connection:
+        head = "POST /api/photographs?name=a.png HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        connection.sendall(f"{head}Content-Length: 9000000\r\n\r\n".encode() + bytes(100_000))
+        time.sleep(0.1)
+        for _ in range(40):
+            connection.sendall(bytes(200_000))
+        assert connection.recv(100).startswith(b"HTTP/1.1 307")
+        while connection.recv(1000):
+            pass
+        connection.sendall(bytes(900_000))
+    end = time.monotonic() + 5
+    while there[1].server_state.connections:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def brought(kept, name, address, size):
     """A visitor with a photograph of so many bytes."""
     visitor, gone = kept.admit(name, address)
