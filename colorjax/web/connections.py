@@ -1,6 +1,9 @@
 """Connections that keep a place from others: who says or takes nothing, or hardly anything, and too many of one address."""
 
 import asyncio
+import socket
+import struct
+import sys
 from collections import Counter
 from collections.abc import Callable, Container
 from typing import Any
@@ -19,6 +22,7 @@ _OF_ONE = 128  # of one address, and as many requests, behind which there may be
 _HEADER = 15.0  # seconds that a connection may take from its first byte, or none, to a whole header of a request
 _UNWANTED = 60.0  # seconds that the rest of a body may take that has been answered already
 _TICK = 0.5  # seconds between looks at who takes an answer
+_DROP = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: for no time at all
 
 SILENCE = 30.0  # seconds that may pass without a byte
 SLOWEST = 20_000  # bytes a second that must come, or be taken, on average after that
@@ -73,6 +77,12 @@ class _Watched:
     def is_closing(self) -> bool:
         return self._closed or self._transport.is_closing()
 
+    def abort(self) -> None:
+        """Close at once; what has not been taken is dropped, in the system's memory too."""
+        if (connection := self._transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
+        self._transport.abort()
+
     def forget(self) -> None:
         """It is closed."""
         if self._clock is not None:
@@ -86,7 +96,7 @@ class _Watched:
             self.moved = self._loop.time()
         self._patience.wait(_TICK if left else 0, self._taken - before)
         if self._patience.left <= 0:
-            self._transport.abort()  # close() would wait for what is left to be taken
+            self.abort()  # close() would wait for what is left to be taken
         elif left:
             self._clock = self._loop.call_later(_TICK, self._look)
 

@@ -168,7 +168,7 @@ def test_the_log_says_when(kept, monkeypatch, capfd):
     import uvicorn
 
     monkeypatch.setattr(server.colorize_many, "load", lambda *args: Painter())
-    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: logging.getLogger("uvicorn.error").error("it broke"))
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: logging.getLogger(app.__name__).error("it broke"))
     before = logging.getLogger().handlers[:]
     try:
         assert cli.main(["serve", "--port", "0", "--root-path", "/colour"]) == 0
