@@ -106,6 +106,8 @@ def nginx(folder, port):
     subprocess.run([*request, *files], check=True, capture_output=True)
     site = replaced(
         (DEPLOY / "nginx.conf").read_text(),
+        ("    listen [::]:80;\n", ""),
+        ("    listen [::]:443 ssl;\n", ""),
         ("listen 80;", f"listen 127.0.0.1:{plain};"),
         ("listen 443 ssl;", f"listen 127.0.0.1:{secure} ssl;"),
         ("/etc/ssl/certs/photographs.example.org.pem", str(folder / "cert.pem")),
