@@ -146,7 +146,20 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone); others need --token"
     )
     add("--port", type=int, default=8000, help="port to listen on, 0 for one that is free (default: 8000)")
-    add("--token", nargs="?", const="", metavar="WORDS", help="only who opens the link with it may enter (default: made up)")
+    seen = "others on this machine can read it there"
+    add(
+        "--token",
+        nargs="?",
+        const="",
+        metavar="WORDS",
+        help=f"only who opens the link with it may enter; made up, or WORDS: {seen}",
+    )
+    add("--token-file", type=Path, metavar="FILE", help="the token is the first line of it; $COLORJAX_TOKEN is another way")
+    trusted = "127.0.0.1,::1"
+    believed = f"believe what proxies at these addresses or networks say of who asks (without any: {trusted}); needs a token"
+    add("--behind-proxy", nargs="?", const=trusted, default="", metavar="ADDRESS,...", help=believed)
+    add("--root-path", default="", metavar="PATH", help="where a proxy shows the page, as /colour (default: /)")
+    add("--no-browser", action="store_true", help="do not open the page in a browser")
     add("--max-upload-mb", type=float, default=200, help="refuse larger files (default: 200)")
     add("--timeout", type=float, default=120, help="seconds that a view or a copy may take (default: 120)")
     _limit(serve)

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import functools
-import sys
-import traceback
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,22 +19,33 @@ from colorjax.inference.colorizer import Colorizer
 from colorjax.platform.version import VERSION
 from colorjax.science import hints
 from colorjax.science.hints import Hint
-from colorjax.web import bodies, zipped
+from colorjax.web import addresses, bodies, zipped
+from colorjax.web.connections import Shares
 from colorjax.web.lanes import Superseded, Task, TooLong
-from colorjax.web.security import Guard, cookie_name, set_cookie
+from colorjax.web.security import HEALTH, Cookies, Forwarded, Guard
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
 from colorjax.web.work import Studio, checked_strength
 
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".js": "text/javascript"}
 _SWEEP = 30.0  # seconds between looks for visitors who have gone
+_LOG = logging.getLogger(__name__)
 
 Endpoint = Callable[["Page", Request], Awaitable[Response]]
 
 
-def make(colorizer: Colorizer, sessions: Sessions, token: str | None = None, hosts: list[str] | None = None) -> Starlette:
-    """The application; see `security.Guard` for `token` and `hosts`."""
-    return Page(colorizer, sessions).app([Middleware(Guard, hosts=hosts, token=token)])
+def make(
+    colorizer: Colorizer,
+    sessions: Sessions,
+    token: str | None = None,
+    hosts: list[str] | None = None,
+    proxies: addresses.Proxies | None = None,
+    root: str = "",
+) -> Starlette:
+    """The application; see `security.Guard` for `token`, `hosts` and `root`. proxies: whose word counts, see `addresses`."""
+    behind = [Middleware(Forwarded, proxies=proxies)] if proxies else []
+    guard = Middleware(Guard, hosts=hosts, token=token, root=root)
+    return Page(colorizer, sessions).app([*behind, guard, Middleware(Shares)])
 
 
 def _polite(endpoint: Endpoint) -> Endpoint:
@@ -60,7 +70,7 @@ def _polite(endpoint: Endpoint) -> Endpoint:
         except ClientDisconnect:
             status, words = 400, "the connection ended"
         except Exception:
-            traceback.print_exc(file=sys.stderr)
+            _LOG.exception("a request could not be answered")
             status, words = 500, "something went wrong; the server's log says what"
         return JSONResponse({"error": photos.legible(words)}, status)
 
@@ -71,9 +81,8 @@ class Page:
     """What the routes share."""
 
     def __init__(self, colorizer: Colorizer, sessions: Sessions):
-        self.sessions, self.studio = sessions, Studio(colorizer, sessions)
-        files = [path for path in _STATIC.iterdir() if path.suffix in _KINDS]
-        self._files = {f"/{path.name}": (path.read_bytes(), _KINDS[path.suffix]) for path in files}
+        self.sessions, self.studio, self._cookies = sessions, Studio(colorizer, sessions), Cookies()
+        self._files = {f"/{path.name}": _answer(path) for path in _STATIC.iterdir() if path.suffix in _KINDS}
         self._files["/"] = self._files.pop("/index.html")
 
     def app(self, middleware: list[Middleware]) -> Starlette:
@@ -92,11 +101,13 @@ class Page:
             ("GET", f"{one}/sidecar", self.sidecar),
             ("GET", "/api/progress", self.progress),
             ("GET", "/api/copies.zip", self.copies),
+            ("GET", HEALTH, self.health),
         ]
         routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in api]
-        return Starlette(
-            routes=[Route(path, self.file) for path in self._files] + routes, middleware=middleware, lifespan=self._life
-        )
+        routes += [Route(path, endpoint) for path, endpoint in self._files.items()]
+        app = Starlette(routes=routes, middleware=middleware, lifespan=self._life)
+        app.router.redirect_slashes = False  # to where a proxy may not be
+        return app
 
     @contextlib.asynccontextmanager
     async def _life(self, app: Starlette) -> AsyncIterator[None]:
@@ -115,15 +126,16 @@ class Page:
         for photograph in self.sessions.expired(lambda one: one.copy is not None and one.copy.state == "waiting"):
             self.studio.forget(photograph)
 
-    async def file(self, request: Request) -> Response:
-        data, kind = self._files[request.url.path]
-        return Response(data, media_type=kind, headers={"Cache-Control": "no-cache"})
+    @_polite
+    async def health(self, request: Request) -> Response:
+        """Whether photographs can be coloured, for programs that look after this one."""
+        return JSONResponse({"status": "ok"}) if self.studio.works else JSONResponse({"status": "stuck"}, 503)
 
     @_polite
     async def about(self, request: Request) -> Response:
         """What the page asks first. Whoever has no cookie yet gets one: here, for a browser that follows a link from another
         site to the page does not show the cookie that it has. cookie: whether the one given before came back."""
-        limits, known = self.sessions.limits, self._visitor(request) is not None
+        limits, known = self.sessions.limits, self._cookies.of(request) is not None
         response = JSONResponse(
             {
                 "version": VERSION,
@@ -137,7 +149,7 @@ class Page:
             }
         )
         if not known:
-            self._welcome(request, response)
+            self._cookies.give(request, response)
         return response
 
     @_polite
@@ -148,21 +160,22 @@ class Page:
 
     @_polite
     async def upload(self, request: Request) -> Response:
-        """The body is the file, as it is; ?name= what it is called."""
-        visitor = self._visitor(request)
-        known, visitor = visitor is not None, visitor or self.sessions.welcome()
+        """The body is the file, as it is; ?name= what it is called. Who has no cookie is asked to send it again with one."""
+        cookie = self._cookies.of(request)
+        if cookie is None:
+            return self._cookies.once_more(request)
         bodies.check_length(request, self.sessions.limits.upload)
+        visitor, gone = self.sessions.admit(cookie, addresses.of_one(request.client.host if request.client else None))
         photograph = self.sessions.begin(visitor, request.query_params.get("name", ""))
         try:
+            for one in gone:
+                await asyncio.to_thread(self.studio.forget, one)
             await bodies.receive(request, photograph, self.sessions)
             await _result(self.studio.open(photograph))
         except BaseException:
             await asyncio.to_thread(self.studio.forget, photograph)
             raise
-        response = JSONResponse(photograph.as_dict(), 201)
-        if not known:
-            set_cookie(response, cookie_name(request, "visitor"), visitor.id)
-        return response
+        return JSONResponse(photograph.as_dict(), 201)
 
     @_polite
     async def delete(self, request: Request) -> Response:
@@ -222,10 +235,7 @@ class Page:
         return StreamingResponse(zipped.chunks(pairs), media_type="application/zip", headers=headers)
 
     def _visitor(self, request: Request) -> Visitor | None:
-        return self.sessions.find(request.cookies.get(cookie_name(request, "visitor")))
-
-    def _welcome(self, request: Request, response: Response) -> None:
-        set_cookie(response, cookie_name(request, "visitor"), self.sessions.welcome().id)
+        return self.sessions.find(self._cookies.of(request))
 
     def _photograph(self, request: Request) -> Photograph:
         return self.sessions.photograph(self._visitor(request), request.path_params["id"])
@@ -262,3 +272,13 @@ def _shape(photograph: Photograph) -> tuple[int, int]:
 
 def _file(path: Path) -> Response:
     return FileResponse(path, filename=path.name)
+
+
+def _answer(path: Path) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint that gives a file of the page."""
+    data, kind = path.read_bytes(), _KINDS[path.suffix]
+
+    async def answered(request: Request) -> Response:
+        return Response(data, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+    return answered

@@ -8,12 +8,11 @@ from typing import Any
 
 from starlette.requests import Request
 
+from colorjax.web.connections import Patience
 from colorjax.web.sessions import Photograph, Refused, Sessions
 
 _LARGEST_JSON = 200_000  # bytes: 1,000 hints
 _LONGEST_PAGE = 40
-_SILENCE = 30.0  # seconds that may pass without a byte
-_SLOWEST = 20_000  # bytes a second that must come on average, after so long
 
 
 def check_length(request: Request, limit: int) -> None:
@@ -62,14 +61,14 @@ def page_of(asked: dict[str, Any]) -> str:
 
 async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same chunks. Raises TimeoutError where one lets wait too long, or all together do."""
-    end, size = time.monotonic() + _SILENCE, 0
+    patience = Patience()
     while True:
-        left = end + size / _SLOWEST - time.monotonic()
+        start = time.monotonic()
         try:
-            chunk = await asyncio.wait_for(anext(stream), min(_SILENCE, left))
+            chunk = await asyncio.wait_for(anext(stream), patience.left)
         except StopAsyncIteration:
             return
-        size += len(chunk)
+        patience.wait(time.monotonic() - start, len(chunk))
         yield chunk
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 _PATIENCE = 1.0  # seconds
 _LONG = 20.0  # seconds of waiting that make a task urgent
+_STUCK = 5.0  # times as long as it may: a task that has not been brought to an end by then never will be
 
 
 class Superseded(Exception):
@@ -58,7 +59,15 @@ class Lane:
         self._current: Task | None = None
         self._turns = itertools.count(1)
         self._served: dict[Hashable, int] = {}  # of visitors who wait: when it was last their turn
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def works(self) -> bool:
+        """Whether there is still somebody here who takes one task after another."""
+        task = self._current
+        stuck = task is not None and time.monotonic() > task.deadline + (_STUCK - 1) * self._seconds
+        return self._thread.is_alive() and not stuck
 
     def submit(
         self, work: Callable[[Task], Any], visitor: Hashable, key: Hashable, urgency: int = 0, shared: bool = False

@@ -2,26 +2,36 @@
 
 import argparse
 import contextlib
+import functools
+import html
 import ipaddress
+import logging
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
 import sys
 import tempfile
+import threading
 import warnings
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from colorjax import photos
 from colorjax.archive import colorize_many
 from colorjax.inference import engines
 from colorjax.platform import caching
+from colorjax.web.addresses import Proxies, is_local
 from colorjax.web.sessions import Limits, Sessions
 
 _PREFIX = "colorjax-serve-"
 _SHORTEST_TOKEN = 8
+_TOKEN = "COLORJAX_TOKEN"
+_TIME = "%Y-%m-%d %H:%M:%S%z"
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -31,25 +41,32 @@ def run(args: argparse.Namespace) -> int:
         import uvicorn
 
         from colorjax.web import app, connections
-    limits, token = _limits(args), _token(args)
-    local = _is_loopback(args.host)
+    limits, proxies, root = _limits(args), Proxies(args.behind_proxy), _root(args.root_path)
+    token, shown = _token(args)
+    local = (args.host == "localhost" or is_local(args.host)) and not proxies
     if not local and token is None:
-        raise ValueError(f"--host {args.host} lets others in; --token (or --token WORDS) makes a link that they need")
+        what = f"--behind-proxy {args.behind_proxy}" if proxies else f"--host {args.host}"
+        raise ValueError(f"{what} lets others in; --token (or --token-file FILE) makes a link that they need")
     photos.allow_large(limits.pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt=_TIME, level=logging.WARNING, force=True)
     caching.keep_compiled()
     with _listening(args.host, args.port) as listening, _ends(), _private_folder() as folder:
         colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
         hosts = ["127.0.0.1", "localhost", "::1", args.host] if token is None else None
-        page = app.make(colorizer, Sessions(folder, limits), token, hosts)
-        print(f"{_address(args.host, listening)}/{f'?token={token}' if token else ''}\nCtrl-C ends it.", flush=True)
+        page = app.make(colorizer, Sessions(folder, limits), token, hosts, proxies, root)
+        home = f"{_address(args.host, listening)}{root}/"
+        print(f"{home}{f'?token={shown}' if token else ''}\n{_words(local, proxies)}", flush=True)
+        if not (args.no_browser or proxies):
+            _open_browser(f"{home}?{urlencode({'token': token})}" if token else home, folder)
         config = uvicorn.Config(
             page,
+            log_config=None,
             log_level="warning",
             access_log=False,  # it would hold names of photographs, and the token
             proxy_headers=False,
             server_header=False,
-            http=connections.Patient,
+            http=functools.partial(connections.Patient, proxies=proxies),
             ws="none",
             limit_concurrency=connections.CONNECTIONS,
             timeout_graceful_shutdown=3,
@@ -57,6 +74,24 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _words(local: bool, proxies: Proxies) -> str:
+    """One line for who has just started it."""
+    whom = "for this machine alone" if local else "by way of the proxy" if proxies else "for whoever has this link"
+    return f"There photographs take colour in the browser, {whom}. Ctrl-C ends it and deletes them."
+
+
+def _open_browser(link: str, folder: Path) -> None:
+    """Where somebody sits at this machine. A link with a token goes by a file: what is on a command line others can read."""
+    seen = sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if not (seen and sys.stdout.isatty()):
+        return
+    if "?token=" in link:
+        page = folder / "open.html"
+        page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(link)}">')
+        link = page.as_uri()
+    threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()  # some are slow to start
 
 
 def _limits(args: argparse.Namespace) -> Limits:
@@ -68,21 +103,37 @@ def _limits(args: argparse.Namespace) -> Limits:
     return Limits(upload, round(args.max_megapixels * 1e6), args.timeout, held=room, total=4 * room)
 
 
-def _token(args: argparse.Namespace) -> str | None:
+def _token(args: argparse.Namespace) -> tuple[str | None, str]:
+    """The token, None for none; and how it is shown: one that is kept somewhere does not get into a log."""
+    if args.token is not None and args.token_file is not None:
+        raise ValueError("--token and --token-file both name a token; give one of them")
     if args.token == "":
-        return secrets.token_urlsafe(24)
-    if args.token is not None and (
-        len(args.token) < _SHORTEST_TOKEN or not args.token.isascii() or not args.token.isprintable()
-    ):
-        raise ValueError(f"--token must have at least {_SHORTEST_TOKEN} letters of ASCII; without one it is made up")
-    return args.token
+        return (made_up := secrets.token_urlsafe(24)), made_up
+    if args.token is not None:
+        return _checked(args.token, "--token"), quote(args.token)
+    if args.token_file is not None:
+        try:
+            lines = args.token_file.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"--token-file {args.token_file}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+        return _checked(lines[0].strip() if lines else "", f"--token-file {args.token_file}"), "... (as in the file)"
+    if (words := os.environ.get(_TOKEN)) is not None:
+        return _checked(words, f"${_TOKEN}"), f"... (as in ${_TOKEN})"
+    return None, ""
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _checked(token: str, source: str) -> str:
+    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
+        words = f"must have at least {_SHORTEST_TOKEN} letters of ASCII; --token alone makes one up"
+        raise ValueError(f"{source}: a token {words}")
+    return token
+
+
+def _root(path: str) -> str:
+    """The empty path, or one as "/colour". Raises ValueError."""
+    if not re.fullmatch(r"(/[\w.~-]+)*/?", path, re.ASCII):
+        raise ValueError(f"--root-path {path}: it must be as /colour or /tools/colour, of letters, digits and - . _ ~")
+    return path.rstrip("/")
 
 
 @contextlib.contextmanager

@@ -5,14 +5,18 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from colorjax import photos
+from colorjax.web.addresses import is_local
 
-_VISITORS = 2000  # who may be known at once; beyond, those without photographs are forgotten first
+_VISITORS = 2000  # who may have a place at once; beyond, those with nothing or next to nothing give theirs up
+_OF_ONE = 200  # of them, who have come from one address
+_TINY = 300_000  # bytes: next to nothing, as a picture of 300 x 300 pixels
 _LONGEST_NAME = 120  # bytes of UTF-8
 _NOT_HERE = "this photograph is not here (any more)"
 _NOT_IN_NAMES = '<>:"/\\|?*%#'
@@ -106,10 +110,11 @@ class Photograph:
 
 @dataclass(eq=False)
 class Visitor:
-    """Who has the cookie `id`."""
+    """Who has the cookie `id`, and came first from `address`."""
 
     id: str
     folder: Path
+    address: str = ""
     photographs: dict[str, Photograph] = field(default_factory=dict)
     seen: float = field(default_factory=time.monotonic)
 
@@ -117,6 +122,11 @@ class Visitor:
     def held(self) -> int:
         """Bytes."""
         return sum(photograph.held for photograph in list(self.photographs.values()))
+
+    @property
+    def brings(self) -> bool:
+        """Whether a photograph is just coming, or being opened."""
+        return any(not photograph.width for photograph in list(self.photographs.values()))
 
 
 class Sessions:
@@ -135,17 +145,33 @@ class Sessions:
                 visitor.seen = time.monotonic()
             return visitor
 
-    def welcome(self) -> Visitor:
-        """A new visitor. Raises Refused where there are too many who have photographs here."""
+    def admit(self, id: str, address: str = "") -> tuple[Visitor, list[Photograph]]:
+        """The visitor with this cookie, who gets a place where there was none; and what must be deleted for that.
+
+        Raises Refused where everybody who could go has something here.
+        """
         with self._lock:
-            if len(self._visitors) >= _VISITORS:
-                empty = [visitor for visitor in self._visitors.values() if not visitor.photographs]
-                if not empty:
-                    raise Refused(503, "too many people are here just now; please try again later")
-                self._visitors.pop(min(empty, key=lambda visitor: visitor.seen).id)
-            id = secrets.token_urlsafe(32)
-            visitor = self._visitors[id] = Visitor(id, self._folder / secrets.token_hex(16))
-            return visitor
+            if (visitor := self.find(id)) is not None:
+                return visitor, []
+            gone = self._who_goes(address)
+            if gone is not None:
+                del self._visitors[gone.id]
+            visitor = self._visitors[id] = Visitor(id, self._folder / secrets.token_hex(16), address)
+            return visitor, list(gone.photographs.values()) if gone is not None else []
+
+    def _who_goes(self, address: str) -> Visitor | None:
+        """Who makes room for somebody from this address: who has nothing, or next to it, of where most have come from."""
+        crowd = Counter(visitor.address for visitor in self._visitors.values())
+        if crowd[address] >= _OF_ONE:
+            among = [visitor for visitor in self._visitors.values() if visitor.address == address]
+        elif len(self._visitors) >= _VISITORS:
+            among = list(self._visitors.values())
+        else:
+            return None
+        leaving = [visitor for visitor in among if visitor.held < _TINY and not visitor.brings]
+        if not leaving:
+            raise Refused(503, "too many people are here just now; please try again later")
+        return min(leaving, key=lambda visitor: (bool(visitor.photographs), -crowd[visitor.address], visitor.seen))
 
     def photograph(self, visitor: Visitor | None, id: str) -> Photograph:
         """A photograph of this visitor. Raises Refused where there is none, or it is somebody else's."""
@@ -174,6 +200,8 @@ class Sessions:
                 raise Refused(413, f"your photographs take more than {_mega(self.limits.held)} MB here; remove some first")
             if self.held + size > self.limits.total:
                 raise Refused(507, "the photographs of all visitors take all the room there is; please try again later")
+            if self._from(photograph.visitor.address) + size > self.limits.total / 2:
+                raise Refused(507, "the photographs from your network take half the room there is; please remove some first")
             photograph.held += size
 
     def count_copy(self, photograph: Photograph) -> None:
@@ -194,6 +222,11 @@ class Sessions:
         """Bytes of all visitors."""
         with self._lock:
             return sum(visitor.held for visitor in self._visitors.values())
+
+    def _from(self, address: str) -> int:
+        """Bytes of all who have come from this address, unless it is this machine."""
+        here = [] if not address or is_local(address) else list(self._visitors.values())
+        return sum(visitor.held for visitor in here if visitor.address == address)
 
     def remove(self, photograph: Photograph) -> None:
         """Delete a photograph and all that was made of it."""

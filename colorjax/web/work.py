@@ -1,9 +1,8 @@
 """What is done with a photograph: opened, shown with the hints given, asked for likely colours, copied at full size."""
 
 import io
-import sys
+import logging
 import threading
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ VIEW_SIDE = 1024  # pixels of the longer side of what is worked with
 _QUALITY = 92  # of the JPEGs that the page shows
 _KEPT = 32  # views, and as many predictions, in memory
 _OPENING, _COPYING = 0, 1
+_LOG = logging.getLogger(__name__)
 
 
 class Studio:
@@ -83,6 +83,11 @@ class Studio:
 
         forget_seen()
         self.quick.submit(forget_seen, photograph.visitor.id, (photograph.id, "forget"))  # a view under way may come after
+
+    @property
+    def works(self) -> bool:
+        """Whether both lanes still do what they are asked."""
+        return self.quick.works and self.slow.works
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -207,7 +212,7 @@ def _settle(copy: Copy, error: BaseException | None) -> None:
     elif isinstance(error, Superseded):
         copy.reason = "another copy of it was asked for"
     elif error is not None:
-        traceback.print_exception(error, file=sys.stderr)
+        _LOG.error("a copy could not be made", exc_info=error)
         copy.reason = "something went wrong with it; the server's log says what"
 
 

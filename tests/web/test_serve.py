@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 from colorjax import cli, photos
 from colorjax.archive import sidecar
 from colorjax.science import color
-from colorjax.web import app, bodies, lanes, server
+from colorjax.web import app, lanes, server
 from colorjax.web.sessions import Limits, Sessions, display_name
 
 HOME = "http://127.0.0.1:8000"
@@ -54,7 +54,7 @@ def page(painter, folder):
 
 
 def visitor(application, **options):
-    return TestClient(application, base_url=HOME, **options)
+    return TestClient(application, base_url=HOME, **{"client": ("127.0.0.1", 50_000)} | options)
 
 
 def encoded(image, suffix="png", **options):
@@ -68,7 +68,7 @@ def cat(height=90, width=120):
 
 
 def upload(client, data, name="cat.png"):
-    answer = client.post("/api/photographs", params={"name": name}, content=data)
+    answer = client.post("/api/photographs", params={"name": name}, content=data, follow_redirects=True)
     assert answer.status_code == 201, answer.text
     return answer.json()
 
@@ -295,7 +295,7 @@ def test_a_token_is_asked_for_once(page):
         for path in ("/", "/app.js", "/api/about", "/?token=wrong", "/?token=%C3%A9"):
             assert client.get(path).status_code == 401
         answer = client.get("/?token=correct+horse")
-        assert answer.headers["refresh"] == "0; url=/" and "correct" not in str(answer.headers) + answer.text
+        assert answer.headers["refresh"] == "0; url=./" and "correct" not in str(answer.headers) + answer.text
         assert client.get("/").status_code == 200 and client.get("/", headers={"Host": "scans.example"}).status_code == 200
         client.cookies.clear()
         assert client.get("/api/about").status_code == 401
@@ -533,7 +533,8 @@ def served(page, painter, monkeypatch):
     monkeypatch.setattr(connections, "_HEADER", 0.4)
     monkeypatch.setattr(connections, "_UNWANTED", 0.4)
     monkeypatch.setattr(connections, "_OF_ONE", 3)
-    monkeypatch.setattr(bodies, "_SILENCE", 0.4)
+    monkeypatch.setattr(connections, "SILENCE", 0.4)
+    monkeypatch.setattr(connections, "_TICK", 0.05)
     config = uvicorn.Config(page(), log_level="critical", http=connections.Patient, ws="none", timeout_graceful_shutdown=1)
     with server._listening("127.0.0.1", 0) as listening:
         running = uvicorn.Server(config)
@@ -568,7 +569,8 @@ def test_who_says_little_keeps_no_place(served, painter):
     port, running = served
     assert dripped(port) == b""  # nothing at all
     assert dripped(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"x") == b""  # a header without an end
-    head = b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n"
+    cookie = httpx2.get(f"http://127.0.0.1:{port}/api/about").headers["set-cookie"].split(";")[0].encode()
+    head = b" HTTP/1.1\r\nHost: localhost\r\nCookie: " + cookie + b"\r\nContent-Length: 10000\r\n\r\n"
     assert b" 503 " in dripped(port, b"POST /api/photographs?name=a.png" + head, b"x")  # a body: so many bytes a second
     assert b" 200 OK" in dripped(port, b"GET /" + head, b"x")  # the rest of a body, when all is answered
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:  # but the server may take its time
@@ -600,7 +602,7 @@ def test_one_machine_does_not_take_all_places(served, monkeypatch):
             return b""
 
     assert opened(6) == 6  # of this one, they may be those of a proxy
-    monkeypatch.setattr(connections, "_is_local", lambda host: False)
+    monkeypatch.setattr(connections, "is_local", lambda host: False)
     while served[1].server_state.connections:
         time.sleep(0.01)
     assert opened(6) == 3

@@ -28,25 +28,25 @@ const post = (path, body) => ask(path, { method: "POST", headers: { "Content-Typ
 const json = async (answer) => (await answer).json();
 const blob = async (answer) => (await answer).blob();
 const page = crypto.getRandomValues(new Uint32Array(3)).join(""); // of this tab: what another one asks for is its own affair
-const one = (id) => `/api/photographs/${id}`;
+const one = (id) => `api/photographs/${id}`;
 
-export const about = () => json(ask("/api/about"));
-export const list = async () => (await json(ask("/api/photographs"))).photographs;
+export const about = () => json(ask("api/about"));
+export const list = async () => (await json(ask("api/photographs"))).photographs;
 export const before = (id) => blob(ask(`${one(id)}/before`));
 export const view = (id, state) => blob(post(`${one(id)}/view`, { ...state, page }));
 export const suggest = async (id, question) => (await json(post(`${one(id)}/suggest`, { ...question, page }))).suggestions;
 export const copy = (id, state) => json(post(`${one(id)}/copy`, state));
-export const progress = async () => (await json(ask("/api/progress"))).copies;
+export const progress = async () => (await json(ask("api/progress"))).copies;
 export const remove = (id) => ask(one(id), { method: "DELETE", keepalive: true });
 export const copyPath = (id) => `${one(id)}/copy`;
 export const sidecarPath = (id) => `${one(id)}/sidecar`;
-export const copiesPath = "/api/copies.zip";
+export const copiesPath = "api/copies.zip";
 
 /** The photograph that a file becomes; `told` hears the share that has been sent. */
 export function upload(file, told) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far it is
-    request.open("POST", `/api/photographs?name=${encodeURIComponent(file.name)}`);
+    request.open("POST", `api/photographs?name=${encodeURIComponent(file.name)}`);
     request.upload.onprogress = (event) => event.lengthComputable && told(event.loaded / event.total);
     request.onerror = () => reject(refusal(0, "the server does not answer, or does not take it"));
     request.onload = () => {
