@@ -25,8 +25,10 @@ from colorjax.archive.plan import (
     Outcome,
     digest_of_hints,
 )
+from colorjax.inference import pixels as shown
 from colorjax.inference.colorizer import Colorizer
-from colorjax.science import color, hints, toning
+from colorjax.platform import sharding
+from colorjax.science import hints, toning
 from colorjax.science.hints import HintError
 
 _LARGEST_TIFF = 4e9  # bytes of pixels
@@ -71,7 +73,7 @@ class Copier:
         self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
         self._settings |= {"negative": True} if options.negative else {}
         self.made_with = {"size": colorizer.size, "flip": colorizer.flip, "weights": colorizer.network.digest}
-        self._device = sidecar.device() | colorizer.engine.about
+        self._device = sharding.device() | colorizer.engine.about
         self._weights = {"name": colorizer.network.source.name, "sha256": colorizer.network.digest}
 
     def read(self, outcome: Outcome) -> Reading | Outcome:
@@ -81,8 +83,7 @@ class Copier:
         """
         start, before = time.perf_counter(), _version(outcome.job.source)
         left_out: list[str] = []
-        compared = True  # with what another reader sees
-        how = (self._options.max_pixels, left_out, self._options.accept_truncated, compared)
+        how = (self._options.max_pixels, left_out, self._options.accept_truncated, True)  # compared with another reader
         pixels = hashlib.sha256()
         pages = sidecar.fed(photos.pages(outcome.job.source, *how), pixels)
         pages = map(sidecar.inverted, pages) if self._options.negative else pages
@@ -144,7 +145,7 @@ class Copier:
         warnings = (*warnings, *_flatness(*before, image))
         about |= {"warnings": list(warnings)} if warnings else {}
         reading.outcome.warnings = tuple(dict.fromkeys((*reading.outcome.warnings, *warnings)))
-        about["mean_chroma"] = mean_chroma(image)
+        about["mean_chroma"] = shown.mean_chroma(image)
         if about["mean_chroma"] < GREY:
             reading.outcome.reason = AS_GOOD_AS_GREY
         if self._options.burn_in:
@@ -297,10 +298,3 @@ def _tone(image: np.ndarray) -> str:
     """ "black" or "white" where nothing is further from that than a fiftieth; else ""."""
     top = np.iinfo(image.dtype).max
     return "black" if image.max() <= top // 50 else "white" if image.min() >= top - top // 50 else ""
-
-
-def mean_chroma(image: np.ndarray) -> float:
-    """Of a coloured picture (H, W, 3) uint8 or uint16, looked at through a grid of at most 256 x 256 pixels; Lab units."""
-    rows, columns = (max(1, side // 256) for side in image.shape[:2])
-    seen = image[::rows, ::columns] / np.float32(np.iinfo(image.dtype).max)
-    return round(float(np.hypot(*np.moveaxis(color.rgb_to_lab(seen)[..., 1:], -1, 0)).mean()), 2)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import jax
 import numpy as np
 
 from colorjax import photos
@@ -78,12 +77,6 @@ def pixel_digest_of(path: Path, about: dict[str, Any], max_pixels: int) -> str:
     for _ in fed(source_pages(path, about, max_pixels), pixels):
         pass
     return pixels.hexdigest()
-
-
-def device() -> dict[str, str]:
-    """JAX's first device: the same on the same machine."""
-    first = jax.devices()[0]
-    return {"platform": first.platform, "kind": first.device_kind, "jax": jax.__version__}
 
 
 def write(path: Path, source: Path, about: dict[str, Any]) -> None:

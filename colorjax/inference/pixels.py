@@ -117,3 +117,10 @@ def lightness_difference(
 
     each(strip, strips(one.shape[:2]))
     return max(largest for largest, _ in totals), sum(total for _, total in totals) / (one.shape[0] * one.shape[1])
+
+
+def mean_chroma(image: np.ndarray) -> float:
+    """Of a coloured picture (H, W, 3) uint8 or uint16, looked at through a grid of at most 256 x 256 pixels; Lab units."""
+    rows, columns = (max(1, side // 256) for side in image.shape[:2])
+    seen = image[::rows, ::columns] / np.float32(np.iinfo(image.dtype).max)
+    return round(float(np.hypot(*np.moveaxis(color.rgb_to_lab(seen)[..., 1:], -1, 0)).mean()), 2)

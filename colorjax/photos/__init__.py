@@ -1,13 +1,8 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes.
 
 `finding` (which files are photographs), `kinds` (what a file is, whatever its name), `limits` (before anything is decoded),
-`beside` (what is damaged or left behind beside the pixels), `reading` and `deep` (pixels of 8 and of more bits),
-`successors` (JPEG 2000 and JPEG XL), `profiles` (to sRGB), `strips` (a part at a time), `metadata` and `directories` (what a
-file says of itself), `writing` (a copy, whole or not at all).
-`pictures` (which of a TIFF's directories are photographs), `doubts` (what another reader sees in a file),
-`reading`, `pixels` and `deep` (pixels of 8 and of more bits), `salvage` (what is left of a file that is cut short),
-`profiles` (to sRGB), `strips` (a part at a time), `metadata` and `directories` (what a file says of itself), `writing` (a
-copy, whole or not at all).
+`reading` (pages, one at a time) and `pixels` (upright, in sRGB), `profiles` (to sRGB), `strips` (a part at a time), `metadata`
+(what a file says of itself), `writing` (a copy, whole or not at all), `formats` (what single formats need).
 """
 
 from colorjax.photos.finding import (
@@ -24,7 +19,7 @@ from colorjax.photos.finding import (
     legible,
     unwanted,
 )
-from colorjax.photos.grafting import graft
+from colorjax.photos.formats.grafting import graft
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8

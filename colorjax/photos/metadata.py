@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from colorjax.photos import beside, directories, profiles
-from colorjax.photos.directories import Tag
+from colorjax.photos import profiles
 from colorjax.photos.finding import in_words
-from colorjax.photos.pictures import Picture
+from colorjax.photos.formats import beside, directories
+from colorjax.photos.formats.directories import Tag
+from colorjax.photos.formats.pictures import Picture
 
 # Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
 PIXEL_TAGS = {*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 301, *range(317, 323)}

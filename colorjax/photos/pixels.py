@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import deep, profiles, successors
+from colorjax.photos import profiles
+from colorjax.photos.formats import deep, successors
 from colorjax.photos.limits import check_tiles
 from colorjax.photos.metadata import PhotoError
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImagePalette
 
-from colorjax.photos import beside, deep, doubts, kinds, metadata, pictures, pixels, profiles, salvage, successors
+from colorjax.photos import kinds, metadata, pixels, profiles
+from colorjax.photos.formats import beside, deep, doubts, pictures, salvage, successors
+from colorjax.photos.formats.pictures import Picture, Problem
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
-from colorjax.photos.pictures import Picture, Problem
 from colorjax.photos.strips import by_rows
 
 _Found = tuple[list[Picture], Problem | None]  # in a TIFF

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorjax.photos import beside, directories, metadata, profiles, strips
+from colorjax.photos import metadata, profiles, strips
+from colorjax.photos.formats import beside, directories, successors
+from colorjax.photos.formats.pictures import Level, Picture
 from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
-from colorjax.photos.pictures import Level, Picture
 from colorjax.photos.reading import to_u8
-from colorjax.photos.successors import jpeg2000, jpeg_xl
 
 # Every format that can be written, by the suffixes that name it; the first is the one that --format gives.
 FORMATS = {
@@ -78,9 +78,7 @@ def encode(stream: Any, name: str, pages: Iterable[tuple[np.ndarray, Photo | Non
         return _encode_deep_png(stream, image, alpha, about)
     if name in ("JPEG2000", "JXL"):
         pixels = image if alpha is None else np.dstack([image, _like(alpha, image)])
-        lossless = like is None or like.lossless
-        data = jpeg2000(pixels, about) if name == "JPEG2000" else jpeg_xl(pixels, about, None if lossless else quality)
-        stream.write(data)
+        stream.write(successors.encoded(name, pixels, about, None if like is None or like.lossless else quality))
         return None
     if name == "HEIF":
         know_heif()

@@ -64,6 +64,12 @@ def _number(value: int, unset: int, variable: str) -> int | None:
     return int(os.environ[variable]) if variable in os.environ else None
 
 
+def device() -> dict[str, str]:
+    """JAX's first device: the same on the same machine."""
+    first = jax.devices()[0]
+    return {"platform": first.platform, "kind": first.device_kind, "jax": jax.__version__}
+
+
 def make_mesh(batch_size: int | None = None) -> Mesh:
     """One axis over all devices. Raises ValueError where `batch_size` is not a multiple of their number."""
     count = jax.device_count()

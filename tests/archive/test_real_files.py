@@ -14,7 +14,8 @@ from PIL import Image
 from colorjax import cli, photos
 from colorjax.archive import sidecar
 from colorjax.inference.colorizer import Colorizer
-from colorjax.photos import doubts, pixels
+from colorjax.photos import pixels
+from colorjax.photos.formats import doubts
 
 GREY = np.asarray(Image.fromarray(CAT).convert("L").resize((192, 160)))
 DEEP = GREY.astype(np.uint16) * 257

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import deep, profiles
+from colorjax.photos import profiles
+from colorjax.photos.formats import deep
 
 _SAMPLES = 256  # along each side, at most
 _MOST_BYTES, _MOST_PIXELS = 2**29, 2**26  # of a file: the second reader wants all of it at once

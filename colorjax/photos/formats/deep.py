@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import profiles, salvage
+from colorjax.photos import profiles
+from colorjax.photos.formats import salvage
 from colorjax.photos.limits import check_page, check_parts
 from colorjax.photos.metadata import PhotoError
 from colorjax.photos.strips import by_rows

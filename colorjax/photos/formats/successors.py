@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import beside, kinds, metadata, profiles
+from colorjax.photos import kinds, metadata, profiles
+from colorjax.photos.formats import beside
 from colorjax.photos.metadata import Metadata, PhotoError
 from colorjax.photos.strips import by_rows
 
@@ -108,6 +109,11 @@ def settle(picture: Any, stream: Any) -> None:
     cod = head.find(b"\xff\x52\0")
     info["lossless"] = cod > 0 and head[cod + 13 : cod + 14] == b"\1"  # the reversible transformation
     stream.seek(0)
+
+
+def encoded(name: str, pixels: np.ndarray, about: Metadata, quality: int | None) -> bytes:
+    """A file in Pillow's format `name`; quality None: without loss, as JPEG 2000 always is."""
+    return jpeg2000(pixels, about) if name == "JPEG2000" else jpeg_xl(pixels, about, quality)
 
 
 def jpeg2000(pixels: np.ndarray, about: Metadata) -> bytes:
