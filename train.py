@@ -49,6 +49,7 @@ def _train(config, workdir, stop):
     rate = jax.jit(optim.schedule(config, steps_per_epoch))
     train_step = steps.make(config, optimizers, mesh, photographs.ab_counts)
     agreed = sharding.Agreement(mesh)  # of all processes, on whether to stop
+    validate = runs.Validation(workdir, config, photographs, mesh, lambda: agreed(bool(stop.asked)))
 
     with checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by) as checkpoints:
         now, pending = runs.start(config, optimizers, mesh, checkpoints)
@@ -57,13 +58,12 @@ def _train(config, workdir, stop):
         bar = telemetry.progress(total, first, config.batch_size)
         meter = runs.Meter(config.batch_size, pending, new=first == 0)
         batches = sharding.prefetch(photographs.train(first), mesh)
-        validate = runs.Validation(workdir, config, photographs, mesh, writer, bar, lambda: agreed(bool(stop.asked)))
         measured: dict[str, float] = {}
 
         with writer, bar, workdirs.telling_lost(workdir, photographs.lost) as tell_lost:
             stop.begun = True
             if first and first % steps_per_epoch == 0 and validate.possible and runs.owes_validation(workdir, first):
-                measured = validate(first, now.network) or {}
+                measured = validate(first, now.network, writer, bar) or {}
                 if agreed(bool(stop.asked)):
                     print(f"stopped at step {first} of {total}; the same command goes on from here")
                     return measured
@@ -80,7 +80,7 @@ def _train(config, workdir, stop):
                     bar.set_postfix(l1=f"{row['l1']:.4f}", refresh=False)
                 stops, metrics = agreed(bool(stop.asked)), None
                 if rest == 0 and validate.possible and not stops:
-                    metrics = validate(step, now.network)
+                    metrics = validate(step, now.network, writer, bar)
                     meter.restart()
                     measured = metrics or measured
                     stops = agreed(bool(stop.asked))

@@ -73,7 +73,8 @@ def _nothing(paths: list[str], missing: list[Path | Url], passed_over: photos.Pa
     reason = f"{missing[0]}: no such file or folder; " if missing else ""
     shown = paths if len(paths) <= 3 else [*paths[:3], f"{len(paths) - 3} more"]
     besides = "".join(f"; passed over {number} {what}" for what, number in sorted(passed_over.items()))
-    return f"{reason}no photographs in {', '.join(shown)} (looked for {', '.join(photos.SUFFIXES)}){besides}"
+    suffixes = ", ".join(suffixes[0] for suffixes in photos.FORMATS.values())
+    return f"{reason}no photographs in {', '.join(shown)} (looked for {suffixes} and the like){besides}"
 
 
 def _found(named: list[Path | Url], passed_over: photos.PassedOver) -> Iterator[tuple[Path | Url, Path | Url]]:

@@ -66,13 +66,14 @@ class Graph:
         """What `resnet.pooled_hints` makes of the input HINTS."""
         if size == 1:
             return HINTS
-        sides = [size, size]
-        pooled = self.node("AveragePool", HINTS, kernel_shape=sides, strides=sides, ceil_mode=1)
-        chroma, share = (
-            self.node("Slice", pooled, *(self.number([end], np.int64) for end in ends)) for ends in ((0, 2, 1), (2, 3, 1))
+        ones = self.number(np.ones((3, 1, size, size)))
+        sums = self.node("Conv", HINTS, ones, group=3, strides=[size, size], pads=[0, 0, size - 1, size - 1])
+        chroma, many = (
+            self.node("Slice", sums, *(self.number([end], np.int64) for end in ends)) for ends in ((0, 2, 1), (2, 3, 1))
         )
-        chroma = self.node("Div", chroma, self.node("Max", share, self.number(1e-6)))
-        return self.node("Concat", chroma, self.node("Ceil", share), axis=1)
+        one = self.number(1)
+        chroma = self.node("Div", chroma, self.node("Max", many, one))
+        return self.node("Concat", chroma, self.node("Min", many, one), axis=1)
 
     def hinted(
         self, x: str, kernel: np.ndarray, bias: np.ndarray, hints: np.ndarray | None, stride: int = 1, given: str = HINTS

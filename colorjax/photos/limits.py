@@ -27,9 +27,7 @@ def limit_in_words(max_pixels: int) -> str:
 def check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
     """Raises PhotoError where more pixels are declared than are safe, or than the file can hold."""
     width, height = picture.size
-    if width * height > max_pixels:
-        words = f"declares {width}x{height} pixels, too many to decode safely ({limit_in_words(max_pixels)})"
-        raise PhotoError(words, "too large")
+    _check_sides(width, height, max_pixels)
     if picture.format == "WEBP" and max(width, height) > _LONGEST_WEBP:
         raise PhotoError(f"declares {width}x{height} pixels, more than a WebP can have")
     position = stream.tell()
@@ -44,6 +42,27 @@ def check_size(picture: Image.Image, stream: Any, max_pixels: int) -> None:
     densest = 8 if compression == 1 else densest
     if densest and compression not in _BILEVEL and width * height > densest * length:
         raise PhotoError(f"declares {width}x{height} pixels, more than its {length} bytes can hold", "truncated")
+
+
+def check_webp(head: bytes, max_pixels: int) -> None:
+    """Raises PhotoError where the first bytes of a WebP declare more pixels than are safe: opening it asks for room for all."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return
+    kind, inside = head[12:16], head[20:30].ljust(10, b"\0")
+    if kind == b"VP8X":
+        sides = [1 + int.from_bytes(inside[place : place + 3], "little") for place in (4, 7)]
+    elif kind == b"VP8L":
+        packed = int.from_bytes(inside[1:5], "little")
+        sides = [1 + (packed >> shift & 0x3FFF) for shift in (0, 14)]
+    else:
+        sides = [int.from_bytes(inside[place : place + 2], "little") & 0x3FFF for place in (6, 8)]
+    _check_sides(*sides, max_pixels)
+
+
+def _check_sides(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        words = f"declares {width}x{height} pixels, too many to decode safely ({limit_in_words(max_pixels)})"
+        raise PhotoError(words, "too large")
 
 
 def check_tiles(picture: Any) -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImagePalette
 from colorjax.photos import kinds, metadata, pixels, profiles
 from colorjax.photos.formats import beside, deep, doubts, pictures, salvage, successors
 from colorjax.photos.formats.pictures import Picture, Problem
-from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, limit_in_words
+from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_webp, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.strips import by_rows
 
@@ -89,6 +89,7 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
         stream.seek(0)
         head = stream.read(64)
         stream.seek(0)
+        check_webp(head, max_pixels)
         if head.startswith(kinds.JXL_MAGIC):
             return successors.Jxl(stream)
         if head[:4] == b"MM\0+":  # Pillow misreads these

@@ -166,23 +166,13 @@ class Validation:
     stop: asked before each batch, whether to leave it. possible: whether there is a photograph to validate on.
     """
 
-    def __init__(
-        self,
-        workdir: Path,
-        config: ConfigDict,
-        photographs: Any,
-        mesh: Mesh,
-        writer: telemetry.Writer,
-        bar: tqdm,
-        stop: Callable[[], bool],
-    ):
-        self._workdir, self._epochs, self._photographs, self._mesh = workdir, config.epochs, photographs, mesh
-        self._writer, self._bar, self._stop = writer, bar, stop
+    def __init__(self, workdir: Path, config: ConfigDict, photographs: Any, mesh: Mesh, stop: Callable[[], bool]):
+        self._workdir, self._epochs, self._photographs, self._mesh, self._stop = workdir, config.epochs, photographs, mesh, stop
         self._step = measuring.step_of(config.model, mesh, perceptual.given(config.lpips_weights))
         self._shown = evaluators.spread(photographs.validation_indices, config.panels)
         self.possible = len(photographs.validation_indices) > 0
 
-    def __call__(self, step: int, network: tuple[Any, Any]) -> dict[str, float] | None:
+    def __call__(self, step: int, network: tuple[Any, Any], writer: telemetry.Writer, bar: tqdm) -> dict[str, float] | None:
         """The metrics after this step; None where nothing can be measured, or a stop is asked for."""
         epoch = step // self._photographs.steps_per_epoch
         try:
@@ -194,12 +184,12 @@ class Validation:
                 stop=self._stop,
             )
         except evaluators.NothingToEvaluate:
-            return self._bar.write(f"epoch {epoch}: no validation photograph can be read any more", file=sys.stderr)
+            return bar.write(f"epoch {epoch}: no validation photograph can be read any more", file=sys.stderr)
         if evaluation is None:
             return None
         metrics = evaluators.means(evaluation.values)
-        self._writer.write("validation", step, {"epoch": epoch} | metrics)
-        self._bar.write(epoch_line(epoch, self._epochs, metrics), file=sys.stdout)
+        writer.write("validation", step, {"epoch": epoch} | metrics)
+        bar.write(epoch_line(epoch, self._epochs, metrics), file=sys.stdout)
         write_figures(self._workdir, evaluation)
         return metrics
 

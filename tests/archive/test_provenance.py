@@ -752,7 +752,7 @@ def test_a_sidecar_says_what_a_copy_was_made_of(coloured, release, source):
     assert said["source"]["sha256"] == sha256(file)
     assert (path.parent / said["source"]["path"]).samefile(file)
     assert not Path(said["source"]["path"]).is_absolute()
-    assert said["source"]["pixels_sha256"] == sidecar.pixel_digest_of(file)
+    assert said["source"]["pixels_sha256"] == sidecar.pixel_digest_of(file, said, photos.MAX_PIXELS)
     copy = coloured / "out" / SOURCES[source]
     assert said["copy"] == {"name": copy.name, "sha256": sha256(copy), "bytes": copy.stat().st_size}
     assert said["weights"] == {"name": "weights", "sha256": checkpoint.load(release).digest}

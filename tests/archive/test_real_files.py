@@ -45,7 +45,7 @@ def tiff(*writes, **options):
 
 
 def verified(tmp_path):
-    return sidecar.verify(next((tmp_path / "out").glob("*.json")))
+    return sidecar.verify(next((tmp_path / "out").glob("*.json"))).problems
 
 
 # --- which picture of a file ---

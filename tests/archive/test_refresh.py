@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -74,6 +75,10 @@ def retitle(file):
         file.write_bytes(stream.getvalue())
     elif file.name == "b.png":
         GREY.save(file, exif=exif)
+    elif file.suffix == ".png":
+        data, text = file.read_bytes(), b"tEXtTitle\0title"
+        chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+        file.write_bytes(data[:-12] + chunk + data[-12:])
     else:
         with file.open("ab") as stream:
             stream.write(bytes(8))

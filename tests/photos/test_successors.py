@@ -1,7 +1,6 @@
 """JPEG 2000 and JPEG XL in and out; files of other kinds, named as what they are."""
 
 import io
-from collections import Counter
 
 import imagecodecs
 import numpy as np
@@ -165,7 +164,7 @@ def test_folders_give_files_of_every_suffix(tmp_path, suffix):
 def test_pictures_that_are_passed_over_in_folders_are_named(tmp_path):
     for name in ("a.gif", "b.PSD", "c.nef", "d.CR2", "e.txt"):
         (tmp_path / name).write_bytes(b"")
-    counted = Counter()
+    counted = photos.PassedOver()
     assert list(photos.find([tmp_path], counted)) == []
     assert counted == {
         "GIFs (save them as PNG)": 1,
