@@ -1,10 +1,9 @@
 """Many photographs, safely: from a command's arguments to marked copies, each with a sidecar.
 
-The way of a photograph: `colorize_command` (arguments), `places` (where its copy goes), `plan` (what
-would become of it), `urls` and `transfer` (brought here, if it
-lies elsewhere), `colorize_many` or `colorize_cluster` (side by side, here or on many machines), `colorize_one` (read,
-coloured, written), `marks` and `provenance` (what says so in the copy), `sidecar` (what says so beside it, and whether it
-holds), `sheet` (a page to look through).
+The way of a photograph: `colorize_command` (arguments), `places` (where its copy goes), `plan` (what would become of it),
+`urls` and `transfer` (brought here, if it lies elsewhere), `colorize_many` or `colorize_cluster` (side by side, here or on
+many machines), `colorize_one` (read, coloured, written), `marks` and `provenance` (what says so in the copy), `sidecar` (what
+says so beside it, and whether it holds), `sheet` (a page to look through).
 """
 
 __all__ = [
