@@ -6,10 +6,17 @@ import * as memory from "./memory.js";
 import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { toCode } from "./color.js";
+import { makeDarkroom } from "./darkroom.js";
+import { makeDoubts } from "./doubts.js";
+import { listenForKeys } from "./keys.js";
 import { makeNotices } from "./notices.js";
+import { makeOverview } from "./overview.js";
 import { makePalette } from "./palette.js";
-import { makeRest } from "./rest.js";
+import { makePeek } from "./peek.js";
+import { compare, makeSaving } from "./saving.js";
+import { LOOK, makeSliders } from "./sliders.js";
 import { makeStage } from "./stage.js";
+import { makeWorking, took } from "./working.js";
 
 const element = (id) => document.getElementById(id);
 const pause = (milliseconds, value) => new Promise((done) => setTimeout(done, milliseconds, value));
@@ -17,7 +24,12 @@ const photographs = [];
 let about = { guided: false, upload: Infinity, photographs: Infinity };
 let current = null;
 
+let wish = () => ({}); // how copies are saved
+
 const { say, complain } = makeNotices(() => focusWork());
+const working = makeWorking();
+const develop = makeDarkroom(photographs, (photograph) => refresh(photograph, true));
+const drawDoubts = makeDoubts(() => current, blame);
 
 const stage = makeStage({
   placed: (point) => {
@@ -26,6 +38,13 @@ const stage = makeStage({
     edit({ hints: [...hints, { ...point, color: toCode(stage.colorAt("after", point)) }] });
     stage.focusHint(current.chosen);
     suggest();
+  },
+  unplaced: () => {
+    album.unmake(current);
+    current.chosen = null;
+    draw();
+    refresh(current);
+    focusWork();
   },
   moved: (index, point, settled) => {
     current.chosen = index;
@@ -40,6 +59,7 @@ const stage = makeStage({
   },
   removed: removeHint,
   colours: () => palette.focus(),
+  looked: (zoom) => (element("zoom-value").value = `${Math.round(100 * zoom)} %`),
 });
 
 const palette = makePalette({
@@ -48,6 +68,21 @@ const palette = makePalette({
     edit({ hints: current.state.hints.map((hint, i) => (i === current.chosen ? { ...hint, color } : hint)) }, settled, true);
   },
   removed: () => removeHint(current.chosen),
+});
+
+const sliders = makeSliders(
+  (what, settled) => edit(what, settled),
+  (radius, settled) => {
+    if (current.chosen === null) return;
+    const bound = ({ radius: _, ...hint }) => (radius === null ? hint : { ...hint, radius });
+    edit({ hints: current.state.hints.map((hint, i) => (i === current.chosen ? bound(hint) : hint)) }, settled, true);
+  },
+);
+
+const overview = makeOverview(photographs, (photograph) => {
+  toggleOverview(false);
+  open(photograph);
+  focusWork();
 });
 
 function removeHint(index) {
@@ -81,38 +116,56 @@ const enable = (id, is) => element(id).setAttribute("aria-disabled", !is);
 
 /** Everything around the picture, as the current photograph has it. */
 function draw(drawPins = true) {
-  const { hints, strength } = current.state;
+  const { hints } = current.state;
   const hint = hints[current.chosen];
   if (drawPins) stage.setHints(hints, current.chosen);
   element("no-hint").hidden = !isGuided(current) || Boolean(hint);
   element("one-hint").hidden = !hint;
   if (hint) palette.show(hint, hints.length > 1 ? `Hint ${current.chosen + 1} of ${hints.length}` : "Hint", stage.colorAt("before", hint));
-  element("strength").value = strength;
-  element("strength-value").value = `${Math.round(strength * 100)} %`;
+  stage.ring(hint);
+  sliders.show(current.state, hint, current);
   enable("undo-button", current.past.length > 0);
   enable("redo-button", current.future.length > 0);
   enable("save-hints", hints.length > 0);
 }
 
-/** Show the colours that the latest hints make; while one view is under way, the next one waits, and those between are left out. */
-async function refresh(photograph) {
-  photograph.again = true;
-  if (photograph.busy) return;
+/** Show the colours that the latest hints make; while one view is under way, the next one waits, and those between are left out.
+ *  `ahead`: nobody looks at it yet. */
+async function refresh(photograph, ahead = false) {
+  Object.assign(photograph, { again: true, stale: false, failed: false });
+  if (photograph.busy) return photograph.ahead?.abort(); // what was not urgent is asked for anew
   photograph.busy = true;
-  stage.busy(true);
+  if (photograph === current) showBusy();
   while (photograph.again && !photograph.removed) {
     photograph.again = false;
+    photograph.ahead = ahead && photograph !== current ? new AbortController() : null;
+    const how = { ahead: photograph.ahead !== null, signal: photograph.ahead?.signal };
+    const since = performance.now();
     try {
-      album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state)));
+      album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state, how)));
+      took("view", (performance.now() - since) / 1000);
       await stage.show("after", photograph.urls.after, photograph);
       if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
     } catch (error) {
-      if (error.status !== 409) blame(photograph, error);
-      else photograph.again = await pause(300, true); // another request took its place, and this one is still wanted
+      if (error.status === 409) photograph.again = await pause(how.signal?.aborted ? 0 : 300, true); // it is still wanted
+      else {
+        photograph.failed = true;
+        blame(photograph, error);
+      }
     }
   }
   photograph.busy = false;
-  if (photograph === current) stage.busy(false);
+  overview.draw(current);
+  if (photograph !== current) return;
+  showBusy();
+  drawDoubts();
+}
+
+/** That colours are on their way, or no longer: at the hint that is chosen, or in the middle. */
+function showBusy() {
+  stage.busy(current.busy);
+  if (current.busy) working.begin("view", stage.placeOf(current.state.hints[current.chosen]));
+  else working.end();
 }
 
 async function suggest() {
@@ -159,8 +212,9 @@ async function open(photograph) {
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
   element("facts").textContent = facts(photograph);
   element("tools").scrollTop = 0;
-  stage.busy(photograph.busy);
+  showBusy();
   draw();
+  drawDoubts();
   drawStrip();
   say("");
   sayWhatWasSaved();
@@ -175,7 +229,41 @@ async function open(photograph) {
   if (photograph !== current) return;
   draw(); // with the colours that are there now
   drawStrip();
-  if (!photograph.urls.after) refresh(photograph);
+  if (!photograph.urls.after || photograph.stale) refresh(photograph);
+}
+
+/** Go so many photographs on, or back. */
+function go(step) {
+  if (!current || photographs.length < 2) return;
+  const inside = element("desk").contains(document.activeElement) || document.activeElement === document.body;
+  open(photographs[(photographs.indexOf(current) + step + photographs.length) % photographs.length]);
+  if (inside) focusWork();
+}
+
+function toggleOverview(is = !overview.isOpen()) {
+  if (is && photographs.length < 2) return;
+  overview.open(is);
+  element("desk").hidden = element("bar").hidden = is || !current;
+  element("overview-button").setAttribute("aria-pressed", is);
+  overview.draw(current);
+  if (is) overview.focus();
+  else if (current) {
+    stage.fit();
+    focusWork();
+  }
+}
+
+/** Let all photographs have the strength, warmth and saturation of this one. */
+function useForAll() {
+  album.settle(current);
+  const what = Object.fromEntries(Object.keys(LOOK).map((id) => [id, current.state[id]]));
+  for (const one of photographs.filter((one) => one !== current)) {
+    const { settled } = one;
+    album.change(one, what, true);
+    if (one.settled !== settled) Object.assign(one, { stale: true, failed: false });
+  }
+  say(`All ${photographs.length} photographs have this strength, warmth and saturation.`);
+  develop();
 }
 
 /** Whether hints can be given: which page of several they would be of is not known. */
@@ -207,7 +295,9 @@ function drawStrip() {
   const hadFocus = strip.contains(document.activeElement);
   strip.replaceChildren(...tiles, add);
   if (hadFocus) strip.querySelector("[aria-current=true]")?.focus();
-  element("download-all").hidden = photographs.length < 2;
+  for (const id of ["download-all", "overview-button", "for-all"]) element(id).hidden = photographs.length < 2;
+  if (overview.isOpen() && photographs.length < 2) toggleOverview(false);
+  overview.draw(current);
 }
 
 function removePhotograph(photograph) {
@@ -239,6 +329,7 @@ function takeOut(photograph) {
 function show(photograph) {
   if (photograph) return open(photograph);
   current = null;
+  working.end();
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
   focusWork();
@@ -252,7 +343,7 @@ async function add(files) {
     let photograph = { name: file.name };
     try {
       if (file.size > about.upload) throw new Error(`larger than ${Math.round(about.upload / 1e6)} MB, the most that is taken here`);
-      const told = (share) => say(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
+      const told = (share) => arriving(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
       told(0);
       photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
@@ -260,11 +351,18 @@ async function add(files) {
       if (photograph.removed) continue;
       if (first) drawStrip();
       else await open((first = photograph));
+      develop();
     } catch (error) {
       blame(photograph, error);
     }
   }
-  say("");
+  arriving("");
+}
+
+/** What happens to a photograph that comes, said at the top, and in the middle of the first page. */
+function arriving(words) {
+  say(words);
+  element("arriving").textContent = words;
 }
 
 async function download() {
@@ -272,7 +370,7 @@ async function download() {
   album.settle(photograph);
   const { state } = photograph;
   try {
-    const [copy] = await copies.make([photograph], say);
+    const [copy] = await copies.make([photograph], wish(), say);
     if (copy.state !== "ready") throw new Error(copy.reason);
     copies.save(server.copyPath(photograph.id));
     const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "a record of how it was made" });
@@ -303,13 +401,29 @@ async function downloadAll() {
     await removal.finishAll();
     const mine = [...photographs];
     for (const one of mine) if (one.saved?.state !== one.state) one.saved = null; // its record will be of another copy
-    const made = await copies.make(mine, say);
+    const made = await copies.make(mine, wish(), say);
     made.forEach((copy, i) => copy.state !== "ready" && blame(mine[i], new Error(copy.reason)));
-    if (made.some(({ state }) => state === "ready")) copies.save(server.copiesPath);
+    const saved = made.filter(({ state }) => state === "ready").length;
+    if (saved) copies.save(server.copiesPath);
+    say(`${saved} saved, ${made.length - saved} failed`);
   } catch (error) {
+    say("");
     complain(error.message);
   }
-  say("");
+}
+
+async function share(kind) {
+  const photograph = current;
+  album.settle(photograph);
+  element("saving").hidePopover();
+  say("Putting before and after together…");
+  try {
+    await compare(photograph, kind);
+    say("Saved before and after; it says that the colours are by AI.");
+  } catch (error) {
+    say("");
+    blame(photograph, error);
+  }
 }
 
 async function loadHints(file) {
@@ -338,7 +452,9 @@ function listen() {
   const pressOnce = (id, work) =>
     press(id, async () => {
       enable(id, false);
+      element(id).classList.add("at-work");
       await Promise.all([work(), pause(500)]); // a second click is none of its own
+      element(id).classList.remove("at-work");
       enable(id, true);
     });
   on("choose", "click", () => element("files").click());
@@ -351,10 +467,9 @@ function listen() {
   pressOnce("download", download);
   pressOnce("download-all", downloadAll);
   on("remove", "click", () => removePhotograph(current));
-  on("strength", "input", ({ target }) => edit({ strength: target.valueAsNumber }, false));
-  const rest = makeRest(() => edit({}));
-  on("strength", "change", rest.later); // keys change it once each
-  on("strength", "blur", rest.now);
+  for (const kind of ["pair", "clip"]) press(kind, () => share(kind));
+  press("for-all", useForAll);
+  listenForLooking(press);
   addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || event.target.type === "text") return;
     event.preventDefault();
@@ -367,6 +482,22 @@ function listen() {
   addEventListener("drop", (event) => (event.preventDefault(), veil(false), add(event.dataTransfer.files)));
 }
 
+/** Buttons and keys that change nothing but what is seen. */
+function listenForLooking(press) {
+  const fullScreen = () => (document.fullscreenElement ? document.exitFullscreen() : element("easel").requestFullscreen());
+  const help = () => element("help").showModal();
+  const looks = { closer: stage.closer, farther: stage.farther, all: stage.all, "full-screen": fullScreen, "help-button": help };
+  for (const [id, action] of Object.entries(looks)) press(id, action);
+  press("overview-button", () => toggleOverview());
+  element("full-screen").hidden = !document.fullscreenEnabled;
+  const seen = (action) => () => current && !overview.isOpen() && action();
+  const zooms = { "+": stage.closer, "=": stage.closer, "-": stage.farther, 0: stage.all };
+  const actions = { ...zooms, f: fullScreen, "[": () => go(-1), "]": () => go(1) };
+  const keys = Object.fromEntries(Object.entries(actions).map(([key, action]) => [key, seen(action)]));
+  listenForKeys({ ...keys, g: () => current && toggleOverview(), "?": help }, makePeek(stage.peek));
+  element("overview").addEventListener("keydown", ({ key }) => key === "Escape" && toggleOverview(false));
+}
+
 async function start() {
   listen();
   removal.elsewhere((id) => photographs.filter((one) => one.id === id).forEach(takeOut));
@@ -375,6 +506,11 @@ async function start() {
     about = await server.about();
     if (about.cookie === false) throw new Error("This page needs cookies.");
     element("files").accept = about.suffixes.join(",");
+    element("version").textContent = `colorjax ${about.version}`;
+    wish = makeSaving(about.formats, () => {
+      for (const one of photographs) one.saved = null; // what was said is of a copy of another kind
+      if (current) sayWhatWasSaved();
+    });
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +
@@ -384,6 +520,7 @@ async function start() {
     if (photographs.length) await open(photographs[0]);
     for (const photograph of photographs) await fetchBefore(photograph);
     if (photographs.length) drawStrip();
+    develop();
   } catch (error) {
     complain(error.message);
   }
