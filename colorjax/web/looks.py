@@ -19,7 +19,7 @@ from colorjax.web.sessions import Photograph, Refused
 
 _WARMEST = np.array((4.0, 11.3), np.float32)  # Lab units of a* and b*: the way to candlelight
 _PALE = 25.0  # Lab units of chroma, up to which a colour is pale: `saturation` is for these above all
-_FADES = 0.3  # of its radius, over which a hint's reach ends
+_FADES = 0.3  # of its radius, over which a hint's reach ends: half before it, half behind
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class Look:
 
 
 def _reached(near: list[tuple[Hint, float]], shape: tuple[int, int], onto: tuple[int, int]) -> np.ndarray:
-    """(h, w, 1) float32: 1 within the radius of a hint of a picture (H, W), 0 well outside of all."""
+    """(h, w, 1) float32: 1 well within the radius of a hint of a picture (H, W), 0 well outside of all."""
     tall, wide = (large / small for large, small in zip(shape, onto, strict=True))
     rows, columns = (np.arange(onto[0])[:, None] + 0.5) * tall, (np.arange(onto[1]) + 0.5) * wide
     inside = np.zeros(onto, np.float32)
     for hint, radius in near:
         away = np.hypot(rows - hint.y - 0.5, columns - hint.x - 0.5) - 0.5 * max(tall, wide)  # to a cell's near side
-        inside = np.maximum(inside, np.clip(1 - (away - radius) / (_FADES * radius), 0, 1))
+        inside = np.maximum(inside, np.clip(0.5 - (away - radius) / (_FADES * radius), 0, 1))
     return inside[..., None].astype(np.float32)
 
 

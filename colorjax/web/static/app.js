@@ -486,7 +486,7 @@ function listen() {
 function listenForLooking(press) {
   const fullScreen = () => (document.fullscreenElement ? document.exitFullscreen() : element("easel").requestFullscreen());
   const help = () => element("help").showModal();
-  const looks = { closer: stage.closer, farther: stage.farther, all: stage.all, "full-screen": fullScreen, "help-button": help };
+  const looks = { closer: stage.closer, farther: stage.farther, all: stage.all, "full-screen": fullScreen, "help-button": help, "help-link": help };
   for (const [id, action] of Object.entries(looks)) press(id, action);
   press("overview-button", () => toggleOverview());
   element("full-screen").hidden = !document.fullscreenEnabled;

@@ -21,10 +21,10 @@ export function makeLens(easel, stage, sheet, heard) {
   function fit() {
     const bar = easel.querySelector("#view-bar");
     const under = getComputedStyle(bar).position === "absolute" ? 0 : bar.offsetHeight;
-    const { paddingLeft, paddingTop, maxHeight } = getComputedStyle(easel); // a height at most: where the page is longer than the screen
+    const { paddingLeft, paddingTop, paddingBottom, maxHeight } = getComputedStyle(easel); // a height at most: where the page is longer than the screen
     if (!easel.clientWidth) return; // it is not to be seen
     const high = maxHeight === "none" || document.fullscreenElement === easel ? easel.clientHeight : parseFloat(maxHeight);
-    const room = [easel.clientWidth - 2 * parseFloat(paddingLeft), high - 2 * parseFloat(paddingTop) - under];
+    const room = [easel.clientWidth - 2 * parseFloat(paddingLeft), high - parseFloat(paddingTop) - parseFloat(paddingBottom) - under];
     const scale = Math.min(room[0] / size.width, room[1] / size.height, Math.max(1, 1400 / Math.max(size.width, size.height)));
     whole = [size.width, size.height].map((side) => Math.max(1, Math.floor(side * scale)));
     const large = whole.map((side) => side * zoom);
