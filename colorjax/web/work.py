@@ -70,7 +70,7 @@ class Studio:
 
     def compare(self, photograph: Photograph, look: Look, kind: str) -> Task:
         """The work gives before and after in one picture, as one of `comparing.KINDS`, marked as made by a machine."""
-        return self._slowly(photograph, "compare", lambda task: self._compared(photograph, look, kind))
+        return self._slowly(photograph, f"compare as {kind}", lambda task: self._compared(photograph, look, kind))
 
     def copy(self, photograph: Photograph, look: Look, format: str | None = None, quality: int = Options.quality) -> Copy:
         """Have the copy made; one that was asked for in the same way is the one that there is.

@@ -900,3 +900,16 @@ def test_a_hint_reaches_as_far_as_it_may(visit):
     settled(page)
     assert page.inner_text("#reach-value") == "as far as it goes" and not page.is_visible("#ring")
     assert np.abs(chroma_at(page, 0.78, 0.5) - far).max() < 3
+
+
+def test_photographs_that_come_while_all_are_seen_leave_the_overview_open(visit):
+    page = visit()
+    several(page, *"ab")
+    page.keyboard.press("g")
+    bring(page, ("c.png", encoded(GREY[:100, :150])))
+    page.wait_for_selector(".card >> nth=2")
+    page.wait_for_function("() => !document.querySelector('#overview').innerText.includes('taking colour')")
+    assert page.is_visible("#overview") and not page.is_visible("#desk") and not page.is_visible("#bar")
+    page.click(".card >> nth=2")
+    settled(page)
+    assert page.locator("#stage").bounding_box()["width"] > 150

@@ -8,14 +8,15 @@ import * as server from "./server.js";
 import { toCode } from "./color.js";
 import { makeDarkroom } from "./darkroom.js";
 import { makeDoubts } from "./doubts.js";
+import { makeDownloads } from "./downloads.js";
 import { listenForKeys } from "./keys.js";
 import { makeNotices } from "./notices.js";
 import { makeOverview } from "./overview.js";
 import { makePalette } from "./palette.js";
 import { makePeek } from "./peek.js";
-import { compare, makeSaving } from "./saving.js";
 import { LOOK, makeSliders } from "./sliders.js";
 import { makeStage } from "./stage.js";
+import { drawTiles } from "./strip.js";
 import { makeWorking, took } from "./working.js";
 
 const element = (id) => document.getElementById(id);
@@ -24,12 +25,11 @@ const photographs = [];
 let about = { guided: false, upload: Infinity, photographs: Infinity };
 let current = null;
 
-let wish = () => ({}); // how copies are saved
-
 const { say, complain } = makeNotices(() => focusWork());
 const working = makeWorking();
 const develop = makeDarkroom(photographs, (photograph) => refresh(photograph, true));
 const drawDoubts = makeDoubts(() => current, blame);
+const { download, downloadAll, share, sayWhatWasSaved, offer } = makeDownloads(photographs, () => current, { say, complain, blame });
 
 const stage = makeStage({
   placed: (point) => {
@@ -204,7 +204,8 @@ async function open(photograph) {
   current = photograph;
   const guided = isGuided(photograph);
   element("welcome").hidden = true;
-  for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = false;
+  for (const id of ["strip", "actions"]) element(id).hidden = false;
+  element("desk").hidden = element("bar").hidden = overview.isOpen();
   stage.setPhotograph(photograph, guided);
   document.body.classList.toggle("guided-page", guided);
   element("hint-files").hidden = !guided;
@@ -275,26 +276,7 @@ function facts({ name, width, height, bits, pages }) {
 }
 
 function drawStrip() {
-  const tiles = photographs.map((photograph) => {
-    const tile = Object.assign(document.createElement("button"), { className: "tile", title: photograph.name });
-    tile.setAttribute("aria-label", photograph.name);
-    tile.setAttribute("aria-current", photograph === current);
-    const { after, before } = photograph.urls;
-    if (after ?? before) {
-      photograph.thumb = Object.assign(document.createElement("img"), { src: after ?? before, alt: "" });
-      tile.append(photograph.thumb);
-    }
-    tile.addEventListener("click", () => open(photograph));
-    return tile;
-  });
-  const add = Object.assign(document.createElement("button"), { className: "tile add", title: "Add photographs" });
-  add.setAttribute("aria-label", "Add photographs");
-  add.append(element("plus-icon").content.cloneNode(true));
-  add.addEventListener("click", () => element("files").click());
-  const strip = element("strip");
-  const hadFocus = strip.contains(document.activeElement);
-  strip.replaceChildren(...tiles, add);
-  if (hadFocus) strip.querySelector("[aria-current=true]")?.focus();
+  drawTiles(photographs, current, open);
   for (const id of ["download-all", "overview-button", "for-all"]) element(id).hidden = photographs.length < 2;
   if (overview.isOpen() && photographs.length < 2) toggleOverview(false);
   overview.draw(current);
@@ -363,67 +345,6 @@ async function add(files) {
 function arriving(words) {
   say(words);
   element("arriving").textContent = words;
-}
-
-async function download() {
-  const photograph = current;
-  album.settle(photograph);
-  const { state } = photograph;
-  try {
-    const [copy] = await copies.make([photograph], wish(), say);
-    if (copy.state !== "ready") throw new Error(copy.reason);
-    copies.save(server.copyPath(photograph.id));
-    const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "a record of how it was made" });
-    record.download = "";
-    const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
-    const note = Object.assign(document.createElement("span"), { className: "saved" });
-    note.append("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
-    photograph.saved = { state, note };
-    say("");
-    sayWhatWasSaved();
-  } catch (error) {
-    say("");
-    blame(photograph, error);
-  }
-}
-
-/** What is said of a copy is said while its photograph is shown as it was copied. */
-function sayWhatWasSaved() {
-  const { saved, state } = current;
-  const note = saved?.state === state ? saved.note : null;
-  if (note?.isConnected) return; // somebody may be about to click on it
-  if (note) say(note);
-  else if (element("status").querySelector(".saved")) say("");
-}
-
-async function downloadAll() {
-  try {
-    await removal.finishAll();
-    const mine = [...photographs];
-    for (const one of mine) if (one.saved?.state !== one.state) one.saved = null; // its record will be of another copy
-    const made = await copies.make(mine, wish(), say);
-    made.forEach((copy, i) => copy.state !== "ready" && blame(mine[i], new Error(copy.reason)));
-    const saved = made.filter(({ state }) => state === "ready").length;
-    if (saved) copies.save(server.copiesPath);
-    say(`${saved} saved, ${made.length - saved} failed`);
-  } catch (error) {
-    say("");
-    complain(error.message);
-  }
-}
-
-async function share(kind) {
-  const photograph = current;
-  album.settle(photograph);
-  element("saving").hidePopover();
-  say("Putting before and after together…");
-  try {
-    await compare(photograph, kind);
-    say("Saved before and after; it says that the colours are by AI.");
-  } catch (error) {
-    say("");
-    blame(photograph, error);
-  }
 }
 
 async function loadHints(file) {
@@ -507,10 +428,7 @@ async function start() {
     if (about.cookie === false) throw new Error("This page needs cookies.");
     element("files").accept = about.suffixes.join(",");
     element("version").textContent = `colorjax ${about.version}`;
-    wish = makeSaving(about.formats, () => {
-      for (const one of photographs) one.saved = null; // what was said is of a copy of another kind
-      if (current) sayWhatWasSaved();
-    });
+    offer(about.formats);
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +

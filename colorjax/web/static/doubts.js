@@ -32,7 +32,8 @@ export function makeDoubts(current, failed) {
       shown = null;
       box.checked = false;
       note.hidden = true;
-      return failed(photograph, error);
+      if (error.status !== 409) failed(photograph, error); // another tab asks for it
+      return;
     }
     veil.hidden = !box.checked || shown !== wanted;
   }
