@@ -12,6 +12,8 @@ SAYS = "colours by AI"
 _CLIP_SIDE = 560  # pixels of a clip's longer side
 _STEPS, _EACH, _REST = 14, 60, 1200  # frames of a sweep, and milliseconds
 _GAP = 4  # pixels of white between
+_VIOLET, _DENSEST = (190, 40, 230), 160  # of the veil; the picture shines through
+_SURE_TO_GUESSED = 3.0, 20.0  # Lab units: nearer to sure it is clear, farther it has all its colour
 
 
 def side_by_side(before: np.ndarray, after: np.ndarray, xmp: bytes) -> bytes:
@@ -66,10 +68,11 @@ def _small(picture: np.ndarray) -> np.ndarray:
 def veil(spread: np.ndarray, shape: tuple[int, int]) -> bytes:
     """A PNG to lay on a picture (h, w): clear where the colour is sure, violet where it is a guess.
 
-    spread: as `Colorizer.uncertainty` gives it.
+    spread: in Lab units, as `Colorizer.uncertainty` gives it.
     """
-    share = marks.uncertainty_map(spread, shape)[: shape[0]]
-    colour = np.broadcast_to(np.array((190, 40, 230), np.uint8), (*shape, 3))
+    low, high = _SURE_TO_GUESSED
+    share = Image.fromarray(np.clip((spread - low) / (high - low), 0, 1).astype(np.float32))
+    alpha = _DENSEST * np.asarray(share.resize(shape[::-1], Image.Resampling.BILINEAR))
     stream = io.BytesIO()
-    Image.fromarray(np.dstack([colour, (0.85 * share).astype(np.uint8)])).save(stream, "PNG")
+    Image.fromarray(np.dstack([np.full((*shape, 3), _VIOLET, np.uint8), alpha.astype(np.uint8)])).save(stream, "PNG")
     return stream.getvalue()

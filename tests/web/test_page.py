@@ -846,7 +846,7 @@ def test_what_is_a_guess_is_seen_and_follows_the_hints(visit, monkeypatch):
 
     def uncertainty(painter, image, hints=()):
         seen.append(tuple(hints))
-        return np.pad(np.full((10, 5), 10, np.float32), ((0, 0), (5, 0)))
+        return np.pad(np.full((10, 5), 30, np.float32), ((0, 0), (5, 0)))
 
     monkeypatch.setattr(Painter, "uncertainty", uncertainty)
     page = visit()
@@ -855,7 +855,7 @@ def test_what_is_a_guess_is_seen_and_follows_the_hints(visit, monkeypatch):
     page.keyboard.press("Home")
     page.check("#doubts")
     page.wait_for_selector("#veil-of-doubt:visible")
-    assert np.hypot(*(chroma_at(page, 0.9, 0.9) - chroma_at(page, 0.1, 0.9))) > 40
+    assert np.hypot(*(chroma_at(page, 0.9, 0.9) - chroma_at(page, 0.1, 0.9))) > 30
     click(page, box, 0.3, 0.5)
     page.wait_for_function("() => document.querySelector('#doubts-note').innerText.startsWith('Violet')")
     settled(page)
@@ -913,3 +913,24 @@ def test_photographs_that_come_while_all_are_seen_leave_the_overview_open(visit)
     page.click(".card >> nth=2")
     settled(page)
     assert page.locator("#stage").bounding_box()["width"] > 150
+
+
+def test_what_cannot_be_coloured_is_told_once_for_each_and_a_server_that_is_gone_once(visit):
+    page = visit()
+    several(page, *"abc")
+    page.wait_for_function("() => !document.querySelector('.busy')")
+    page.reload()
+    settled(page)
+    page.route("**/view", lambda route: route.fulfill(status=422, json={"error": "no colour for it"}))
+    page.focus("#warmth")
+    page.keyboard.press("End")
+    page.click("#for-all")
+    page.wait_for_selector(".problem >> nth=2")
+    assert page.locator(".problem").all_inner_texts() == [f"{name}.png: no colour for it" for name in "abc"]
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError()); }")
+    page.focus("#warmth")
+    page.keyboard.press("Home")
+    page.click("#for-all")
+    page.wait_for_selector(".problem:text-is('The server does not answer.')")
+    page.wait_for_timeout(200)
+    assert page.locator(".problem").count() == 4

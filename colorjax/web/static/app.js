@@ -17,7 +17,7 @@ import { makePeek } from "./peek.js";
 import { LOOK, makeSliders } from "./sliders.js";
 import { makeStage } from "./stage.js";
 import { drawTiles } from "./strip.js";
-import { makeWorking, took } from "./working.js";
+import { makeViews } from "./views.js";
 
 const element = (id) => document.getElementById(id);
 const pause = (milliseconds, value) => new Promise((done) => setTimeout(done, milliseconds, value));
@@ -26,7 +26,6 @@ let about = { guided: false, upload: Infinity, photographs: Infinity };
 let current = null;
 
 const { say, complain } = makeNotices(() => focusWork());
-const working = makeWorking();
 const develop = makeDarkroom(photographs, (photograph) => refresh(photograph, true));
 const drawDoubts = makeDoubts(() => current, blame);
 const { download, downloadAll, share, sayWhatWasSaved, offer } = makeDownloads(photographs, () => current, { say, complain, blame });
@@ -61,6 +60,14 @@ const stage = makeStage({
   colours: () => palette.focus(),
   looked: (zoom) => (element("zoom-value").value = `${Math.round(100 * zoom)} %`),
 });
+
+/** A photograph has the colours that were asked for, or cannot have them. */
+function seen(photograph) {
+  overview.draw(current);
+  if (photograph === current) drawDoubts();
+  develop();
+}
+const { refresh, showBusy, rest, fetchBefore } = makeViews(stage, () => current, seen, blame);
 
 const palette = makePalette({
   colored: (color, settled) => {
@@ -129,45 +136,6 @@ function draw(drawPins = true) {
   enable("save-hints", hints.length > 0);
 }
 
-/** Show the colours that the latest hints make; while one view is under way, the next one waits, and those between are left out.
- *  `ahead`: nobody looks at it yet. */
-async function refresh(photograph, ahead = false) {
-  Object.assign(photograph, { again: true, stale: false, failed: false });
-  if (photograph.busy) return photograph.ahead?.abort(); // what was not urgent is asked for anew
-  photograph.busy = true;
-  if (photograph === current) showBusy();
-  while (photograph.again && !photograph.removed) {
-    photograph.again = false;
-    photograph.ahead = ahead && photograph !== current ? new AbortController() : null;
-    const how = { ahead: photograph.ahead !== null, signal: photograph.ahead?.signal };
-    const since = performance.now();
-    try {
-      album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state, how)));
-      took("view", (performance.now() - since) / 1000);
-      await stage.show("after", photograph.urls.after, photograph);
-      if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
-    } catch (error) {
-      if (error.status === 409) photograph.again = await pause(how.signal?.aborted ? 0 : 300, true); // it is still wanted
-      else {
-        photograph.failed = true;
-        blame(photograph, error);
-      }
-    }
-  }
-  photograph.busy = false;
-  overview.draw(current);
-  if (photograph !== current) return;
-  showBusy();
-  drawDoubts();
-}
-
-/** That colours are on their way, or no longer: at the hint that is chosen, or in the middle. */
-function showBusy() {
-  stage.busy(current.busy);
-  if (current.busy) working.begin("view", stage.placeOf(current.state.hints[current.chosen]));
-  else working.end();
-}
-
 async function suggest() {
   palette.suggest(null);
   const photograph = current;
@@ -181,19 +149,6 @@ async function suggest() {
   } catch (error) {
     if (error.status !== 409) blame(photograph, error);
   }
-}
-
-/** Fetch the photograph as it is: once, whoever waits for it. */
-function fetchBefore(photograph) {
-  const fetched = async () => album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
-  const again = (error) => (error.status === 409 ? pause(300).then(fetched) : Promise.reject(error));
-  photograph.before ??= fetched()
-    .catch(again)
-    .catch((error) => {
-      photograph.before = null;
-      throw error;
-    });
-  return photograph.before;
 }
 
 async function open(photograph) {
@@ -276,7 +231,10 @@ function facts({ name, width, height, bits, pages }) {
 }
 
 function drawStrip() {
-  drawTiles(photographs, current, open);
+  drawTiles(photographs, current, (photograph) => {
+    if (overview.isOpen()) toggleOverview(false);
+    open(photograph);
+  });
   for (const id of ["download-all", "overview-button", "for-all"]) element(id).hidden = photographs.length < 2;
   if (overview.isOpen() && photographs.length < 2) toggleOverview(false);
   overview.draw(current);
@@ -311,7 +269,7 @@ function takeOut(photograph) {
 function show(photograph) {
   if (photograph) return open(photograph);
   current = null;
-  working.end();
+  rest();
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
   focusWork();
@@ -364,7 +322,7 @@ function saveHints() {
 
 /** Tell what went wrong with a photograph, unless it has been removed: then nobody waits for it. */
 function blame(photograph, error) {
-  if (!photograph.removed) complain(`${photograph.name}: ${error.message}`);
+  if (!photograph.removed) complain(error.ofAll ? error.message : `${photograph.name}: ${error.message}`);
 }
 
 function listen() {
@@ -411,10 +369,10 @@ function listenForLooking(press) {
   for (const [id, action] of Object.entries(looks)) press(id, action);
   press("overview-button", () => toggleOverview());
   element("full-screen").hidden = !document.fullscreenEnabled;
-  const seen = (action) => () => current && !overview.isOpen() && action();
+  const looking = (action) => () => current && !overview.isOpen() && action();
   const zooms = { "+": stage.closer, "=": stage.closer, "-": stage.farther, 0: stage.all };
   const actions = { ...zooms, f: fullScreen, "[": () => go(-1), "]": () => go(1) };
-  const keys = Object.fromEntries(Object.entries(actions).map(([key, action]) => [key, seen(action)]));
+  const keys = Object.fromEntries(Object.entries(actions).map(([key, action]) => [key, looking(action)]));
   listenForKeys({ ...keys, g: () => current && toggleOverview(), "?": help }, makePeek(stage.peek));
   element("overview").addEventListener("keydown", ({ key }) => key === "Escape" && toggleOverview(false));
 }

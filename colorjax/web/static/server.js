@@ -6,7 +6,7 @@ async function ask(path, options = {}) {
     answer = await fetch(path, options);
   } catch {
     if (options.signal?.aborted) throw refusal(409, "it is asked for anew");
-    throw refusal(0, "the server does not answer");
+    throw Object.assign(refusal(0, "The server does not answer."), { ofAll: true }); // whatever it is asked for
   }
   if (answer.ok) return answer;
   throw refusal(answer.status, await words(answer));
