@@ -5,6 +5,7 @@ import { makePlane } from "./plane.js";
 
 const element = (id) => document.getElementById(id);
 const KEPT = 10;
+const READ = 10000; // milliseconds in which words about a colour are read
 const ALIKE = 5; // Delta E below which two suggestions are one
 
 /** Suggestions [{color, share}], the likeliest first, without those that look like another: it has their share. */
@@ -69,7 +70,9 @@ export function makePalette(heard) {
     if (meant) tell(meant, true);
     else {
       code.setAttribute("aria-invalid", true);
-      told.textContent = `“${code.value}” is no colour that is known here. Write a name, as blue or sienna, or a code, as #23408e.`;
+      const words = `“${code.value}” is no colour that is known here. Write a name, as blue or sienna, or a code, as #23408e.`;
+      told.textContent = words;
+      setTimeout(() => told.textContent === words && (told.textContent = ""), READ);
     }
   });
   code.addEventListener("blur", () => write(color)); // what was no colour does not stay
