@@ -632,6 +632,18 @@ def test_all_take_colour_in_the_background_and_are_seen_at_once(visit):
     assert page.is_visible("#stage")
 
 
+def test_many_photographs_in_the_overview_keep_their_names_and_a_phone_on_its_side_its_strip(visit):
+    page = visit(SIDE)
+    several(page, *"abcdef")
+    page.click("#overview-button")
+    assert min(page.evaluate("() => [...document.querySelectorAll('.card b')].map((name) => name.clientHeight)")) >= 15
+    inside = page.locator("#download-all").bounding_box()
+    assert inside["x"] + inside["width"] <= 844 - 8 and page.locator("#strip").bounding_box()["width"] > 90
+    page.click(".card >> nth=0")
+    inside = page.locator("#saving-button").bounding_box()
+    assert inside["x"] + inside["width"] <= 844 - 8
+
+
 def test_a_photograph_that_is_opened_does_not_wait_as_those_in_the_background_do(visit):
     page = visit()
     held = []
