@@ -18,13 +18,12 @@ from colorjax import photos
 from colorjax.inference.colorizer import Colorizer
 from colorjax.platform.version import VERSION
 from colorjax.science import hints
-from colorjax.science.hints import Hint
-from colorjax.web import addresses, bodies, zipped
+from colorjax.web import addresses, bodies, comparing, looks, zipped
 from colorjax.web.connections import Shares
 from colorjax.web.lanes import Superseded, Task, TooLong
 from colorjax.web.security import HEALTH, Cookies, Forwarded, Guard
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
-from colorjax.web.work import Studio, checked_strength
+from colorjax.web.work import Studio
 
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".js": "text/javascript"}
@@ -96,6 +95,8 @@ class Page:
             ("GET", f"{one}/before", self.before),
             ("POST", f"{one}/view", self.view),
             ("POST", f"{one}/suggest", self.suggest),
+            ("POST", f"{one}/doubt", self.doubt),
+            ("POST", f"{one}/compare", self.compare),
             ("POST", f"{one}/copy", self.copy),
             ("GET", f"{one}/copy", self.download),
             ("GET", f"{one}/sidecar", self.sidecar),
@@ -141,6 +142,7 @@ class Page:
                 "version": VERSION,
                 "guided": self.studio.guided,
                 "suffixes": photos.SUFFIXES,
+                "formats": looks.formats(),
                 "upload": limits.upload,
                 "megapixels": round(limits.pixels / 1e6, 1),
                 "photographs": limits.photographs,
@@ -189,25 +191,41 @@ class Page:
     @_polite
     async def view(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
-        chosen, strength = self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0))
-        task = self.studio.view(photograph, chosen, strength, bodies.page_of(asked))
+        look, ahead = looks.asked_for(asked, photograph, self.studio.guided), asked.get("ahead") is True
+        task = self.studio.view(photograph, look, bodies.page_of(asked), ahead)
         return Response(await _result(task), media_type="image/jpeg")
 
     @_polite
     async def suggest(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
-        chosen = self._hints(asked, photograph)
-        (point,) = hints.checked([{"x": asked.get("x"), "y": asked.get("y"), "color": "#000000"}], _shape(photograph))
+        look = looks.asked_for(asked, photograph, self.studio.guided)
+        shape = photograph.height, photograph.width
+        (point,) = hints.checked([{"x": asked.get("x"), "y": asked.get("y"), "color": "#000000"}], shape)
         if not self.studio.guided:
             raise Refused(422, "this network does not follow hints")
-        task = self.studio.suggest(photograph, point.x, point.y, chosen, bodies.page_of(asked))
+        task = self.studio.suggest(photograph, point.x, point.y, look.hints, bodies.page_of(asked))
         return JSONResponse({"suggestions": await _result(task)})
+
+    @_polite
+    async def doubt(self, request: Request) -> Response:
+        photograph, asked = self._photograph(request), await bodies.json_of(request)
+        task = self.studio.doubt(photograph, looks.asked_for(asked, photograph, self.studio.guided))
+        return Response(await _result(task), media_type="image/png")
+
+    @_polite
+    async def compare(self, request: Request) -> Response:
+        photograph, asked = self._photograph(request), await bodies.json_of(request)
+        kind = asked.get("kind")
+        if not isinstance(kind, str) or kind not in comparing.KINDS:
+            raise Refused(422, f"before and after are shown as {' or '.join(comparing.KINDS)}")
+        look = looks.asked_for(asked, photograph, self.studio.guided)
+        return Response(await _result(self.studio.compare(photograph, look, kind)), media_type=comparing.KINDS[kind][1])
 
     @_polite
     async def copy(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
-        chosen, strength = self._hints(asked, photograph), checked_strength(asked.get("strength", 1.0))
-        self.studio.copy(photograph, chosen, strength)
+        look = looks.asked_for(asked, photograph, self.studio.guided)
+        self.studio.copy(photograph, look, *looks.format_of(asked))
         return JSONResponse(self._progress(photograph), 202)
 
     @_polite
@@ -246,14 +264,6 @@ class Page:
             raise Refused(404, "this copy is not there (yet)")
         return copy
 
-    def _hints(self, asked: dict[str, Any], photograph: Photograph) -> tuple[Hint, ...]:
-        chosen = hints.checked(asked.get("hints") or (), _shape(photograph))
-        if chosen and not self.studio.guided:
-            raise Refused(422, "this network does not follow hints")
-        if chosen and photograph.pages > 1:
-            raise Refused(422, f"it has {photograph.pages} pages: which one the hints are of is not known")
-        return chosen
-
     def _progress(self, photograph: Photograph) -> dict[str, Any]:
         copy = photograph.copy
         about = {"state": copy.state, "reason": copy.reason, "not_carried": copy.notes}
@@ -264,10 +274,6 @@ class Page:
 
 async def _result(task: Task) -> Any:
     return await asyncio.wrap_future(task.future)
-
-
-def _shape(photograph: Photograph) -> tuple[int, int]:
-    return photograph.height, photograph.width
 
 
 def _file(path: Path) -> Response:

@@ -12,18 +12,20 @@ import numpy as np
 from PIL import Image
 
 from colorjax import photos
-from colorjax.archive import places, plan
-from colorjax.archive.colorize_one import Copier
+from colorjax.archive import places, plan, provenance, sidecar
 from colorjax.archive.plan import Job, Options, Outcome
-from colorjax.inference.colorizer import MAX_STRENGTH, Colorizer, Prediction
+from colorjax.inference.colorizer import Colorizer, Prediction
 from colorjax.science.hints import Hint
+from colorjax.web import comparing
 from colorjax.web.lanes import Lane, Superseded, Task, TooLong
+from colorjax.web.looks import Look, Stylist
 from colorjax.web.sessions import Copy, Limits, Photograph, Refused, Sessions
 
 VIEW_SIDE = 1024  # pixels of the longer side of what is worked with
 _QUALITY = 92  # of the JPEGs that the page shows
 _KEPT = 32  # views, and as many predictions, in memory
 _OPENING, _COPYING = 0, 1
+_SEEN, _AHEAD = 0, 1  # views that somebody waits for, and those that nobody looks at yet
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,20 +54,33 @@ class Studio:
         """The work gives a JPEG of the photograph as it is."""
         return self._quickly(photograph, ("before",), lambda task: _jpeg(self._view(photograph)), shared=True)
 
-    def view(self, photograph: Photograph, hints: Sequence[Hint], strength: float, page: str = "") -> Task:
-        """The work gives a JPEG of the photograph in colour; hints in pixels of the photograph. page: whose next view takes
-        the place of this one."""
-        return self._quickly(photograph, ("view", page), lambda task: _jpeg(self._coloured(photograph, hints, strength)))
+    def view(self, photograph: Photograph, look: Look, page: str = "", ahead: bool = False) -> Task:
+        """The work gives a JPEG of the photograph in colour. page: whose next view takes the place of this one. ahead: nobody
+        looks at it yet, and it waits for what somebody looks at."""
+        urgency = _AHEAD if ahead else _SEEN
+        return self._quickly(photograph, ("view", page), lambda task: _jpeg(self._coloured(photograph, look)), urgency=urgency)
 
     def suggest(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint], page: str = "") -> Task:
         """The work gives the likely colours of a point: {"color": "#rrggbb", "share": 0 to 1}, the likeliest first."""
         return self._quickly(photograph, ("suggest", page), lambda task: self._suggestions(photograph, x, y, hints))
 
-    def copy(self, photograph: Photograph, hints: tuple[Hint, ...], strength: float) -> Copy:
-        """Have the copy made; a copy that was asked for with the same hints and strength is the one that there is."""
-        if photograph.copy is not None and photograph.copy.asked == (hints, strength) and photograph.copy.state != "failed":
+    def doubt(self, photograph: Photograph, look: Look) -> Task:
+        """The work gives a PNG to lay on the view, of where its colours are a guess. It takes six times as long as a view."""
+        return self._slowly(photograph, "doubt", lambda task: self._doubt(photograph, look))
+
+    def compare(self, photograph: Photograph, look: Look, kind: str) -> Task:
+        """The work gives before and after in one picture, as one of `comparing.KINDS`, marked as made by a machine."""
+        return self._slowly(photograph, f"compare as {kind}", lambda task: self._compared(photograph, look, kind))
+
+    def copy(self, photograph: Photograph, look: Look, format: str | None = None, quality: int = Options.quality) -> Copy:
+        """Have the copy made; one that was asked for in the same way is the one that there is.
+
+        format: Pillow's name, None for that of the photograph. quality: of lossy ones, 1 to 100.
+        """
+        asked = (look, format, quality)
+        if photograph.copy is not None and photograph.copy.asked == asked and photograph.copy.state != "failed":
             return photograph.copy
-        copy = photograph.copy = Copy((hints, strength))
+        copy = photograph.copy = Copy(asked)
         work = _while_there(photograph, lambda task: self._copy(photograph, copy, task))
         copy.task = self.slow.submit(work, photograph.visitor.id, (photograph.id, "copy"), _COPYING)
         copy.task.future.add_done_callback(lambda future: _settle(copy, future.exception()))
@@ -95,10 +110,19 @@ class Studio:
         self.slow.close()
 
     def _quickly(
-        self, photograph: Photograph, what: tuple[str, ...], work: Callable[[Task], Any], shared: bool = False
+        self,
+        photograph: Photograph,
+        what: tuple[str, ...],
+        work: Callable[[Task], Any],
+        urgency: int = _SEEN,
+        shared: bool = False,
     ) -> Task:
         key = (photograph.id, *what)
-        return self.quick.submit(_while_there(photograph, work), photograph.visitor.id, key, shared=shared)
+        return self.quick.submit(_while_there(photograph, work), photograph.visitor.id, key, urgency, shared)
+
+    def _slowly(self, photograph: Photograph, what: str, work: Callable[[Task], Any]) -> Task:
+        """What is small, and would still let a click wait for too long."""
+        return self.slow.submit(_while_there(photograph, work), photograph.visitor.id, (photograph.id, what), _OPENING)
 
     def _open(self, photograph: Photograph, task: Task) -> None:
         photo = photos.read(photograph.source, self._sessions.limits.pixels)
@@ -112,15 +136,30 @@ class Studio:
     def _view(self, photograph: Photograph) -> np.ndarray:
         return self._views.get((photograph.id,), lambda: np.load(photograph.view, allow_pickle=False))
 
-    def _prediction(self, photograph: Photograph, hints: Sequence[Hint]) -> Prediction:
+    def _prediction(self, photograph: Photograph, look: Look) -> Prediction:
         """For the view, whichever the strength."""
         view = self._view(photograph)
-        placed = placed_in_view(hints, (photograph.height, photograph.width), view.shape[:2])
-        return self._predictions.get((photograph.id, placed), lambda: self.colorizer.predict(view, placed))
+        placed = placed_in_view(look.hints, (photograph.height, photograph.width), view.shape[:2])
 
-    def _coloured(self, photograph: Photograph, hints: Sequence[Hint], strength: float) -> np.ndarray:
-        prediction = self._prediction(photograph, hints)
-        return self.colorizer.paint(self._view(photograph), prediction, strength=strength)
+        def ask(some: tuple[Hint, ...]) -> Prediction:
+            return self._predictions.get((photograph.id, some), lambda: self.colorizer.predict(view, some))
+
+        return look.predict(ask, placed, view.shape[:2], view.shape[1] / photograph.width)
+
+    def _coloured(self, photograph: Photograph, look: Look) -> np.ndarray:
+        prediction = self._prediction(photograph, look)
+        return self.colorizer.paint(self._view(photograph), prediction, strength=look.strength)
+
+    def _doubt(self, photograph: Photograph, look: Look) -> bytes:
+        view = self._view(photograph)
+        placed = placed_in_view(look.hints, (photograph.height, photograph.width), view.shape[:2])
+        return comparing.veil(self.colorizer.uncertainty(view, placed), view.shape[:2])
+
+    def _compared(self, photograph: Photograph, look: Look, kind: str) -> bytes:
+        settings = look.settings | {"strength": look.strength, "hints": len(look.hints)}
+        sha256 = sidecar.digest_of(photograph.source)
+        xmp, _ = provenance.marked(b"", provenance.Origin(photograph.name, sha256, provenance.SOURCE_TYPES[0], settings))
+        return comparing.KINDS[kind][0](self._view(photograph), self._coloured(photograph, look), xmp)
 
     def _suggestions(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> list[dict[str, Any]]:
         view, shape = self._view(photograph), (photograph.height, photograph.width)
@@ -131,17 +170,17 @@ class Studio:
     def _copy(self, photograph: Photograph, copy: Copy, task: Task) -> None:
         """By the code of `colorjax colorize`, whose promises are those of the copy."""
         self._sessions.drop_copy(photograph)  # that of before
-        hints, strength = copy.asked
-        options = replace(self._options, strength=strength)
+        look, format, quality = copy.asked
+        options = replace(self._options, strength=look.strength, format=format, quality=quality)
         (job,) = places.jobs([(photograph.source.parent, photograph.source)], photograph.out, options)
-        job = replace(job, origin=photograph.name, hints=hints)
+        job = replace(job, origin=photograph.name, hints=look.hints)
 
         def step() -> None:
             task.check()
             self._sessions.count_copy(photograph)
 
         try:
-            outcome = self._outcome(job, options, step)
+            outcome = self._outcome(job, Stylist(self.colorizer, options, look), options, step)
             copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
             if outcome.status != "coloured":
                 raise Refused(422, copy.reason)
@@ -151,9 +190,8 @@ class Studio:
             raise
         copy.target, copy.sidecar = job.target, job.sidecar
 
-    def _outcome(self, job: Job, options: Options, step: Callable[[], None]) -> Outcome:
+    def _outcome(self, job: Job, copier: Stylist, options: Options, step: Callable[[], None]) -> Outcome:
         """As `colorize_many.run` makes it; `step` is called before each page is written."""
-        copier = Copier(self.colorizer, options)
         outcome = plan.foresee(job, options, copier.made_with)
         if outcome.status != "to colour":
             return outcome
@@ -174,13 +212,6 @@ def placed_in_view(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[in
 
     (height, width), (h, w) = shape, onto
     return tuple(Hint(at(hint.x, width, w), at(hint.y, height, h), hint.rgb) for hint in hints)
-
-
-def checked_strength(value: Any) -> float:
-    """A factor of the colour. Raises Refused."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_STRENGTH:
-        raise Refused(422, f"the strength must be in 0..{MAX_STRENGTH}")
-    return float(value)
 
 
 def _while_there(photograph: Photograph, work: Callable[[Task], Any]) -> Callable[[Task], Any]:

@@ -127,7 +127,8 @@ def test_the_divider_shows_before_and_after(visit):
     page = visit()
     box = opened(page)
     assert np.hypot(*chroma_at(page, 0.25, 0.05)) < 1 < 8 < np.hypot(*chroma_at(page, 0.75, 0.05))
-    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    drag_from = page.locator("#divider i").bounding_box()
+    page.mouse.move(drag_from["x"] + 14, drag_from["y"] + 14)
     page.mouse.down()
     page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"], steps=3)
     page.mouse.up()
@@ -552,3 +553,396 @@ def test_a_link_from_elsewhere_lets_in_and_keeps_the_photographs(browser, serve)
                 opened(page)
                 page.goto("about:blank")
         page.wait_for_selector(".tile img")
+
+
+def is_grey(page, x=0.75, y=0.05):
+    return np.hypot(*chroma_at(page, x, y)) < 1
+
+
+def test_a_click_passes_the_line_of_the_divider(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.5, 0.4)
+    settled(page)
+    assert page.get_attribute(".hint", "aria-label").startswith("Hint 1 of 1") and page.locator(".hint").count() == 1
+
+
+def test_space_or_a_held_button_shows_the_original(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    settled(page)
+    page.keyboard.down(" ")
+    assert is_grey(page) and not page.is_visible(".hint")
+    page.keyboard.up(" ")
+    assert not is_grey(page) and page.locator(".hint").count() == 1
+    page.hover("#peek")
+    page.mouse.down()
+    assert is_grey(page)
+    page.mouse.up()
+    assert not is_grey(page)
+    page.fill("#code", "a b")
+    assert page.input_value("#code") == "a b"
+
+
+def several(page, *names):
+    bring(page, *((f"{name}.png", encoded(np.roll(GREY, 20 * i, 0)[:100, :150])) for i, name in enumerate(names)))
+    page.wait_for_selector(f".tile img >> nth={len(names) - 1}")
+    settled(page)
+
+
+def current(page):
+    return page.get_attribute(".tile[aria-current=true]", "title")
+
+
+def test_brackets_go_to_the_next_photograph_and_to_the_one_before(visit):
+    page = visit()
+    several(page, *"abc")
+    assert current(page) == "a.png"
+    for key, name in (("]", "b.png"), ("]", "c.png"), ("]", "a.png"), ("[", "c.png")):
+        page.keyboard.press(key)
+        assert current(page) == name
+    page.keyboard.press("?")
+    page.keyboard.press("]")
+    assert current(page) == "c.png" and "colorjax" in page.inner_text("#version")
+
+
+def chroma_of(page, selector):
+    """Mean chroma of an image of the page."""
+    picture = Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")
+    return np.hypot(*np.moveaxis(color.rgb_to_lab(np.asarray(picture) / np.float32(255))[..., 1:], -1, 0)).mean()
+
+
+def test_all_take_colour_in_the_background_and_are_seen_at_once(visit):
+    page = visit()
+    asked = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if request.url.endswith("/view") else None)
+    several(page, *"abc")
+    for number in range(3):
+        page.wait_for_function("(n) => document.querySelectorAll('.tile img')[n]?.src !== ''", arg=number)
+    page.click("#overview-button")
+    page.wait_for_function("() => !document.querySelector('#overview').innerText.includes('taking colour')")
+    assert [one.get("ahead", False) for one in asked] == [False, True, True] and not page.is_visible("#stage")
+    assert all(chroma_of(page, f".card img >> nth={number}") > 5 for number in range(3))
+    page.click(".card >> nth=1")
+    settled(page)
+    assert current(page) == "b.png" and page.is_visible("#stage") and len(asked) == 3
+    page.keyboard.press("g")
+    page.keyboard.press("Escape")
+    assert page.is_visible("#stage")
+
+
+def test_many_photographs_in_the_overview_keep_their_names_and_a_phone_on_its_side_its_strip(visit):
+    page = visit(SIDE)
+    several(page, *"abcdef")
+    page.click("#overview-button")
+    assert min(page.evaluate("() => [...document.querySelectorAll('.card b')].map((name) => name.clientHeight)")) >= 15
+    inside = page.locator("#download-all").bounding_box()
+    assert inside["x"] + inside["width"] <= 844 - 8 and page.locator("#strip").bounding_box()["width"] > 90
+    page.click(".card >> nth=0")
+    inside = page.locator("#saving-button").bounding_box()
+    assert inside["x"] + inside["width"] <= 844 - 8
+
+
+def test_a_photograph_that_is_opened_does_not_wait_as_those_in_the_background_do(visit):
+    page = visit()
+    held = []
+    page.route("**/view", lambda route: held.append(route) if route.request.post_data_json.get("ahead") else route.continue_())
+    several(page, *"ab")
+    while not held:
+        page.wait_for_timeout(20)
+    page.click(".tile >> nth=1")
+    page.wait_for_selector("#stage:not(.busy)")
+    assert not is_grey(page)
+
+
+def test_download_all_ends_with_how_many(visit):
+    page = visit()
+    several(page, *"abc")
+    page.route("**/api/progress", lambda route: route.fulfill(json=one_failed(route.fetch().json())))
+    downloaded(page, "#download-all")
+    page.wait_for_selector("#status:text('2 saved, 1 failed')")
+    assert page.locator(".problem").all_inner_texts() == ["c.png: no room"]
+
+
+def one_failed(told):
+    last = list(told["copies"])[-1]
+    told["copies"][last] |= {"state": "failed", "reason": "no room"}
+    return told
+
+
+def test_work_is_seen_where_the_eye_is_and_how_long_it_may_last(visit):
+    page = visit()
+    box = opened(page)
+    held = []
+    page.route("**/view", lambda route: held.append(route))
+    click(page, box, 0.7, 0.4)
+    page.wait_for_selector("#working:visible")
+    pill = page.locator("#working").bounding_box()
+    assert abs(pill["x"] + pill["width"] / 2 - box["x"] - 0.7 * box["width"]) < 3
+    assert 0 < pill["y"] - box["y"] - 0.4 * box["height"] < 60
+    assert "about 1 s" in page.inner_text("#working") or "a little longer" in page.inner_text("#working")
+    held[0].continue_()
+    page.wait_for_selector("#working", state="hidden")
+
+
+def middle(box):
+    return np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+
+
+def test_hints_sit_right_at_every_zoom(visit):
+    page = visit()
+    box = opened(page)
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("() => document.querySelector('#zoom-value').value !== '100 %'")
+    click(page, box, 0.7, 0.4)  # what lay under the pointer still does
+    settled(page)
+    x, y = map(int, page.get_attribute(".hint", "aria-label").split(" at ")[1].split(", "))
+    assert abs(x - 0.7 * 451) < 2 and abs(y - 0.4 * 300) < 2
+
+    def hint_is_where_it_belongs():
+        sheet, pin = page.locator("#sheet").bounding_box(), page.locator(".hint").bounding_box()
+        place = [sheet["x"] + (x + 0.5) / 451 * sheet["width"], sheet["y"] + (y + 0.5) / 300 * sheet["height"]]
+        return np.abs(middle(pin) - place).max() < 1
+
+    assert hint_is_where_it_belongs()
+    for key, zoom in (("+", ""), ("+", ""), ("-", ""), ("0", "100 %")):
+        page.keyboard.press(key)
+        assert hint_is_where_it_belongs() and (page.inner_text("#zoom-value") == "100 %") == (zoom == "100 %")
+    page.click("#closer")
+    sheet = page.locator("#sheet").bounding_box()
+    start = middle(page.locator("#easel").bounding_box())
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(start[0] + 40, start[1] - 15, steps=4)
+    page.mouse.up()
+    moved = middle(page.locator("#sheet").bounding_box()) - middle(sheet)
+    assert moved == pytest.approx((40, -15), abs=8) and hint_is_where_it_belongs()
+    assert page.locator(".hint").count() == 1
+
+
+def test_a_double_click_zooms_and_leaves_no_hint(visit):
+    page = visit()
+    box = opened(page)
+    page.mouse.dblclick(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
+    assert page.inner_text("#zoom-value") == "250 %" and page.locator(".hint").count() == 0
+    assert page.get_attribute("#undo-button", "aria-disabled") == page.get_attribute("#redo-button", "aria-disabled") == "true"
+    assert page.get_attribute("#divider", "aria-valuenow") == "50"
+    page.mouse.dblclick(*middle(page.locator("#stage").bounding_box()) + 30)
+    assert page.inner_text("#zoom-value") == "100 %" and page.locator(".hint").count() == 0
+
+
+def test_two_fingers_zoom(visit):
+    page = visit(PHONE)
+    box = opened(page)
+    x, y = middle(box)
+    touch = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 30), ("touchMove", 50), ("touchMove", 80), ("touchEnd", None)):
+        points = [] if apart is None else [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert 200 < int(page.inner_text("#zoom-value").split()[0]) < 300 and page.locator(".hint").count() == 0
+    assert page.evaluate("[visualViewport.scale, document.documentElement.scrollWidth]") == [1, 390]
+
+
+def test_the_screen_can_be_filled(visit):
+    page = visit()
+    box = opened(page)
+    page.click("#full-screen")
+    page.wait_for_function("() => document.fullscreenElement?.id === 'easel'")
+    page.wait_for_function("(width) => document.querySelector('#stage').clientWidth > width", arg=box["width"])
+    page.keyboard.press("f")
+    page.wait_for_function("() => document.fullscreenElement === null")
+
+
+def test_no_complaint_pushes_another_away_and_the_film_strip_stays_free(visit):
+    page = visit(PHONE)
+    several(page, "a")
+    bring(page, *((f"broken{number}.png", encoded(GREY)[:60]) for number in range(12)), ("broken0.png", encoded(GREY)[:60]))
+    page.wait_for_selector(".problem:has-text('broken11')")
+    page.wait_for_selector("#status:empty", state="attached")
+    assert page.locator(".problem").count() == 12
+    page.evaluate("document.querySelector('#strip').scrollIntoView()")
+    strip, complaints = page.locator("#strip").bounding_box(), page.locator("#complaints").bounding_box()
+    assert complaints["y"] + complaints["height"] < strip["y"]
+    page.click(".problem:has-text('broken11') button")
+    assert page.locator(".problem").count() == 11 and "Close" in page.evaluate("document.activeElement.ariaLabel")
+    page.click("#close-problems")
+    assert page.locator(".problem").count() == 0
+
+
+def test_colours_have_names_and_others_are_refused_in_words(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    for written, read in (("blue", "#0000ff"), ("Dark Slate Blue", "#483d8b")):
+        page.fill("#code", written)
+        page.keyboard.press("Enter")
+        assert page.input_value("#code") == read
+    for written in ("bluish", "transparent", "inherit"):
+        page.fill("#code", written)
+        page.keyboard.press("Tab")
+        assert f"“{written}” is no colour that is known here" in page.inner_text("#code-told")
+        assert page.input_value("#code") == "#483d8b"
+    page.fill("#code", "red")
+    page.keyboard.press("Tab")
+    assert page.inner_text("#code-told") == "" and page.input_value("#code") == "#ff0000"
+
+
+def test_keys_are_told_of_only_where_there_are_some(visit):
+    page = visit(PHONE)
+    opened(page)
+    assert not page.is_visible(".keys summary")
+    page.keyboard.press("0")
+    assert page.is_visible(".keys summary")
+
+
+def test_without_javascript_it_says_so(browser, serve):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(serve())
+        assert "This page needs JavaScript" in page.inner_text("body")
+
+
+def test_format_and_quality_are_chosen_and_remembered(visit):
+    page = visit()
+    opened(page)
+    page.click("#saving-button")
+    page.select_option("#format", "TIFF")
+    assert not page.is_visible("#quality")
+    page.select_option("#format", "JPEG")
+    page.focus("#quality")
+    for _ in range(40):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    file = downloaded(page)
+    small = file.path().stat().st_size
+    assert file.suggested_filename == "cat.colorized.jpg" and photos.kind(file.path()) == "JPEG"
+    page.reload()
+    settled(page)
+    page.click("#saving-button")
+    assert page.input_value("#format") == "JPEG" and page.input_value("#quality") == "55"
+    page.focus("#quality")
+    page.keyboard.press("End")
+    assert downloaded(page).path().stat().st_size > 1.5 * small
+
+
+def test_warmth_and_saturation_for_one_and_for_all(visit):
+    page = visit()
+    several(page, *"ab")
+    plain = chroma_at(page, 0.75, 0.3)
+    page.focus("#warmth")
+    page.keyboard.press("End")
+    settled(page)
+    page.wait_for_selector("#working", state="hidden")
+    assert chroma_at(page, 0.75, 0.3)[1] > plain[1] + 6 and page.inner_text("#warmth-value") == "+100"
+    page.keyboard.press("]")
+    settled(page)
+    assert page.inner_text("#warmth-value") == "0"
+    page.keyboard.press("[")
+    page.click("#for-all")
+    page.keyboard.press("]")
+    settled(page)
+    assert page.inner_text("#warmth-value") == "+100"
+    page.focus("#saturation")
+    page.keyboard.press("Home")
+    settled(page)
+    page.click("#undo-button")
+    page.click("#undo-button")
+    settled(page)
+    assert page.inner_text("#warmth-value") == page.inner_text("#saturation-value") == "0"
+
+
+def test_what_is_a_guess_is_seen_and_follows_the_hints(visit, monkeypatch):
+    seen = []
+
+    def uncertainty(painter, image, hints=()):
+        seen.append(tuple(hints))
+        return np.pad(np.full((10, 5), 30, np.float32), ((0, 0), (5, 0)))
+
+    monkeypatch.setattr(Painter, "uncertainty", uncertainty)
+    page = visit()
+    box = opened(page)
+    page.focus("#divider")
+    page.keyboard.press("Home")
+    page.check("#doubts")
+    page.wait_for_selector("#veil-of-doubt:visible")
+    assert np.hypot(*(chroma_at(page, 0.9, 0.9) - chroma_at(page, 0.1, 0.9))) > 30
+    click(page, box, 0.3, 0.5)
+    page.wait_for_function("() => document.querySelector('#doubts-note').innerText.startsWith('Violet')")
+    settled(page)
+    page.wait_for_selector("#veil-of-doubt:visible")
+    assert [len(hints) for hints in seen] == [0, 1]
+    page.uncheck("#doubts")
+    assert not page.is_visible("#veil-of-doubt")
+
+
+def test_before_and_after_are_saved_and_say_what_they_are(visit):
+    page = visit()
+    opened(page)
+    for kind, suffix, size in (("pair", "jpg", (451, 604)), ("clip", "gif", (451, 300))):
+        page.click("#saving-button")
+        file = downloaded(page, f"#{kind}")
+        data = file.path().read_bytes()
+        assert file.suggested_filename == f"cat.before-after.{suffix}" and Image.open(io.BytesIO(data)).size == size
+        assert b"compositeWithTrainedAlgorithmicMedia" in data
+    assert "by AI" in page.inner_text("#status")
+
+
+def test_a_hint_reaches_as_far_as_it_may(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.7, 0.5)
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    far = chroma_at(page, 0.78, 0.5)
+    page.focus("#reach")
+    page.evaluate(
+        """() => {
+          document.activeElement.value = 25;
+          for (const kind of ["input", "change"]) document.activeElement.dispatchEvent(new Event(kind));
+        }"""
+    )
+    settled(page)
+    assert page.inner_text("#reach-value") == "9 pixels" and page.is_visible("#ring")
+    assert far[0] > chroma_at(page, 0.78, 0.5)[0] + 5 and chroma_at(page, 0.72, 0.5)[0] > 20
+    page.wait_for_function("() => JSON.parse(Object.values(localStorage)[0]).hints[0].radius === 9")
+    page.focus("#reach")
+    page.keyboard.press("End")
+    settled(page)
+    assert page.inner_text("#reach-value") == "as far as it goes" and not page.is_visible("#ring")
+    assert np.abs(chroma_at(page, 0.78, 0.5) - far).max() < 3
+
+
+def test_photographs_that_come_while_all_are_seen_leave_the_overview_open(visit):
+    page = visit()
+    several(page, *"ab")
+    page.keyboard.press("g")
+    bring(page, ("c.png", encoded(GREY[:100, :150])))
+    page.wait_for_selector(".card >> nth=2")
+    page.wait_for_function("() => !document.querySelector('#overview').innerText.includes('taking colour')")
+    assert page.is_visible("#overview") and not page.is_visible("#desk") and not page.is_visible("#bar")
+    page.click(".card >> nth=2")
+    settled(page)
+    assert page.locator("#stage").bounding_box()["width"] > 150
+
+
+def test_what_cannot_be_coloured_is_told_once_for_each_and_a_server_that_is_gone_once(visit):
+    page = visit()
+    several(page, *"abc")
+    page.wait_for_function("() => !document.querySelector('.busy')")
+    page.reload()
+    settled(page)
+    page.route("**/view", lambda route: route.fulfill(status=422, json={"error": "no colour for it"}))
+    page.focus("#warmth")
+    page.keyboard.press("End")
+    page.click("#for-all")
+    page.wait_for_selector(".problem >> nth=2")
+    assert page.locator(".problem").all_inner_texts() == [f"{name}.png: no colour for it" for name in "abc"]
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError()); }")
+    page.focus("#warmth")
+    page.keyboard.press("Home")
+    page.click("#for-all")
+    page.wait_for_selector(".problem:text-is('The server does not answer.')")
+    page.wait_for_timeout(200)
+    assert page.locator(".problem").count() == 4

@@ -27,6 +27,7 @@ from colorjax import cli, photos
 from colorjax.archive import sidecar
 from colorjax.science import color
 from colorjax.web import app, lanes, server
+from colorjax.web.looks import Look
 from colorjax.web.sessions import Limits, Sessions, display_name
 
 HOME = "http://127.0.0.1:8000"
@@ -353,8 +354,8 @@ def test_what_is_asked_of_a_photograph_that_is_removed_meanwhile_is_not_there(pa
         for lane in (studio.quick, studio.slow):
             lane.submit(lambda task: go.wait(10), "somebody", "first")
         application.sessions.remove(photograph)
-        copy = studio.copy(photograph, (), 1.0)
-        tasks = [studio.before(photograph), studio.view(photograph, [], 1.0), copy.task]
+        copy = studio.copy(photograph, Look())
+        tasks = [studio.before(photograph), studio.view(photograph, Look()), copy.task]
         go.set()
         for task in tasks:
             assert task.future.exception(5).status == 404 and "not here" in str(task.future.exception())
@@ -415,10 +416,10 @@ def test_of_many_views_the_latest_is_made(page, painter, folder):
         upload(client, encoded(cat()))
         (photograph,) = next(iter(application.sessions._visitors.values())).photographs.values()
         painter.slowly.clear()
-        tasks = [application.studio.view(photograph, [hint(1, 1)], 1.0)]
+        tasks = [application.studio.view(photograph, Look((hint(1, 1),)))]
         while not painter.seen:
             time.sleep(0.01)
-        tasks += [application.studio.view(photograph, [hint(x, 1)], 1.0) for x in (2, 3)]
+        tasks += [application.studio.view(photograph, Look((hint(x, 1),))) for x in (2, 3)]
         with pytest.raises(lanes.Superseded):
             tasks[1].future.result(1)
         painter.slowly.set()
@@ -650,3 +651,63 @@ sys.exit(cli.main(["serve", "--port", "0", "--token"]))
     assert served(signal.SIGKILL) == -9 and len(list(tmp_path.glob("colorjax-serve-*"))) == 1
     for how in (signal.SIGTERM, signal.SIGHUP):
         assert served(how) == 0 and not list(tmp_path.glob("colorjax-serve-*"))
+
+
+def in_colour(client, path, **asked):
+    return color.rgb_to_lab(pixels(client.post(f"{path}/view", json=asked)) / np.float32(255))[..., 1:]
+
+
+def test_a_hint_with_a_radius_leaves_the_rest_as_it_was(page):
+    with visitor(page()) as client:
+        path = f"/api/photographs/{upload(client, encoded(skimage.data.chelsea()))['id']}"
+        blue = {"x": 200, "y": 150, "color": "#2030d0"}
+        plain, free = in_colour(client, path), in_colour(client, path, hints=[blue])
+        near = in_colour(client, path, hints=[blue | {"radius": 12}])
+        assert np.abs(near[150, 200] - free[150, 200]).max() < 2 < 20 < np.abs(near[150, 200] - plain[150, 200]).max()
+        assert np.abs(free[150, 240] - plain[150, 240]).max() > 5 and np.abs(near[150, 240] - plain[150, 240]).max() < 1
+        assert client.post(f"{path}/view", json={"hints": [blue | {"radius": 0}]}).status_code == 422
+
+
+def test_warmth_and_saturation_are_in_view_and_copy_and_the_record_says_so(page):
+    with visitor(page()) as client:
+        path = f"/api/photographs/{upload(client, encoded(skimage.data.chelsea()))['id']}"
+        plain, warm, dull = (in_colour(client, path, **asked) for asked in ({}, {"warmth": 1}, {"saturation": -1}))
+        assert 5 < (warm - plain)[..., 1].mean() < 12
+        assert (
+            np.hypot(*dull.mean((0, 1))) < np.hypot(*plain.mean((0, 1))) + 0.1
+            and np.abs(dull).mean() < 0.7 * np.abs(plain).mean()
+        )
+        assert np.abs(in_colour(client, path, warmth=1, strength=0)).max() < 1
+        copy, record = copied(client, path.rpartition("/")[2], warmth=1, format="JPEG", quality=80)
+        settings = record.json()["settings"]
+        assert settings["warmth"] == 1 and settings["format"] == "JPEG" and settings["quality"] == 80
+        copied_lab = color.rgb_to_lab(pixels(copy) / np.float32(255))
+        assert np.abs(copied_lab[..., 1:].mean((0, 1)) - warm.mean((0, 1))).max() < 1
+        for wrong in ({"warmth": 2}, {"saturation": "much"}, {"format": "GIF"}, {"quality": 0}):
+            assert client.post(f"{path}/copy", json=wrong).status_code == 422
+
+
+def test_before_and_after_are_marked_and_a_clip_moves(page):
+    with visitor(page()) as client:
+        path = f"/api/photographs/{upload(client, encoded(skimage.data.chelsea()))['id']}"
+        pair = client.post(f"{path}/compare", json={"kind": "pair"})
+        picture = Image.open(io.BytesIO(pair.content))
+        assert picture.size == (451, 604) and b"compositeWithTrainedAlgorithmicMedia" in picture.info["xmp"]
+        clip = client.post(f"{path}/compare", json={"kind": "clip"}).content
+        frames = Image.open(io.BytesIO(clip))
+        assert frames.n_frames == 28 and frames.size == (451, 300) and b"compositeWithTrainedAlgorithmicMedia" in clip
+        assert frames.info["comment"] == b"colours by AI"
+        assert client.post(f"{path}/compare", json={"kind": "film"}).status_code == 422
+
+
+def test_views_ahead_of_time_wait_for_those_that_somebody_looks_at(page, painter):
+    with visitor(page()) as client, ThreadPoolExecutor(3) as pool:
+        paths = [f"/api/photographs/{upload(client, encoded(cat(40 + n, 50)))['id']}" for n in range(3)]
+        painter.slowly.clear()
+        asked = []
+        for path, ahead in zip(paths, (False, True, False), strict=True):
+            asked.append(pool.submit(client.post, f"{path}/view", json={"ahead": ahead, "page": path[-9:]}))
+            time.sleep(0.2)
+        painter.slowly.set()
+        assert [one.result(10).status_code for one in asked] == [200] * 3
+    assert [shape[0] for shape, _ in painter.seen] == [40, 42, 41]

@@ -1,13 +1,13 @@
-// The visitor's photographs: their hints and strength with what was before them, remembered by the browser.
+// The visitor's photographs: their hints and looks with what was before them, remembered by the browser.
 
 import * as memory from "./memory.js";
 import * as server from "./server.js";
 
-const START = { hints: [], strength: 1 };
+const START = { hints: [], strength: 1, warmth: 0, saturation: 0 };
 
 /** A photograph that the server has, as the page knows it. `file`: what it was made of, if it was chosen on this page. */
 export function makePhotograph(about, file) {
-  const state = memory.recall(about.id) ?? START;
+  const state = { ...START, ...memory.recall(about.id) };
   return { ...about, file, state, settled: state, past: [], future: [], chosen: null, split: 50, urls: {} };
 }
 
@@ -27,6 +27,12 @@ export const settle = (photograph) => change(photograph, {}, true);
 
 export const undo = (photograph) => travel(photograph, "past", "future");
 export const redo = (photograph) => travel(photograph, "future", "past");
+
+/** Take back what was done last, for good. */
+export function unmake(photograph) {
+  undo(photograph);
+  photograph.future.pop();
+}
 
 function travel(photograph, from, to) {
   settle(photograph);
@@ -92,7 +98,7 @@ export function forget(photograph) {
 export function readHints(text, { width, height }) {
   let hints;
   try {
-    hints = JSON.parse(text).hints.map(({ x, y, color }) => ({ x, y, color: color.toLowerCase() }));
+    hints = JSON.parse(text).hints.map(({ x, y, color, radius }) => ({ x, y, color: color.toLowerCase(), ...(radius > 0 && { radius }) }));
   } catch {
     throw new Error("this is no file of hints");
   }

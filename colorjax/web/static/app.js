@@ -6,10 +6,18 @@ import * as memory from "./memory.js";
 import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { toCode } from "./color.js";
+import { makeDarkroom } from "./darkroom.js";
+import { makeDoubts } from "./doubts.js";
+import { makeDownloads } from "./downloads.js";
+import { listenForKeys } from "./keys.js";
 import { makeNotices } from "./notices.js";
+import { makeOverview } from "./overview.js";
 import { makePalette } from "./palette.js";
-import { makeRest } from "./rest.js";
+import { makePeek } from "./peek.js";
+import { LOOK, makeSliders } from "./sliders.js";
 import { makeStage } from "./stage.js";
+import { drawTiles } from "./strip.js";
+import { makeViews } from "./views.js";
 
 const element = (id) => document.getElementById(id);
 const pause = (milliseconds, value) => new Promise((done) => setTimeout(done, milliseconds, value));
@@ -18,6 +26,9 @@ let about = { guided: false, upload: Infinity, photographs: Infinity };
 let current = null;
 
 const { say, complain } = makeNotices(() => focusWork());
+const develop = makeDarkroom(photographs, (photograph) => refresh(photograph, true));
+const drawDoubts = makeDoubts(() => current, blame);
+const { download, downloadAll, share, sayWhatWasSaved, offer } = makeDownloads(photographs, () => current, { say, complain, blame });
 
 const stage = makeStage({
   placed: (point) => {
@@ -26,6 +37,13 @@ const stage = makeStage({
     edit({ hints: [...hints, { ...point, color: toCode(stage.colorAt("after", point)) }] });
     stage.focusHint(current.chosen);
     suggest();
+  },
+  unplaced: () => {
+    album.unmake(current);
+    current.chosen = null;
+    draw();
+    refresh(current);
+    focusWork();
   },
   moved: (index, point, settled) => {
     current.chosen = index;
@@ -40,7 +58,16 @@ const stage = makeStage({
   },
   removed: removeHint,
   colours: () => palette.focus(),
+  looked: (zoom) => (element("zoom-value").value = `${Math.round(100 * zoom)} %`),
 });
+
+/** A photograph has the colours that were asked for, or cannot have them. */
+function seen(photograph) {
+  overview.draw(current);
+  if (photograph === current) drawDoubts();
+  develop();
+}
+const { refresh, showBusy, rest, fetchBefore } = makeViews(stage, () => current, seen, blame);
 
 const palette = makePalette({
   colored: (color, settled) => {
@@ -48,6 +75,21 @@ const palette = makePalette({
     edit({ hints: current.state.hints.map((hint, i) => (i === current.chosen ? { ...hint, color } : hint)) }, settled, true);
   },
   removed: () => removeHint(current.chosen),
+});
+
+const sliders = makeSliders(
+  (what, settled) => edit(what, settled),
+  (radius, settled) => {
+    if (current.chosen === null) return;
+    const bound = ({ radius: _, ...hint }) => (radius === null ? hint : { ...hint, radius });
+    edit({ hints: current.state.hints.map((hint, i) => (i === current.chosen ? bound(hint) : hint)) }, settled, true);
+  },
+);
+
+const overview = makeOverview(photographs, (photograph) => {
+  toggleOverview(false);
+  open(photograph);
+  focusWork();
 });
 
 function removeHint(index) {
@@ -81,38 +123,17 @@ const enable = (id, is) => element(id).setAttribute("aria-disabled", !is);
 
 /** Everything around the picture, as the current photograph has it. */
 function draw(drawPins = true) {
-  const { hints, strength } = current.state;
+  const { hints } = current.state;
   const hint = hints[current.chosen];
   if (drawPins) stage.setHints(hints, current.chosen);
   element("no-hint").hidden = !isGuided(current) || Boolean(hint);
   element("one-hint").hidden = !hint;
   if (hint) palette.show(hint, hints.length > 1 ? `Hint ${current.chosen + 1} of ${hints.length}` : "Hint", stage.colorAt("before", hint));
-  element("strength").value = strength;
-  element("strength-value").value = `${Math.round(strength * 100)} %`;
+  stage.ring(hint);
+  sliders.show(current.state, hint, current);
   enable("undo-button", current.past.length > 0);
   enable("redo-button", current.future.length > 0);
   enable("save-hints", hints.length > 0);
-}
-
-/** Show the colours that the latest hints make; while one view is under way, the next one waits, and those between are left out. */
-async function refresh(photograph) {
-  photograph.again = true;
-  if (photograph.busy) return;
-  photograph.busy = true;
-  stage.busy(true);
-  while (photograph.again && !photograph.removed) {
-    photograph.again = false;
-    try {
-      album.setPicture(photograph, "after", await album.withServer(photograph, (id) => server.view(id, photograph.state)));
-      await stage.show("after", photograph.urls.after, photograph);
-      if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
-    } catch (error) {
-      if (error.status !== 409) blame(photograph, error);
-      else photograph.again = await pause(300, true); // another request took its place, and this one is still wanted
-    }
-  }
-  photograph.busy = false;
-  if (photograph === current) stage.busy(false);
 }
 
 async function suggest() {
@@ -130,19 +151,6 @@ async function suggest() {
   }
 }
 
-/** Fetch the photograph as it is: once, whoever waits for it. */
-function fetchBefore(photograph) {
-  const fetched = async () => album.setPicture(photograph, "before", await album.withServer(photograph, server.before));
-  const again = (error) => (error.status === 409 ? pause(300).then(fetched) : Promise.reject(error));
-  photograph.before ??= fetched()
-    .catch(again)
-    .catch((error) => {
-      photograph.before = null;
-      throw error;
-    });
-  return photograph.before;
-}
-
 async function open(photograph) {
   if (current) {
     album.settle(current);
@@ -151,7 +159,8 @@ async function open(photograph) {
   current = photograph;
   const guided = isGuided(photograph);
   element("welcome").hidden = true;
-  for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = false;
+  for (const id of ["strip", "actions"]) element(id).hidden = false;
+  element("desk").hidden = element("bar").hidden = overview.isOpen();
   stage.setPhotograph(photograph, guided);
   document.body.classList.toggle("guided-page", guided);
   element("hint-files").hidden = !guided;
@@ -159,8 +168,9 @@ async function open(photograph) {
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
   element("facts").textContent = facts(photograph);
   element("tools").scrollTop = 0;
-  stage.busy(photograph.busy);
+  showBusy();
   draw();
+  drawDoubts();
   drawStrip();
   say("");
   sayWhatWasSaved();
@@ -175,7 +185,41 @@ async function open(photograph) {
   if (photograph !== current) return;
   draw(); // with the colours that are there now
   drawStrip();
-  if (!photograph.urls.after) refresh(photograph);
+  if (!photograph.urls.after || photograph.stale) refresh(photograph);
+}
+
+/** Go so many photographs on, or back. */
+function go(step) {
+  if (!current || photographs.length < 2) return;
+  const inside = element("desk").contains(document.activeElement) || document.activeElement === document.body;
+  open(photographs[(photographs.indexOf(current) + step + photographs.length) % photographs.length]);
+  if (inside) focusWork();
+}
+
+function toggleOverview(is = !overview.isOpen()) {
+  if (is && photographs.length < 2) return;
+  overview.open(is);
+  element("desk").hidden = element("bar").hidden = is || !current;
+  element("overview-button").setAttribute("aria-pressed", is);
+  overview.draw(current);
+  if (is) overview.focus();
+  else if (current) {
+    stage.fit();
+    focusWork();
+  }
+}
+
+/** Let all photographs have the strength, warmth and saturation of this one. */
+function useForAll() {
+  album.settle(current);
+  const what = Object.fromEntries(Object.keys(LOOK).map((id) => [id, current.state[id]]));
+  for (const one of photographs.filter((one) => one !== current)) {
+    const { settled } = one;
+    album.change(one, what, true);
+    if (one.settled !== settled) Object.assign(one, { stale: true, failed: false });
+  }
+  say(`All ${photographs.length} photographs have this strength, warmth and saturation.`);
+  develop();
 }
 
 /** Whether hints can be given: which page of several they would be of is not known. */
@@ -187,27 +231,13 @@ function facts({ name, width, height, bits, pages }) {
 }
 
 function drawStrip() {
-  const tiles = photographs.map((photograph) => {
-    const tile = Object.assign(document.createElement("button"), { className: "tile", title: photograph.name });
-    tile.setAttribute("aria-label", photograph.name);
-    tile.setAttribute("aria-current", photograph === current);
-    const { after, before } = photograph.urls;
-    if (after ?? before) {
-      photograph.thumb = Object.assign(document.createElement("img"), { src: after ?? before, alt: "" });
-      tile.append(photograph.thumb);
-    }
-    tile.addEventListener("click", () => open(photograph));
-    return tile;
+  drawTiles(photographs, current, (photograph) => {
+    if (overview.isOpen()) toggleOverview(false);
+    open(photograph);
   });
-  const add = Object.assign(document.createElement("button"), { className: "tile add", title: "Add photographs" });
-  add.setAttribute("aria-label", "Add photographs");
-  add.append(element("plus-icon").content.cloneNode(true));
-  add.addEventListener("click", () => element("files").click());
-  const strip = element("strip");
-  const hadFocus = strip.contains(document.activeElement);
-  strip.replaceChildren(...tiles, add);
-  if (hadFocus) strip.querySelector("[aria-current=true]")?.focus();
-  element("download-all").hidden = photographs.length < 2;
+  for (const id of ["download-all", "overview-button", "for-all"]) element(id).hidden = photographs.length < 2;
+  if (overview.isOpen() && photographs.length < 2) toggleOverview(false);
+  overview.draw(current);
 }
 
 function removePhotograph(photograph) {
@@ -239,6 +269,7 @@ function takeOut(photograph) {
 function show(photograph) {
   if (photograph) return open(photograph);
   current = null;
+  rest();
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
   focusWork();
@@ -252,7 +283,7 @@ async function add(files) {
     let photograph = { name: file.name };
     try {
       if (file.size > about.upload) throw new Error(`larger than ${Math.round(about.upload / 1e6)} MB, the most that is taken here`);
-      const told = (share) => say(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
+      const told = (share) => arriving(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
       told(0);
       photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
@@ -260,56 +291,18 @@ async function add(files) {
       if (photograph.removed) continue;
       if (first) drawStrip();
       else await open((first = photograph));
+      develop();
     } catch (error) {
       blame(photograph, error);
     }
   }
-  say("");
+  arriving("");
 }
 
-async function download() {
-  const photograph = current;
-  album.settle(photograph);
-  const { state } = photograph;
-  try {
-    const [copy] = await copies.make([photograph], say);
-    if (copy.state !== "ready") throw new Error(copy.reason);
-    copies.save(server.copyPath(photograph.id));
-    const record = Object.assign(document.createElement("a"), { href: server.sidecarPath(photograph.id), textContent: "a record of how it was made" });
-    record.download = "";
-    const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
-    const note = Object.assign(document.createElement("span"), { className: "saved" });
-    note.append("Saved at full size, with ", record, `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
-    photograph.saved = { state, note };
-    say("");
-    sayWhatWasSaved();
-  } catch (error) {
-    say("");
-    blame(photograph, error);
-  }
-}
-
-/** What is said of a copy is said while its photograph is shown as it was copied. */
-function sayWhatWasSaved() {
-  const { saved, state } = current;
-  const note = saved?.state === state ? saved.note : null;
-  if (note?.isConnected) return; // somebody may be about to click on it
-  if (note) say(note);
-  else if (element("status").querySelector(".saved")) say("");
-}
-
-async function downloadAll() {
-  try {
-    await removal.finishAll();
-    const mine = [...photographs];
-    for (const one of mine) if (one.saved?.state !== one.state) one.saved = null; // its record will be of another copy
-    const made = await copies.make(mine, say);
-    made.forEach((copy, i) => copy.state !== "ready" && blame(mine[i], new Error(copy.reason)));
-    if (made.some(({ state }) => state === "ready")) copies.save(server.copiesPath);
-  } catch (error) {
-    complain(error.message);
-  }
-  say("");
+/** What happens to a photograph that comes, said at the top, and in the middle of the first page. */
+function arriving(words) {
+  say(words);
+  element("arriving").textContent = words;
 }
 
 async function loadHints(file) {
@@ -329,7 +322,7 @@ function saveHints() {
 
 /** Tell what went wrong with a photograph, unless it has been removed: then nobody waits for it. */
 function blame(photograph, error) {
-  if (!photograph.removed) complain(`${photograph.name}: ${error.message}`);
+  if (!photograph.removed) complain(error.ofAll ? error.message : `${photograph.name}: ${error.message}`);
 }
 
 function listen() {
@@ -338,7 +331,9 @@ function listen() {
   const pressOnce = (id, work) =>
     press(id, async () => {
       enable(id, false);
+      element(id).classList.add("at-work");
       await Promise.all([work(), pause(500)]); // a second click is none of its own
+      element(id).classList.remove("at-work");
       enable(id, true);
     });
   on("choose", "click", () => element("files").click());
@@ -351,10 +346,9 @@ function listen() {
   pressOnce("download", download);
   pressOnce("download-all", downloadAll);
   on("remove", "click", () => removePhotograph(current));
-  on("strength", "input", ({ target }) => edit({ strength: target.valueAsNumber }, false));
-  const rest = makeRest(() => edit({}));
-  on("strength", "change", rest.later); // keys change it once each
-  on("strength", "blur", rest.now);
+  for (const kind of ["pair", "clip"]) press(kind, () => share(kind));
+  press("for-all", useForAll);
+  listenForLooking(press);
   addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || event.target.type === "text") return;
     event.preventDefault();
@@ -367,6 +361,22 @@ function listen() {
   addEventListener("drop", (event) => (event.preventDefault(), veil(false), add(event.dataTransfer.files)));
 }
 
+/** Buttons and keys that change nothing but what is seen. */
+function listenForLooking(press) {
+  const fullScreen = () => (document.fullscreenElement ? document.exitFullscreen() : element("easel").requestFullscreen());
+  const help = () => element("help").showModal();
+  const looks = { closer: stage.closer, farther: stage.farther, all: stage.all, "full-screen": fullScreen, "help-button": help, "help-link": help };
+  for (const [id, action] of Object.entries(looks)) press(id, action);
+  press("overview-button", () => toggleOverview());
+  element("full-screen").hidden = !document.fullscreenEnabled;
+  const looking = (action) => () => current && !overview.isOpen() && action();
+  const zooms = { "+": stage.closer, "=": stage.closer, "-": stage.farther, 0: stage.all };
+  const actions = { ...zooms, f: fullScreen, "[": () => go(-1), "]": () => go(1) };
+  const keys = Object.fromEntries(Object.entries(actions).map(([key, action]) => [key, looking(action)]));
+  listenForKeys({ ...keys, g: () => current && toggleOverview(), "?": help }, makePeek(stage.peek));
+  element("overview").addEventListener("keydown", ({ key }) => key === "Escape" && toggleOverview(false));
+}
+
 async function start() {
   listen();
   removal.elsewhere((id) => photographs.filter((one) => one.id === id).forEach(takeOut));
@@ -375,6 +385,8 @@ async function start() {
     about = await server.about();
     if (about.cookie === false) throw new Error("This page needs cookies.");
     element("files").accept = about.suffixes.join(",");
+    element("version").textContent = `colorjax ${about.version}`;
+    offer(about.formats);
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +
@@ -384,6 +396,7 @@ async function start() {
     if (photographs.length) await open(photographs[0]);
     for (const photograph of photographs) await fetchBefore(photograph);
     if (photographs.length) drawStrip();
+    develop();
   } catch (error) {
     complain(error.message);
   }

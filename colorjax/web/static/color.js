@@ -29,9 +29,21 @@ export const fromCode = (code) => [1, 3, 5].map((at) => parseInt(code.slice(at, 
 /** How far two colours in Lab are from each other: Delta E of 1976. */
 export const distance = (one, other) => Math.hypot(...one.map((value, i) => value - other[i]));
 
-/** The code that somebody means by rgb or rrggbb, with # or without; null where it is none. */
+/** The code that somebody means by rgb or rrggbb, with # or without, or by a name that CSS knows, as "sienna" or "dark blue"; null
+ *  where it is none. */
 export function readCode(text) {
   const digits = /^#?((?:[0-9a-f]{3}){1,2})$/.exec(text.trim().toLowerCase())?.[1];
-  if (!digits) return null;
+  if (!digits) return named(text.toLowerCase().replace(/\s/g, ""));
   return `#${digits.length === 3 ? digits.replace(/./g, "$&$&") : digits}`;
+}
+
+function named(name) {
+  if (!/^[a-z]+$/.test(name) || name === "currentcolor") return null;
+  const paper = document.createElement("canvas").getContext("2d");
+  const [one, other] = ["#000001", "#000002"].map((before) => {
+    paper.fillStyle = before; // it stays where the name is none
+    paper.fillStyle = name;
+    return paper.fillStyle;
+  });
+  return one === other && one.startsWith("#") ? one : null;
 }

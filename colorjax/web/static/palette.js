@@ -5,6 +5,7 @@ import { makePlane } from "./plane.js";
 
 const element = (id) => document.getElementById(id);
 const KEPT = 10;
+const READ = 10000; // milliseconds in which words about a colour are read
 const ALIKE = 5; // Delta E below which two suggestions are one
 
 /** Suggestions [{color, share}], the likeliest first, without those that look like another: it has their share. */
@@ -21,13 +22,14 @@ function distinct(found) {
 
 /** `heard` has: colored(code, settled), removed(). */
 export function makePalette(heard) {
-  const [suggestions, used, picker, code] = ["suggestions", "used", "picker", "code"].map(element);
+  const [suggestions, used, picker, code, told] = ["suggestions", "used", "picker", "code", "code-told"].map(element);
   const plane = makePlane(element("plane"), (color, settled) => tell(color, settled));
   let color = "#808080"; // of the hint
   let lately = [];
 
   function tell(now, settled) {
     write(now);
+    told.textContent = "";
     if (settled) remember(now);
     heard.colored(now, settled);
   }
@@ -59,11 +61,19 @@ export function makePalette(heard) {
 
   picker.addEventListener("input", () => tell(picker.value, false));
   picker.addEventListener("change", () => tell(picker.value, true));
-  code.addEventListener("input", () => code.removeAttribute("aria-invalid"));
+  code.addEventListener("input", () => {
+    code.removeAttribute("aria-invalid");
+    told.textContent = "";
+  });
   code.addEventListener("change", () => {
     const meant = readCode(code.value);
     if (meant) tell(meant, true);
-    else code.setAttribute("aria-invalid", true);
+    else {
+      code.setAttribute("aria-invalid", true);
+      const words = `“${code.value}” is no colour that is known here. Write a name, as blue or sienna, or a code, as #23408e.`;
+      told.textContent = words;
+      setTimeout(() => told.textContent === words && (told.textContent = ""), READ);
+    }
   });
   code.addEventListener("blur", () => write(color)); // what was no colour does not stay
   element("remove-hint").addEventListener("click", () => heard.removed());
@@ -71,6 +81,7 @@ export function makePalette(heard) {
   return {
     /** The hint that is chosen, and the colour [r, g, b] of the photograph there. */
     show(hint, title, rgb) {
+      if (title !== element("hint-title").textContent) told.textContent = "";
       element("hint-title").textContent = title;
       plane.show(hint.color, toLab(rgb)[0]);
       write(hint.color);

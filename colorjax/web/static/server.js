@@ -5,7 +5,8 @@ async function ask(path, options = {}) {
   try {
     answer = await fetch(path, options);
   } catch {
-    throw refusal(0, "the server does not answer");
+    if (options.signal?.aborted) throw refusal(409, "it is asked for anew");
+    throw Object.assign(refusal(0, "The server does not answer."), { ofAll: true }); // whatever it is asked for
   }
   if (answer.ok) return answer;
   throw refusal(answer.status, await words(answer));
@@ -24,7 +25,8 @@ function refusal(status, message) {
   return Object.assign(new Error(message), { status });
 }
 
-const post = (path, body) => ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const post = (path, body, signal) =>
+  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 const json = async (answer) => (await answer).json();
 const blob = async (answer) => (await answer).blob();
 const page = crypto.getRandomValues(new Uint32Array(3)).join(""); // of this tab: what another one asks for is its own affair
@@ -33,9 +35,12 @@ const one = (id) => `api/photographs/${id}`;
 export const about = () => json(ask("api/about"));
 export const list = async () => (await json(ask("api/photographs"))).photographs;
 export const before = (id) => blob(ask(`${one(id)}/before`));
-export const view = (id, state) => blob(post(`${one(id)}/view`, { ...state, page }));
+/** `ahead`: nobody looks at it yet; `signal` gives it up, which arrives as a refusal with the status 409. */
+export const view = (id, state, { ahead, signal } = {}) => blob(post(`${one(id)}/view`, { ...state, page, ...(ahead && { ahead }) }, signal));
+export const doubt = (id, state) => blob(post(`${one(id)}/doubt`, state));
+export const compare = (id, state, kind) => blob(post(`${one(id)}/compare`, { ...state, kind }));
 export const suggest = async (id, question) => (await json(post(`${one(id)}/suggest`, { ...question, page }))).suggestions;
-export const copy = (id, state) => json(post(`${one(id)}/copy`, state));
+export const copy = (id, state, wish) => json(post(`${one(id)}/copy`, { ...state, ...wish }));
 export const progress = async () => (await json(ask("api/progress"))).copies;
 export const remove = (id) => ask(one(id), { method: "DELETE", keepalive: true });
 export const copyPath = (id) => `${one(id)}/copy`;

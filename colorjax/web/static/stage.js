@@ -1,5 +1,6 @@
 // The photograph itself: before and after with a divider between, the hints upon it, placed and moved by pointer and by key.
 
+import { makeLens } from "./lens.js";
 import { makeRest } from "./rest.js";
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -8,11 +9,12 @@ const TAP = 6; // pixels that a finger may move and still mean one point
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const element = (id) => document.getElementById(id);
 
-/** `heard` has: placed(point), moved(index, point, settled), selected(index), removed(index), colours(). Points are in pixels of
- *  the upright photograph. */
+/** `heard` has: placed(point), unplaced() of what was placed last, moved(index, point, settled), selected(index), removed(index),
+ *  colours(), looked(zoom). Points are in pixels of the upright photograph. */
 export function makeStage(heard) {
-  const [easel, stage, divider, layer, cursor] = ["easel", "stage", "divider", "hints", "cursor"].map(element);
+  const [easel, stage, sheet, divider, layer, cursor] = ["easel", "stage", "sheet", "divider", "hints", "cursor"].map(element);
   const images = { before: element("before"), after: element("after") };
+  const handle = divider.querySelector("i");
   let shown = null; // the photograph that is worked on
   let latest = {}; // its pictures that are to be seen next
   let size = { width: 1, height: 1 };
@@ -21,15 +23,20 @@ export function makeStage(heard) {
   let cross = null; // where the keyboard's cross is
   let hints = [];
 
-  function fit() {
-    const { padding, maxHeight } = getComputedStyle(easel); // a height at most: where the page is longer than the screen
-    const margin = 2 * parseFloat(padding);
-    const room = [easel.clientWidth - margin, (maxHeight === "none" ? easel.clientHeight : parseFloat(maxHeight)) - margin];
-    const scale = Math.min(room[0] / size.width, room[1] / size.height, Math.max(1, 1400 / Math.max(size.width, size.height)));
-    stage.style.width = `${Math.max(1, Math.floor(size.width * scale))}px`;
-    stage.style.height = `${Math.max(1, Math.floor(size.height * scale))}px`;
-  }
-  new ResizeObserver(fit).observe(easel);
+  let placed = null; // the divider's place before the last click placed a hint
+  const lens = makeLens(easel, stage, sheet, {
+    tapped: (event) => {
+      placed = guided ? { split } : null;
+      if (guided) placeAt(pointOf(event));
+    },
+    doubled: () => {
+      if (placed === null) return;
+      setSplit(placed.split);
+      placed = null;
+      heard.unplaced();
+    },
+    looked: heard.looked,
+  });
 
   function setSplit(percent) {
     split = clamp(percent, 0, 100);
@@ -40,25 +47,21 @@ export function makeStage(heard) {
 
   /** The pixel of the photograph under a pointer. */
   function pointOf(event) {
-    const box = stage.getBoundingClientRect();
+    const box = sheet.getBoundingClientRect();
     return inside(((event.clientX - box.left) / box.width) * size.width, ((event.clientY - box.top) / box.height) * size.height);
   }
   const inside = (x, y) => ({ x: clamp(Math.floor(x), 0, size.width - 1), y: clamp(Math.floor(y), 0, size.height - 1) });
-  const step = () => Math.max(1, Math.round(size.width / stage.clientWidth)); // one pixel of the screen
+  const step = () => Math.max(1, Math.round(size.width / sheet.clientWidth)); // one pixel of the screen
 
   function put(node, { x, y }) {
     node.style.left = `${((x + 0.5) / size.width) * 100}%`;
     node.style.top = `${((y + 0.5) / size.height) * 100}%`;
   }
 
-  divider.addEventListener("pointerdown", (event) => {
-    event.stopPropagation();
-    if (event.button !== 0) return;
-    divider.setPointerCapture(event.pointerId);
-  });
-  divider.addEventListener("pointermove", (event) => {
+  handle.addEventListener("pointerdown", (event) => event.button === 0 && handle.setPointerCapture(event.pointerId));
+  handle.addEventListener("pointermove", (event) => {
     const box = stage.getBoundingClientRect();
-    if (divider.hasPointerCapture(event.pointerId)) setSplit(((event.clientX - box.left) / box.width) * 100);
+    if (handle.hasPointerCapture(event.pointerId)) setSplit(((event.clientX - box.left) / box.width) * 100);
   });
   divider.addEventListener("keydown", (event) => {
     const to = { ArrowLeft: split - 2, ArrowRight: split + 2, Home: 0, End: 100, PageDown: split - 10, PageUp: split + 10 }[event.key];
@@ -68,24 +71,17 @@ export function makeStage(heard) {
     setSplit(to);
   });
 
-  let pressed = null;
-  stage.addEventListener("pointerdown", (event) => {
-    pressed = event.button === 0 && event.target.closest(".hint") === null ? [event.clientX, event.clientY] : null;
-  });
-  stage.addEventListener("pointerup", (event) => {
-    const still = pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) < TAP;
-    pressed = null;
-    if (guided && still && !event.target.closest("#divider")) placeAt(pointOf(event));
-  });
   stage.addEventListener("keydown", (event) => {
-    if (event.target !== stage || !guided || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target !== stage || event.ctrlKey || event.metaKey || event.altKey) return;
     const arrow = ARROWS[event.key];
-    if (arrow) {
+    if (arrow && !guided && lens.zoom() > 1) lens.pan(...arrow.map((way) => -way * (event.shiftKey ? 200 : 50)));
+    else if (arrow && guided) {
       const far = step() * (event.shiftKey ? 40 : 10);
       cross = cross ? inside(cross.x + arrow[0] * far, cross.y + arrow[1] * far) : inside(size.width / 2, size.height / 2);
       cursor.hidden = false;
       put(cursor, cross);
-    } else if ((event.key === "Enter" || event.key === " ") && cross) {
+      lens.reveal(shareOf(cross));
+    } else if (event.key === "Enter" && guided && cross) {
       cursor.hidden = true;
       placeAt(cross);
     } else return;
@@ -93,9 +89,11 @@ export function makeStage(heard) {
   });
   stage.addEventListener("blur", () => (cursor.hidden = true));
 
+  const shareOf = ({ x, y }) => [(x + 0.5) / size.width, (y + 0.5) / size.height];
+
   /** A hint is seen where the colour is: the divider gives way. */
   function placeAt(point) {
-    if (((point.x + 0.5) / size.width) * 100 < split + 2) setSplit(0);
+    if (lens.placeOf(shareOf(point))[0] * 100 < split + 2) setSplit(0);
     heard.placed(point);
   }
 
@@ -134,7 +132,10 @@ export function makeStage(heard) {
       settle();
     });
     pin.addEventListener("pointercancel", settle);
-    pin.addEventListener("focus", () => !from && heard.selected(index));
+    pin.addEventListener("focus", () => {
+      lens.reveal(shareOf(hints[index]));
+      if (!from) heard.selected(index);
+    });
     pin.addEventListener("blur", rest.now);
     pin.addEventListener("keydown", (event) => {
       const arrow = ARROWS[event.key];
@@ -143,9 +144,10 @@ export function makeStage(heard) {
       const far = step() * (event.shiftKey ? 10 : 1);
       if (arrow) {
         go(inside(x + arrow[0] * far, y + arrow[1] * far));
+        lens.reveal(shareOf(to));
         rest.later();
       } else if (event.key === "Delete" || event.key === "Backspace") heard.removed(index);
-      else if (event.key === "Enter" || event.key === " ") heard.colours();
+      else if (event.key === "Enter") heard.colours();
       else if (event.key === "Escape") heard.selected(null);
       else return;
       event.preventDefault();
@@ -166,7 +168,7 @@ export function makeStage(heard) {
       cross = null;
       cursor.hidden = true;
       stage.setAttribute("aria-label", `${photograph.name}, before and after`);
-      fit();
+      lens.setSize(size);
       setSplit(photograph.split ?? 50);
     },
     /** Show a picture of a photograph, if that is the one that is worked on, and no later picture has come meanwhile. */
@@ -190,7 +192,24 @@ export function makeStage(heard) {
     },
     focus: () => stage.focus(),
     focusHint: (index) => layer.children[index]?.focus(),
+    /** Whether new colours are on their way. */
     busy: (is) => stage.classList.toggle("busy", is),
+    /** Whether the photograph is shown as it is, wherever the divider may be. */
+    peek: (is) => stage.classList.toggle("peek", is),
+    /** Show how far the colour of a hint goes; null where nothing bounds it. */
+    ring(hint) {
+      const ring = element("ring");
+      ring.hidden = !hint?.radius;
+      if (!hint?.radius) return;
+      put(ring, hint);
+      ring.style.width = `${(200 * hint.radius) / size.width}%`;
+    },
+    /** Where a hint, or the middle of what is seen, is in the frame: in shares of it. */
+    placeOf: (hint) => (hint ? lens.placeOf(shareOf(hint)).map((at) => clamp(at, 0.05, 0.95)) : [0.5, 0.5]),
+    closer: lens.closer,
+    farther: lens.farther,
+    all: lens.all,
+    fit: lens.fit,
     split: () => split,
     /** The colour that is seen at a point: [r, g, b]. */
     colorAt(which, { x, y }) {
