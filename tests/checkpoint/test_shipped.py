@@ -80,7 +80,7 @@ def test_the_name_means_the_packaged_weights_and_a_path_a_folder(weights):
 @pytest.mark.parametrize("named", [[], ["--ckpt", "pretrained"]])
 def test_colorize_needs_no_checkpoint(weights, photograph, capsys, named):
     code, out, _ = run(capsys, "colorize", photograph, "--out", "out", "--dry-run", *named)
-    assert code == 0 and "1 photographs would be coloured" in out
+    assert code == 0 and "1 photograph would be coloured" in out
     code, _, err = run(capsys, "colorize", photograph, "--out", "out", "--hint", "20,20,#803040", *named)
     assert (code, err) == (0, "")
     said = Path("out/cat.colorized.jpg.json").read_text()

@@ -1,32 +1,28 @@
-"""`colorjax colorize`: from its arguments to its exit code; what it says while it works."""
+"""`colorjax colorize`: from its arguments to its exit code. `telling`: what it says."""
 
 import argparse
 import contextlib
 import json
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from colorjax import checkpoint, photos
 from colorjax.archive import colorize_cluster, colorize_many, marks, places, provenance, transfer, urls
-from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, Job, Options, Outcome
+from colorjax.archive.colorize_command import telling
+from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
-from colorjax.science import hints, toning
-
-_TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE}  # of all photographs, at the end
+from colorjax.science import hints
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,22 +30,23 @@ def run(args: argparse.Namespace) -> int:
     options, given = _options(args), _hints(args)
     photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
-    args.out, named = urls.place(args.out), [urls.place(path) for path in args.paths]
+    named, out = [urls.place(path) for path in args.paths], None if args.out is None else urls.place(args.out)
     missing = [place for place in named if not (urls.exists(place) if isinstance(place, Url) else os.path.exists(place))]
-    passed_over = photos.PassedOver()
-    found = list(places.strangers(_found([place for place in named if place not in missing], passed_over), passed_over))
+    there, passed_over = [place for place in named if place not in missing], photos.PassedOver()
+    found = list(places.strangers(_found(there, passed_over), passed_over))
     if not found:
         raise ValueError(_nothing(args.paths, missing, passed_over))
-    jobs = places.jobs(found, args.out, options) + [
-        Job(path, args.out / (path.name or "missing"), "no such file or folder") for path in missing
+    jobs = _jobs(found, named, out, options) + [
+        Job(path, (out or path.parent) / (path.name or "missing"), "no such file or folder") for path in missing
     ]
     if given:
         if len(jobs) != 1:
             raise ValueError(f"--hint is of one photograph, and here are {len(jobs)}; {hints.SUFFIX} files are of many")
         jobs = [replace(jobs[0], hints=given)]
     _check_report(args.report, jobs)
-    if isinstance(args.out, Path) and not args.dry_run:
-        _check_out(args.out)
+    folders = places.folders(there, out)
+    for folder in () if args.dry_run else folders:
+        _check_out(folder, named=out is not None)
     outcomes: list[Outcome] = []
     report = {"interrupted": True, "passed_over": dict(passed_over), "passed_over_names": passed_over.names}
     start = time.perf_counter()
@@ -57,11 +54,12 @@ def run(args: argparse.Namespace) -> int:
         try:
             if args.dry_run:
                 outcomes += transfer.foresee(jobs, options)
-                _tell_foreseen(outcomes, args.json)
+                telling.foreseen(outcomes, args.json)
             else:
-                _work(jobs, _outcomes(args, jobs, options), args.json, outcomes)
+                telling.work(jobs, _outcomes(args, jobs, options, folders), args.json, outcomes)
             report["interrupted"] = False
-            _tell_summary(args, outcomes, passed_over)
+            if not args.json:
+                telling.summary(outcomes, passed_over, places.in_words(there, out), args.dry_run)
         finally:
             if args.report:
                 _write_report(args.report, outcomes, report | {"seconds": round(time.perf_counter() - start, 3)})
@@ -70,9 +68,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _nothing(paths: list[str], missing: list[Path | Url], passed_over: photos.PassedOver) -> str:
     """What to say where there is no photograph."""
-    reason = f"{missing[0]}: no such file or folder; " if missing else ""
+    reason = f"{missing[0]}: no such file or folder" if missing else ""
+    if len(missing) == len(paths):
+        return reason
+    reason += "; " if missing else ""
     shown = paths if len(paths) <= 3 else [*paths[:3], f"{len(paths) - 3} more"]
-    besides = "".join(f"; passed over {number} {what}" for what, number in sorted(passed_over.items()))
+    besides = "".join(f"; {words}" for words in telling.passed(passed_over))
     return f"{reason}no photographs in {', '.join(shown)} (looked for {', '.join(photos.SUFFIXES)}){besides}"
 
 
@@ -83,7 +84,21 @@ def _found(named: list[Path | Url], passed_over: photos.PassedOver) -> Iterator[
                 yield root, path
 
 
-def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options) -> Iterator[Outcome]:
+def _jobs(
+    found: list[tuple[places.Place, places.Place]], named: list[places.Place], out: places.Place | None, options: Options
+) -> list[Job]:
+    """A job for each photograph. Raises ValueError where --out names one copy and there are more, or another format."""
+    if out is None or not places.is_file(out):
+        return places.jobs(found, out, options, named)
+    if len(named) > 1 or named != [path for _, path in found]:
+        here = f"{named[0]} is a folder" if len(named) == 1 else f"{len(named)} photographs or folders are named"
+        raise ValueError(f"--out {out} names one photograph's copy, and {here}; name a folder with --out")
+    if options.format not in (None, photos.file_format(out)):
+        raise ValueError(f"--out {out} and --format {options.format.lower()} contradict each other; leave --format out")
+    return [places.one(named[0], out)]
+
+
+def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options, folders: list[places.Place]) -> Iterator[Outcome]:
     """Do the jobs, here or on the cluster."""
     colorize_many.sweep(jobs)
     if args.cluster is None:
@@ -94,7 +109,7 @@ def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options) -> It
     named = [place for place in (*map(urls.place, args.paths), ckpt) if isinstance(place, Path) and os.path.lexists(place)]
     seen = {str((path if path.is_dir() else path.parent).absolute()): str(path) for path in named}
     setup = colorize_cluster.Setup(str(ckpt), args.size, args.flip, options, args.engine, seen)
-    return colorize_cluster.run(jobs, args.cluster, args.workers, setup, args.out)
+    return colorize_cluster.run(jobs, args.cluster, args.workers, setup, folders)
 
 
 @contextlib.contextmanager
@@ -123,15 +138,22 @@ def _check_report(path: Path | None, jobs: list[Job]) -> None:
         raise ValueError(f"--report {path} cannot be written")
 
 
-def _check_out(out: Path) -> None:
-    """Raises ValueError where no copy could be written there: once, instead of for each photograph. Leaves nothing."""
+def _check_out(folder: places.Place, named: bool) -> None:
+    """Raises ValueError where no copy could be written there: once, instead of for each photograph. Leaves nothing.
+
+    named: whether the user did, with --out.
+    """
+    if isinstance(folder, Url):
+        return
     try:
-        there = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
+        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        reason = "it is a file, not a folder" if out.is_file() else photos.in_words(error, with_name=False)
-        raise ValueError(f"--out {out} cannot be written: {reason}") from error
+        reason = "it is a file, not a folder" if folder.is_file() else photos.in_words(error, with_name=False)
+        if named:
+            raise ValueError(f"--out {folder} cannot be written: {reason}") from error
+        raise ValueError(f"no copy can be written into {folder}: {reason}; name another folder with --out") from error
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -174,74 +196,6 @@ def _hints(args: argparse.Namespace) -> tuple[hints.Hint, ...]:
         except hints.HintError as error:
             raise ValueError(f"--hint {photos.legible(text)}: {error}") from error
     return hints.checked(found, None)
-
-
-def _tell_foreseen(outcomes: list[Outcome], as_json: bool) -> None:
-    for outcome in outcomes:
-        reason = f" ({outcome.reason})" if outcome.reason else ""
-        words = f"{outcome.status}{reason}: {outcome.job.source} -> {outcome.job.target}"
-        print(json.dumps(outcome.as_dict()) if as_json else photos.legible(words))
-
-
-def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: list[Outcome]) -> None:
-    """Say what became of each job as it is done; `outcomes` grows meanwhile, and is in the order of the jobs at the end."""
-    out = sys.stdout  # while a cluster works, what others print goes to stderr
-    quiet = True if as_json else None  # None: tqdm is silent unless stderr is a terminal
-    bar = tqdm(total=len(jobs), desc="colouring", unit="photo", disable=quiet)
-    with bar, contextlib.closing(work) as done:
-        for outcome in done:
-            outcomes.append(outcome)
-            bar.set_postfix_str(photos.legible(outcome.job.source.name)[-30:], refresh=False)
-            bar.update()
-            if as_json:
-                print(json.dumps(outcome.as_dict()), file=out, flush=True)
-                continue
-            told = outcome.status != "skipped" or outcome.reason not in (THERE, LEFT_IN_COLOUR)
-            lines = [outcome.reason] if outcome.reason and told else []
-            lines += [f"not carried: {', '.join(outcome.notes)}"] if outcome.notes else []
-            lines += [f"warning: {warning}" for warning in outcome.warnings if warning not in _TOLD_TOGETHER]
-            for line in lines:
-                tqdm.write(photos.legible(f"{outcome.job.source}: {line}"), file=sys.stderr)
-    order = {job: number for number, job in enumerate(jobs)}
-    outcomes.sort(key=lambda outcome: order[outcome.job])
-
-
-def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: photos.PassedOver) -> None:
-    if args.json:
-        return
-    counts = Counter(outcome.status for outcome in outcomes)
-    done = f"{counts['to colour']} photographs would be" if args.dry_run else f"{counts['coloured']} photographs"
-    words = [f"{done} coloured into {args.out}"]
-    refreshed = counts["refreshed"] + counts["to refresh"]
-    words += [f"the metadata of {refreshed} carried over"] if refreshed else []
-    left = sum(outcome.reason == LEFT_IN_COLOUR for outcome in outcomes)
-    words += [f"{counts['skipped'] - left} there already"] if counts["skipped"] > left else []
-    words += [f"{left} left as they are, in colour already"] if left else []
-    words += [f"{counts['failed']} failed"] if counts["failed"] else []
-    warned = sum(not set(outcome.warnings) <= _TOLD_TOGETHER for outcome in outcomes)
-    words += [f"{warned} to be looked at"] if warned else []
-    words += [f"passed over {number} {what}" for what, number in sorted(passed_over.items())]
-    print(photos.legible(", ".join(words)))
-    for line in _doubts(outcomes):
-        print(photos.legible(line))
-
-
-def _doubts(outcomes: list[Outcome]) -> Iterator[str]:
-    """What may be wrong with photographs of a run, in a line for each kind of doubt."""
-    warned = Counter(warning for outcome in outcomes for warning in outcome.warnings)
-    if number := warned[IN_COLOUR]:
-        yield f"in colour already and painted over: {number}; --only-grey leaves such photographs as they are"
-    if number := warned[NEGATIVE]:
-        yield f"look like negatives: {number}; --negative inverts all that it is given"
-    if number := warned[NO_NEGATIVE]:
-        yield f"look like negatives now that they are inverted: {number}; without --negative they stay as they are"
-    folders = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.negative_score is not None:
-            folders[outcome.job.source.parent].append(outcome.negative_score)
-    for folder, scores in folders.items():
-        if toning.are_negatives(scores):
-            yield f"the {len(scores)} photographs of {folder} look like negatives, taken together"
 
 
 def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) -> None:
