@@ -29,6 +29,21 @@ def strangers(found: Iterable[tuple[Place, Place]], passed_over: photos.PassedOv
             yield root, path
 
 
+def planned(found: list[tuple[Place, Place]], named: list[Place], out: Place | None, options: Options) -> list[Job]:
+    """A job for each photograph that was found in what was named, with or without --out: a folder, or the one copy itself.
+
+    Raises ValueError where --out names one copy and there are more, or another format, and as `jobs`.
+    """
+    if out is None or not is_file(out):
+        return jobs(found, out, options, named)
+    if len(named) > 1 or named != [path for _, path in found]:
+        here = f"{named[0]} is a folder" if len(named) == 1 else f"{len(named)} photographs or folders are named"
+        raise ValueError(f"--out {out} names one photograph's copy, and {here}; name a folder with --out")
+    if options.format not in (None, photos.file_format(out)):
+        raise ValueError(f"--out {out} and --format {options.format.lower()} contradict each other; leave --format out")
+    return [one(named[0], out)]
+
+
 def jobs(found: list[tuple[Place, Place]], out: Place | None, options: Options, named: Container[Place] = ()) -> list[Job]:
     """A job for each (root, path) that `photos.find` or `urls.find` gave; one that is named twice is coloured once.
 
@@ -46,13 +61,13 @@ def jobs(found: list[tuple[Place, Place]], out: Place | None, options: Options, 
         if held.get(place_of(target), path) != path:
             targets[path] = _whole(path, target)
     sources = set(once) | {path.resolve() for path in plain if isinstance(path, Path)}
-    planned, taken = [], {}
+    made, taken = [], {}
     for path in plain:
         job = Job(path, targets[path])
         place = place_of(job.target)
-        planned.append(replace(job, problem=_problem(job, sources, taken.get(place))))
+        made.append(replace(job, problem=_problem(job, sources, taken.get(place))))
         taken.setdefault(place, path)
-    return planned
+    return made
 
 
 def _beside(root: Place, path: Place, alone: bool) -> Place:

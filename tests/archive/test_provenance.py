@@ -1153,7 +1153,7 @@ def test_an_unknown_source_type_is_refused_with_the_legal_names(capsys, coloured
     arguments = ("--out", tmp_path / "out", "--ckpt", release, "--source-type", kind)
     code, out, err = run(capsys, "colorize", coloured / "album", *arguments)
     assert (code, out) == (2, "")
-    assert err.startswith("colorjax: digital source type ")
+    assert err.startswith("colorjax: --source-type ")
     assert err.count("\n") == 1
     for legal in provenance.SOURCE_TYPES:
         assert legal in err

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from colorjax import checkpoint, photos
-from colorjax.archive import colorize_cluster, colorize_many, marks, places, provenance, transfer, urls
+from colorjax.archive import colorize_cluster, colorize_many, places, transfer, urls
 from colorjax.archive.colorize_command import telling
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
-from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
 from colorjax.science import hints
 
@@ -36,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     found = list(places.strangers(_found(there, passed_over), passed_over))
     if not found:
         raise ValueError(_nothing(args.paths, missing, passed_over))
-    jobs = _jobs(found, named, out, options) + [
+    jobs = places.planned(found, named, out, options) + [
         Job(path, (out or path.parent) / (path.name or "missing"), "no such file or folder") for path in missing
     ]
     if given:
@@ -82,20 +81,6 @@ def _found(named: list[Path | Url], passed_over: photos.PassedOver) -> Iterator[
         for root, path in urls.find(place, passed_over) if isinstance(place, Url) else photos.find([place], passed_over):
             if not path.name.endswith(hints.SUFFIX):  # as FOLDER/* names them, too
                 yield root, path
-
-
-def _jobs(
-    found: list[tuple[places.Place, places.Place]], named: list[places.Place], out: places.Place | None, options: Options
-) -> list[Job]:
-    """A job for each photograph. Raises ValueError where --out names one copy and there are more, or another format."""
-    if out is None or not places.is_file(out):
-        return places.jobs(found, out, options, named)
-    if len(named) > 1 or named != [path for _, path in found]:
-        here = f"{named[0]} is a folder" if len(named) == 1 else f"{len(named)} photographs or folders are named"
-        raise ValueError(f"--out {out} names one photograph's copy, and {here}; name a folder with --out")
-    if options.format not in (None, photos.file_format(out)):
-        raise ValueError(f"--out {out} and --format {options.format.lower()} contradict each other; leave --format out")
-    return [places.one(named[0], out)]
 
 
 def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options, folders: list[places.Place]) -> Iterator[Outcome]:
@@ -157,32 +142,17 @@ def _check_out(folder: places.Place, named: bool) -> None:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    if not 0 <= args.strength <= MAX_STRENGTH:
-        raise ValueError(f"--strength {args.strength} must be in 0..{MAX_STRENGTH}")
-    if not 1 <= args.quality <= 100:
-        raise ValueError(f"--quality {args.quality} must be in 1..100")
     if not args.max_megapixels > 0:
         raise ValueError(f"--max-megapixels {args.max_megapixels} must be positive")
     if args.workers is not None and (args.cluster is None or args.workers < 1):
         raise ValueError(f"--workers {args.workers} must be positive, and needs --cluster")
-    provenance.source_type_uri(args.source_type)
-    if args.burn_in and (missing := marks.not_drawn(args.burn_in)):
-        raise ValueError(f"--burn-in: the font (DejaVu Sans) has no {photos.legible(missing)!r}; say it in other letters")
-    return Options(
-        strength=args.strength,
-        format=args.format,
-        quality=args.quality,
-        source_type=args.source_type,
-        uncertainty=args.uncertainty,
-        burn_in=args.burn_in,
-        overwrite=args.overwrite,
-        hint_files=not args.no_hints,
-        accept_truncated=args.accept_truncated,
-        refresh_metadata=args.refresh_metadata,
-        only_grey=args.only_grey,
-        negative=args.negative,
-        max_pixels=round(args.max_megapixels * 1e6),
-    )
+    same = ("strength", "format", "quality", "source_type", "uncertainty", "burn_in", "overwrite", "accept_truncated")
+    same += ("refresh_metadata", "only_grey", "negative")
+    settings = {name: getattr(args, name) for name in same}
+    try:
+        return Options(**settings, hint_files=not args.no_hints, max_pixels=round(args.max_megapixels * 1e6))
+    except ValueError as error:  # it begins with the name of the value
+        raise ValueError(f"--{error}") from error
 
 
 def _hints(args: argparse.Namespace) -> tuple[hints.Hint, ...]:
