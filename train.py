@@ -111,7 +111,6 @@ def define_flags() -> None:
     config_flags.DEFINE_config_file("config", help_string="A file of configs/.", lock_config=True)
     flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and figures go.")
     flags.DEFINE_bool("summary", False, "Print parameters, feature maps and GFLOPs, and exit.")
-    flags.mark_flag_as_required("config")
 
 
 def main(argv: list[str]) -> None:
@@ -120,7 +119,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     args = flags.FLAGS
     if not (args.summary or args.workdir):
-        raise app.UsageError("--workdir=DIR says where the run is kept")
+        sys.exit("train.py: --workdir=DIR is missing: where the run is kept, as runs/quick")
     try:
         if args.summary:
             from colorjax.networks import summary
@@ -136,4 +135,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_flags(main, define_flags)
+    cli.run_flags(main, define_flags, base)

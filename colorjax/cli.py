@@ -39,19 +39,29 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> None:
-    """absl's way to run train.py and evaluate.py; a misspelt --config key ends with one line instead of a traceback."""
-    from absl import app, logging
+def run_flags(main: Callable[[list[str]], None], define: Callable[[], None], base: Any) -> None:
+    """absl's way to run train.py and evaluate.py; what is misspelt ends with one line instead of a traceback.
+
+    base: the module configs.base. Where the script takes a --config of that folder and is given none, it lists them.
+    """
+    from absl import app, flags, logging
 
     def parse(argv: list[str]) -> list[str]:
         logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell a lot otherwise
+        script = Path(argv[0]).name
+        asks_for_help = any(word.lstrip("-").startswith("help") for word in argv[1:])
         try:
             define()
-            return app.parse_flags_with_usage(argv)
+            if flags.FLAGS["config"].default is None and not asks_for_help:  # a file must be named
+                usage.check_config(script, argv, Path(base.__file__).parent)
+            return flags.FLAGS(argv)
         except (AttributeError, KeyError) as error:
-            unknown = str(error.args[0])
-            named = [a for a in argv if a.startswith("--config.") and f"'{a.split('=')[0].split('.')[-1]}'" in unknown]
-            sys.exit(f"{Path(argv[0]).name}: there is no such key: {' '.join(named)} {unknown}; see configs/base.py")
+            from colorjax.checkpoint import settings
+
+            legal = [f"config.{key}" for key in settings.flat(base.get_config().to_dict())]
+            sys.exit(f"{script}: {usage.unknown_key(argv, legal) or error}")
+        except flags.Error as error:
+            sys.exit(f"{script}: {usage.of_flags(error, list(flags.FLAGS))}")
 
     # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start. It stays so for
     # the whole run.

@@ -1,12 +1,14 @@
 """How commands are asked for: options in full, and what was probably meant by one that there is not."""
 
 import argparse
+import ast
 import difflib
 import itertools
 import os
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -73,3 +75,46 @@ def _choice(message: str) -> str:
     way = f"; did you mean colorjax colorize {word}?" if os.path.exists(word) else meant(word, legal)
     commands = ", ".join(legal)
     return f"there is no command {word}{way or f'; there are {commands}'}"
+
+
+def check_config(script: str, words: list[str], folder: Path) -> None:
+    """End the program where no --config=FILE that there is was given: with a list of those in `folder`, a line for each."""
+    given = [word.lstrip("-").partition("=")[2] for word in words if re.match("--?config=", word)]
+    given += [after for word, after in itertools.pairwise(words) if word in ("-config", "--config")]
+    file = Path(given[-1].partition(":")[0]) if given else None  # behind a colon: what is handed to it
+    if file is not None and file.is_file():
+        return
+    shown = Path(os.path.relpath(folder))
+    there = {str(shown / path.name): path for path in sorted(folder.glob("*.py")) if path.stem not in ("__init__", "base")}
+    width = max(map(len, there), default=0)
+    lines = [f"  {name:{width}}  {_first_line(path)}" for name, path in there.items()]
+    called = {path.stem: name for name, path in there.items()}
+    like = f"; did you mean {called[file.stem]}?" if file and file.stem in called else meant(str(file), there)
+    missing = f"there is no {file}{like}" if file else "--config=FILE is missing"
+    sys.exit("\n".join([f"{script}: {missing}", "", "There are", *lines, "", f"{shown / 'base.py'} explains every key."]))
+
+
+def _first_line(path: Path) -> str:
+    """Of what a module says of itself."""
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+
+
+def unknown_key(words: list[str], legal: list[str]) -> str:
+    """What to say of the first --config.KEY that is not among the legal ones, "" where all are."""
+    for word in words:
+        name = word.lstrip("-").partition("=")[0]
+        if name.startswith("config.") and name not in legal and not any(key.startswith(f"{name}.") for key in legal):
+            like = meant(name, [f"--{key}" for key in legal])
+            return f"there is no key --{name}{like + ' ' if like else '; '}configs/base.py explains every key"
+    return ""
+
+
+def of_flags(error: Exception, legal: list[str]) -> str:
+    """An error of absl's flags in one sentence. legal: the names of the flags that there are."""
+    name = getattr(error, "flagname", None)
+    if name is not None:
+        return f"there is no option --{name}{meant(name, [f'--{flag}' for flag in legal]) or '; --help lists all'}"
+    about, _, trace = str(error).removeprefix("flag ").partition(": Error whilst parsing config file:")
+    words = " ".join(f"{about}: {trace.strip().splitlines()[-1]}".split()) if trace else " ".join(about.split())
+    words = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", words)
+    return re.sub(r"could not convert string to float.*", "it must be a number", words)

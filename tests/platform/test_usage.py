@@ -1,6 +1,10 @@
 """What is said to somebody who misspelt an option, a command, or the name of weights."""
 
+import subprocess
+import sys
+
 import pytest
+from helpers import ROOT
 
 from colorjax import checkpoint, cli
 from colorjax.platform import usage
@@ -64,3 +68,61 @@ def test_help_shows_examples_and_what_belongs_together(capsys):
     groups = ("what is coloured, and where the copies go:", "how it looks:", "what marks the copies:", "many machines:")
     places = [text.index(f"\n{group}\n") for group in groups]
     assert places == sorted(places) and text.count("\n  colorjax colorize ") == 3
+
+
+# --- train.py and evaluate.py ---
+
+
+def said(script, *words, cwd=ROOT):
+    """What a script says at its end; its exit code is not 0."""
+    command = [sys.executable, str(ROOT / script), *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    assert done.returncode != 0 and not done.stdout and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.rstrip()
+
+
+def test_training_without_a_config_lists_them():
+    text = said("train.py")
+    assert text.startswith("train.py: --config=FILE is missing\n\nThere are\n")
+    for path in (ROOT / "configs").glob("[a-z]*.py"):
+        assert path.stem == "base" or any(len(line) > 60 for line in text.splitlines() if f"configs/{path.name}" in line)
+    assert "there is no configs/unett.py; did you mean configs/unet.py?" in said("train.py", "--config=configs/unett.py")
+    assert "there is no quick; did you mean configs/quick.py?" in said("train.py", "--config", "quick")
+
+
+QUICK = "--config=configs/quick.py"
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "expected"),
+    [
+        (
+            "train.py",
+            [QUICK, "--config.epoch=3"],
+            "there is no key --config.epoch; did you mean --config.epochs? configs/base.py",
+        ),
+        ("train.py", [QUICK, "--config.data.dri=x"], "there is no key --config.data.dri; did you mean --config.data.dir?"),
+        ("train.py", [QUICK, "--config.epochs=abc"], "--config.epochs=abc: it must be a whole number"),
+        ("train.py", [QUICK, "--workdr=x"], "there is no option --workdr; did you mean --workdir?"),
+        ("train.py", [QUICK], "--workdir=DIR is missing: where the run is kept, as runs/quick"),
+        ("evaluate.py", [], "--ckpt=DIR is missing: a workdir, one of its checkpoints/STEP, an exported folder, or pretrained"),
+        (
+            "evaluate.py",
+            ["--ckpt=x", "--config.data.dri=x"],
+            "there is no key --config.data.dri; did you mean --config.data.dir?",
+        ),
+    ],
+)
+def test_a_typo_ends_with_one_sentence(script, words, expected):
+    text = said(script, *words)
+    assert text.startswith(f"{script}: {expected}") and "\n" not in text
+
+
+def test_measuring_pretrained_alone_says_what_it_needs(tmp_path):
+    text = said("evaluate.py", "--ckpt=pretrained", cwd=tmp_path)
+    assert text.endswith("are not here; name others to measure on, in colour: --config.data.dir=DIR") and "\n" not in text
+
+
+def test_what_the_commands_write_by_default_is_not_committed():
+    ignored = (ROOT / ".gitignore").read_text().split()
+    assert {"runs/", "/report/", "/coloured/"} <= set(ignored)
