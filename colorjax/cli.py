@@ -93,11 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     _limit(sheet.add_argument)
     sheet.set_defaults(run=_sheet)
 
-    export = commands.add_parser("export", help="the network alone, or as ONNX or StableHLO", description=_export.__doc__)
+    export = commands.add_parser("export", help="the network alone, or for other programs", description=_export.__doc__)
     export.add_argument("--ckpt", default=_SHIPPED, help=f"workdir or checkpoints/STEP (default: {_SHIPPED})")
-    export.add_argument("--out", required=True, type=Path, help="a new folder; of onnx and stablehlo a new file")
-    formats = ("weights", "onnx", "stablehlo")
-    export.add_argument("--format", choices=formats, default="weights", help="weights (default), onnx or stablehlo")
+    export.add_argument("--out", required=True, type=Path, help="a new folder; of other formats than weights a new file")
+    formats, what = (
+        ("weights", "onnx", "stablehlo", "safetensors"),
+        "weights (default), onnx, stablehlo or, for PyTorch, safetensors",
+    )
+    export.add_argument("--format", choices=formats, default="weights", help=what)
     export.set_defaults(run=_export)
 
     _serve_parser(commands.add_parser("serve", help="colour photographs on a page, with hints", description=_serve.__doc__))
@@ -243,7 +246,8 @@ def _sheet(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     """Write the network alone: in bfloat16 and with checksums, for colouring and evaluation; or for other programs, in
-    float32 and for pictures of any size, as ONNX or StableHLO, after comparing its answers with JAX's."""
+    float32 and for pictures of any size, as ONNX, StableHLO or safetensors (PyTorch's names and layout), after comparing its
+    answers with JAX's."""
     from colorjax import checkpoint
     from colorjax.inference import exports
 

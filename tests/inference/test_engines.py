@@ -131,7 +131,7 @@ def test_what_is_there_is_not_overwritten(tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match="net is there already"):
         exports.write(network(), tmp_path / "net", "onnx")
     assert (tmp_path / "net").read_text() == "mine"
-    with pytest.raises(ValueError, match="format 'tflite' is unknown; legal are onnx, stablehlo"):
+    with pytest.raises(ValueError, match="format 'tflite' is unknown; legal are onnx, stablehlo, safetensors"):
         exports.write(network(), tmp_path / "other", "tflite")
 
 

@@ -24,7 +24,7 @@ from colorjax.platform import usage
         ("paint a.jpg", "colorjax: there is no command paint; there are colorize, verify, sheet, export, serve"),
         (
             "export --out x --format onx",
-            "colorjax export: --format onx: legal are weights, onnx, stablehlo; did you mean onnx?",
+            "colorjax export: --format onx: legal are weights, onnx, stablehlo, safetensors; did you mean onnx?",
         ),
         ("colorize", "colorjax colorize: PATH is missing; colorjax colorize --help tells more"),
         ("serve photo.jpg", "colorjax serve: there is no place for photo.jpg"),
