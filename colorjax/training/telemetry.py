@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 from PIL import Image
@@ -93,10 +93,9 @@ class TensorBoard:
 
     def __init__(self, folder: Path, resume_step: int):
         from tensorboard.summary import Writer as Scalars
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        _start_events(folder, resume_step)
-        self._scalars, self._pictures = Scalars(str(folder)), EventFileWriter(str(folder), filename_suffix=".pictures")
+        self._pictures = _start_events(folder, resume_step)
+        self._scalars = Scalars(str(folder))
 
     def scalars(self, kind: str, step: int, values: dict[str, float]) -> None:
         """One point on each curve."""
@@ -123,14 +122,18 @@ class TensorBoard:
         self._pictures.close()
 
 
-def _start_events(folder: Path, resume_step: int) -> None:
-    """Tell TensorBoard that a run starts here; from the second time on, what it has seen of later steps is void."""
+def _start_events(folder: Path, resume_step: int) -> Any:
+    """Tell TensorBoard that a run starts here; from the second time on, what it has seen of later steps is void.
+
+    Returns the writer, for what must come after that.
+    """
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     writer = EventFileWriter(str(folder), filename_suffix=".start")
     writer.add_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
-    writer.close()
+    writer.flush()
+    return writer
 
 
 def _line(row: dict) -> bytes:
