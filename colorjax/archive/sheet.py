@@ -134,7 +134,7 @@ def _settings(about: dict[str, Any]) -> list[str]:
     words = [f"weights {about['weights']['name']}"]
     words += [f"seen at {said.pop('size')} pixels"] if "size" in said else []
     words += [f"strength {strength}"] if (strength := said.pop("strength", 1)) != 1 else []
-    words += [f"{said['hints']} hint{'s' * (said['hints'] != 1)}"] if said.pop("hints", 0) else []
+    words += [f"{hints} hint{'s' * (hints != 1)}"] if (hints := said.pop("hints", 0)) else []
     words += ["averaged with its mirror image"] if said.pop("flip", False) else []
     words += ["inverted, as a negative"] if said.pop("negative", False) else []
     words += [f"burnt in: {burnt}"] if (burnt := said.pop("burn_in", None)) else []
