@@ -42,7 +42,7 @@ def evaluate(
 def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images, hints):
     """What `evaluate` does, with its arguments; returns the comparison.Comparison."""
     from colorjax import data
-    from colorjax.evaluation import comparison, report
+    from colorjax.evaluation import comparison, evaluators, report
     from colorjax.platform import caching, sharding
     from colorjax.training import checks
 
@@ -52,6 +52,11 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
     if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits were meant for the photographs of the training
         settings = {"data.limit": 0, "data.limit_per_group": 0, "data.val_dir": ""} | changes
     config, notes = comparison.settings_of(networks, base.get_config(), settings, checks.check)
+    if config.data.source == "folder" and not _OTHER_PHOTOGRAPHS & changes.keys() and not Path(config.data.dir).is_dir():
+        raise ValueError(
+            f"the photographs of the training, {config.data.dir}, are not here; name others to measure on, in colour: "
+            "--config.data.dir=DIR"
+        )
     mesh = sharding.make_mesh()
     everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))
     photographs = data.load(config, devices=mesh.size, everything=everything, geometry=protocol)
@@ -63,6 +68,10 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
     images = Path(out) / "images" if out is not None and save_images else None
     compared = comparison.compare(networks, config, photographs, mesh, baseline, images, hints)
     print(report.text(compared))
+    if count < evaluators.FEW:
+        notes.append(
+            f"{count} photographs are few: intervals over them mean little; {evaluators.FEW} or more would say something"
+        )
     unreadable, lost = compared.unreadable()
     if lost:
         some = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
@@ -101,7 +110,7 @@ def _default_out(ckpt: str) -> Path:
 def define_flags() -> None:
     """The command line; in a function, so that the module can be imported beside others with flags."""
     what = "A workdir, one of its checkpoints/STEP, an exported folder, or pretrained."
-    flags.DEFINE_multi_string("ckpt", None, what, required=True)
+    flags.DEFINE_multi_string("ckpt", [], what)
     flags.DEFINE_string("out", None, "Folder for metrics.json, report.html, figures (default: report/ in the workdir, or here)")
     flags.DEFINE_enum("split", "auto", ["auto", "validation", "all"], "Which photographs to measure.")
     flags.DEFINE_enum(
@@ -122,6 +131,10 @@ def main(argv: list[str]) -> None:
     from colorjax.evaluation import guidance
 
     args = flags.FLAGS
+    if not args.ckpt:
+        sys.exit(
+            "evaluate.py: --ckpt=DIR is missing: a workdir, one of its checkpoints/STEP, an exported folder, or pretrained"
+        )
     out = args.out or (_default_out(args.ckpt[0]) if len(args.ckpt) == 1 else Path("report"))
     changes = config_flags.get_override_values(args["config"])
     try:
@@ -134,4 +147,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_flags(main, define_flags)
+    cli.run_flags(main, define_flags, base)

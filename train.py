@@ -5,8 +5,9 @@ The same command again goes on from the latest checkpoint. --summary describes t
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
@@ -15,9 +16,10 @@ from colorjax import cli
 from configs import base
 
 
-def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
+def train(config: ConfigDict, workdir: str | Path, sinks: Sequence[Any] = ()) -> dict[str, float]:
     """Train what `config` describes, or go on where `workdir` stopped; returns the last validation metrics.
 
+    sinks: where the course of the run is told beside metrics.jsonl and TensorBoard, each a `telemetry.Sink`.
     Raises ValueError for settings that do not fit, FloatingPointError where the loss stops being a finite number.
     """
     from colorjax.platform import caching  # here and not above, so that --help and a misspelt flag answer at once
@@ -25,10 +27,10 @@ def train(config: ConfigDict, workdir: str | Path) -> dict[str, float]:
 
     caching.keep_compiled()
     with telemetry.stop_requests() as stop:
-        return _train(config, Path(workdir).expanduser(), stop)
+        return _train(config, Path(workdir).expanduser(), stop, sinks)
 
 
-def _train(config, workdir, stop):
+def _train(config, workdir, stop, sinks):
     """What `train` does, ended by what `stop` notes."""
     import jax
 
@@ -54,7 +56,7 @@ def _train(config, workdir, stop):
     with checkpoint.Checkpoints(workdir, config.keep_checkpoints, config.best_by) as checkpoints:
         now, pending = runs.start(config, optimizers, mesh, checkpoints)
         first = int(now.step)
-        writer = telemetry.Writer(workdir, first)
+        writer = telemetry.Writer(workdir, first, sinks)
         bar = telemetry.progress(total, first, config.batch_size)
         meter = runs.Meter(config.batch_size, pending, new=first == 0)
         batches = sharding.prefetch(photographs.train(first), mesh)
@@ -111,7 +113,6 @@ def define_flags() -> None:
     config_flags.DEFINE_config_file("config", help_string="A file of configs/.", lock_config=True)
     flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and figures go.")
     flags.DEFINE_bool("summary", False, "Print parameters, feature maps and GFLOPs, and exit.")
-    flags.mark_flag_as_required("config")
 
 
 def main(argv: list[str]) -> None:
@@ -120,7 +121,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     args = flags.FLAGS
     if not (args.summary or args.workdir):
-        raise app.UsageError("--workdir=DIR says where the run is kept")
+        sys.exit("train.py: --workdir=DIR is missing: where the run is kept, as runs/quick")
     try:
         if args.summary:
             from colorjax.networks import summary
@@ -136,4 +137,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_flags(main, define_flags)
+    cli.run_flags(main, define_flags, base)

@@ -6,11 +6,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from colorjax.platform import quiet
+from colorjax.platform import quiet, usage
 from colorjax.platform.version import VERSION
 
 _SHIPPED = "pretrained"  # checkpoint.PRETRAINED, which --help need not wait for
+_FIRST = "begin with: colorjax colorize photo.jpg, or: colorjax serve; colorjax COMMAND --help tells more"
+_EXAMPLES = """examples:
+  colorjax colorize photo.jpg                      writes photo.colorized.jpg beside it
+  colorjax colorize photo.jpg --out result.jpg     writes result.jpg
+  colorjax colorize album --out coloured           all photographs in album, into the folder coloured
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,19 +39,29 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> None:
-    """absl's way to run train.py and evaluate.py; a misspelt --config key ends with one line instead of a traceback."""
-    from absl import app, logging
+def run_flags(main: Callable[[list[str]], None], define: Callable[[], None], base: Any) -> None:
+    """absl's way to run train.py and evaluate.py; what is misspelt ends with one line instead of a traceback.
+
+    base: the module configs.base. Where the script takes a --config of that folder and is given none, it lists them.
+    """
+    from absl import app, flags, logging
 
     def parse(argv: list[str]) -> list[str]:
         logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell a lot otherwise
+        script = Path(argv[0]).name
+        asks_for_help = any(word.lstrip("-").startswith("help") for word in argv[1:])
         try:
             define()
-            return app.parse_flags_with_usage(argv)
+            if flags.FLAGS["config"].default is None and not asks_for_help:  # a file must be named
+                usage.check_config(script, argv, Path(base.__file__).parent)
+            return flags.FLAGS(argv)
         except (AttributeError, KeyError) as error:
-            unknown = str(error.args[0])
-            named = [a for a in argv if a.startswith("--config.") and f"'{a.split('=')[0].split('.')[-1]}'" in unknown]
-            sys.exit(f"{Path(argv[0]).name}: there is no such key: {' '.join(named)} {unknown}; see configs/base.py")
+            from colorjax.checkpoint import settings
+
+            legal = [f"config.{key}" for key in settings.flat(base.get_config().to_dict())]
+            sys.exit(f"{script}: {usage.unknown_key(argv, legal) or error}")
+        except flags.Error as error:
+            sys.exit(f"{script}: {usage.of_flags(error, list(flags.FLAGS))}")
 
     # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start. It stays so for
     # the whole run.
@@ -54,7 +71,7 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None]) -> 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="colorjax", description="Gives grey photographs their colour.")
+    parser = usage.Parser(prog="colorjax", description="Gives grey photographs their colour.", epilog=_FIRST)
     parser.add_argument("--version", action="version", version=f"colorjax {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -66,21 +83,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--source", type=Path, metavar="DIR", help="look here for sources that are not where they were")
     verify.add_argument("--ckpt", help=f"also check that these weights, as {_SHIPPED}, were used")
-    _limit(verify)
+    _limit(verify.add_argument)
     verify.set_defaults(run=_verify)
 
     sheet = commands.add_parser("sheet", help="a contact sheet of coloured copies", description=_sheet.__doc__)
     sheet.add_argument("folder", type=Path, metavar="DIR", help="what was --out of colorize")
     sheet.add_argument("--out", type=Path, help="the page (default: DIR/sheet.html)")
     sheet.add_argument("--by-uncertainty", action="store_true", help="the most uncertain first, instead of by name")
-    _limit(sheet)
+    _limit(sheet.add_argument)
     sheet.set_defaults(run=_sheet)
 
-    export = commands.add_parser("export", help="the network alone, or as ONNX or StableHLO", description=_export.__doc__)
+    export = commands.add_parser("export", help="the network alone, or for other programs", description=_export.__doc__)
     export.add_argument("--ckpt", default=_SHIPPED, help=f"workdir or checkpoints/STEP (default: {_SHIPPED})")
-    export.add_argument("--out", required=True, type=Path, help="a new folder; of onnx and stablehlo a new file")
-    formats = ("weights", "onnx", "stablehlo")
-    export.add_argument("--format", choices=formats, default="weights", help="weights (default), onnx or stablehlo")
+    export.add_argument("--out", required=True, type=Path, help="a new folder; of other formats than weights a new file")
+    formats, what = (
+        ("weights", "onnx", "stablehlo", "safetensors"),
+        "weights (default), onnx, stablehlo or, for PyTorch, safetensors",
+    )
+    export.add_argument("--format", choices=formats, default="weights", help=what)
     export.set_defaults(run=_export)
 
     _serve_parser(commands.add_parser("serve", help="colour photographs on a page, with hints", description=_serve.__doc__))
@@ -97,12 +117,11 @@ def _format(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text!r} is unknown; legal are jpeg, png, tiff, webp, avif, heif, jp2, jxl")
 
 
-def _limit(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--max-megapixels", type=float, default=134, help="refuse larger pictures undecoded (default: 134)")
+def _limit(add: Callable[..., Any]) -> None:
+    add("--max-megapixels", type=float, default=134, help="refuse larger pictures undecoded (default: 134)")
 
 
-def _network(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
+def _network(add: Callable[..., Any]) -> None:
     what = "workdir, checkpoints/STEP or exported folder"
     add("--ckpt", default=_SHIPPED, help=f"{what} (default: {_SHIPPED}, the weights inside colorjax)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
@@ -112,36 +131,45 @@ def _network(command: argparse.ArgumentParser) -> None:
 
 
 def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
-    add = colorize.add_argument
+    colorize.usage, colorize.epilog = "colorjax colorize PATH... [--out DIR or FILE] [OPTION...]", _EXAMPLES
+    add = colorize.add_argument_group("what is coloured, and where the copies go").add_argument
     add("paths", nargs="+", metavar="PATH", help="photographs, and folders of them; paths or URLs (s3://, gs://, ...)")
-    add("--out", required=True, help="folder for the coloured copies, or its URL; folders are mirrored")
-    _network(colorize)
-    add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
+    where = "folder for the copies, or its URL, in which folders are mirrored; of one photograph also the copy itself"
+    add("--out", metavar="DIR", help=f"{where} (default: beside a photograph; of a folder DIR the new DIR-colorized)")
     add("--format", type=_format, help="jpeg, png, tiff, webp, avif, heif, jp2 or jxl (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
-    add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")
-    add("--hint", action="append", metavar="X,Y,#RRGGBB", help="the colour of a point of the one photograph; repeatable")
-    add("--no-hints", action="store_true", help="pass over NAME.jpg.hints.json beside photographs")
-    add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")
-    marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
-    add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
-    add("--accept-truncated", action="store_true", help="colour what is left of files that are cut short, and say so")
     add("--overwrite", action="store_true", help="make copies anew that are there already")
     add("--only-grey", action="store_true", help="leave photographs that are in colour already as they are, uncopied")
-    add("--negative", action="store_true", help="the photographs are negatives: invert them before they are coloured")
+    add("--accept-truncated", action="store_true", help="colour what is left of files that are cut short, and say so")
     add("--refresh-metadata", action="store_true", help="carry changed metadata of sources to their copies, not painting anew")
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
     add("--json", action="store_true", help="one line of JSON for each photograph on standard output, no progress bar")
+    _limit(add)
+
+    add = colorize.add_argument_group("how it looks").add_argument
+    add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
+    add("--hint", action="append", metavar="X,Y,#RRGGBB", help="the colour of a point of the one photograph; repeatable")
+    add("--no-hints", action="store_true", help="pass over NAME.jpg.hints.json beside photographs")
+    add("--negative", action="store_true", help="the photographs are negatives: invert them before they are coloured")
+    add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")
+    _network(add)
+
+    add = colorize.add_argument_group("what marks the copies").add_argument
+    add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")
+    marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
+    add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
+
+    add = colorize.add_argument_group("many machines").add_argument
     add("--cluster", metavar="ADDRESS", help="let a Ray cluster do it: HOST:PORT, auto, or local to start one here")
     add("--workers", type=int, metavar="N", help="of the cluster, at most (default: as many as there is room for)")
-    _limit(colorize)
     colorize.set_defaults(run=_colorize)
 
 
 def _serve_parser(serve: argparse.ArgumentParser) -> None:
+    serve.usage = "colorjax serve [OPTION...]"
     add = serve.add_argument
-    _network(serve)
+    _network(add)
     add(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone); others need --token"
     )
@@ -162,12 +190,12 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
     add("--no-browser", action="store_true", help="do not open the page in a browser")
     add("--max-upload-mb", type=float, default=200, help="refuse larger files (default: 200)")
     add("--timeout", type=float, default=120, help="seconds that a view or a copy may take (default: 120)")
-    _limit(serve)
+    _limit(add)
     serve.set_defaults(run=_serve)
 
 
 def _colorize(args: argparse.Namespace) -> int:
-    """Colour photographs of any size; NAME.jpg becomes NAME.colorized.jpg below --out, sources are never touched."""
+    """Colour photographs of any size: NAME.jpg becomes NAME.colorized.jpg, and is never touched itself."""
     from colorjax.archive import colorize_command
 
     return colorize_command.run(args)
@@ -208,13 +236,18 @@ def _sheet(args: argparse.Namespace) -> int:
     shown, broken = sheet.write(args.folder, out, args.by_uncertainty, pixels)
     for path in broken:
         print(photos.legible(f"{path}: something of it is missing or damaged"), file=sys.stderr)
-    print(photos.legible(f"{shown} pictures in {out}" + (f", {len(broken)} of them incomplete" if broken else "")))
+    print(
+        photos.legible(
+            f"{shown} picture{'s' * (shown != 1)} in {out}" + (f", {len(broken)} of them incomplete" if broken else "")
+        )
+    )
     return 1 if broken else 0
 
 
 def _export(args: argparse.Namespace) -> int:
     """Write the network alone: in bfloat16 and with checksums, for colouring and evaluation; or for other programs, in
-    float32 and for pictures of any size, as ONNX or StableHLO, after comparing its answers with JAX's."""
+    float32 and for pictures of any size, as ONNX, StableHLO or safetensors (PyTorch's names and layout), after comparing its
+    answers with JAX's."""
     from colorjax import checkpoint
     from colorjax.inference import exports
 

@@ -129,7 +129,7 @@ def handed_out(count: int, folder: Path) -> None:
     start, first = time.perf_counter(), 0.0
     done = []
     for outcome in colorize_cluster.run(
-        jobs, colorize_cluster.LOCAL, None, colorize_cluster.Setup("nobody reads it", None, False, Options()), folder
+        jobs, colorize_cluster.LOCAL, None, colorize_cluster.Setup("nobody reads it", None, False, Options()), [folder]
     ):
         first = first or time.perf_counter() - start
         done.append(outcome)

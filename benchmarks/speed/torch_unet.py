@@ -1,15 +1,16 @@
 """The U-Net of `colorjax.networks.unet` in PyTorch, as a PyTorch user would write it: what the benchmarks compare with.
 
-It takes colorjax's own numbers (`load`), so that a benchmark can hold that both networks give the same answer before it
-times them.
+Its modules have torchvision's names. It takes colorjax's own numbers (`load`), so that a benchmark can hold that both networks
+give the same answer before it times them.
 """
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from colorjax.inference import torch_layout
 
 
 def conv(cin: int, cout: int, size: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
@@ -21,22 +22,16 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = conv(cin, cout, 3, stride), nn.BatchNorm2d(cout)
         self.conv2, self.bn2 = conv(cout, cout, 3), nn.BatchNorm2d(cout)
-        self.has_shortcut = stride != 1 or cin != cout
-        if self.has_shortcut:
-            self.shortcut, self.shortcut_bn = conv(cin, cout, 1, stride), nn.BatchNorm2d(cout)
+        other = stride != 1 or cin != cout
+        self.downsample = nn.Sequential(conv(cin, cout, 1, stride), nn.BatchNorm2d(cout)) if other else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
-        return F.relu(y + (self.shortcut_bn(self.shortcut(x)) if self.has_shortcut else x), inplace=True)
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
 
 
-class Stage(nn.Module):
-    def __init__(self, cin: int, cout: int, stride: int):
-        super().__init__()
-        self.block0, self.block1 = BasicBlock(cin, cout, stride), BasicBlock(cout, cout, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.block1(self.block0(x))
+def stage(cin: int, cout: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(BasicBlock(cin, cout, stride), BasicBlock(cout, cout, 1))
 
 
 class Encoder(nn.Module):
@@ -44,8 +39,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.strided = strided
         self.conv1, self.bn1 = conv(1, width, 7, 2 if strided else 1, bias=True), nn.BatchNorm2d(width)
-        self.layer1, self.layer2 = Stage(width, width, 1), Stage(width, 2 * width, 2)
-        self.layer3, self.layer4 = Stage(2 * width, 4 * width, 2), Stage(4 * width, 8 * width, 2)
+        self.layer1, self.layer2 = stage(width, width, 1), stage(width, 2 * width, 2)
+        self.layer3, self.layer4 = stage(2 * width, 4 * width, 2), stage(4 * width, 8 * width, 2)
 
     def forward(self, luma: Tensor) -> tuple[Tensor, ...]:
         luma = luma.float()
@@ -94,22 +89,9 @@ class UNet(nn.Module):
 
 
 def load(net: UNet, params: Any, stats: Any) -> UNet:
-    """Give `net` the numbers of colorjax's network. Raises KeyError or RuntimeError where one has no place."""
-    state = {}
-    for tree in (params, stats):
-        for path, value in _leaves(tree):
-            *module, name = path
-            array = np.asarray(value, np.float32)
-            if name == "kernel":  # (h, w, in, out); a transposed convolution's is (in, out, h, w) and, in Flax, mirrored
-                array = array[::-1, ::-1].transpose(2, 3, 0, 1) if module[-1] == "up" else array.transpose(3, 2, 0, 1)
-            name = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}.get(name, name)
-            state[".".join([*module, name])] = torch.from_numpy(array.copy())
-    missing, unexpected = net.load_state_dict(state, strict=False)
-    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
-        raise KeyError(f"missing {missing}, unexpected {unexpected}")
+    """Give `net` the numbers of colorjax's network. Raises RuntimeError where one has no place.
+
+    What `colorjax export --format safetensors` wrote it takes as `net.load_state_dict(safetensors.torch.load_file(path))`.
+    """
+    net.load_state_dict({name: torch.from_numpy(value) for name, value in torch_layout.tensors(params, stats).items()})
     return net
-
-
-def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Any:
-    for name, value in tree.items():
-        yield from _leaves(value, (*path, name)) if isinstance(value, dict) else [((*path, name), value)]

@@ -13,7 +13,7 @@ import sys
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +82,16 @@ class Worker:
         return _table(number=numbers, answer=[pickle.dumps(answer) for answer in answers])
 
 
-def run(jobs: list[Job], address: str, workers: int | None, setup: Setup, out: Path | Url) -> Iterator[Outcome]:
+def run(jobs: list[Job], address: str, workers: int | None, setup: Setup, folders: Sequence[Path | Url]) -> Iterator[Outcome]:
     """Do the jobs on the cluster at `address`; yields what became of each, once, as it is done.
 
-    workers: at most so many, None for as many as there is room for. A job whose workers died again and again is tried
-    alone, and then failed. Raises ValueError where Ray is missing or the address does not answer, where a worker cannot
-    load the network or does not see what it must; FloatingPointError where the weights are broken.
+    folders: in or below which the copies go. workers: at most so many, None for as many as there is room for. A job whose
+    workers died again and again is tried alone, and then failed. Raises ValueError where Ray is missing or the address does
+    not answer, where a worker cannot load the network or does not see what it must; FloatingPointError where the weights are
+    broken.
     """
-    left = dict(enumerate(_portable(jobs, out)))
-    with contextlib.redirect_stdout(_FirstLines()), _connected(address) as ray, _seen(out, setup) as setup:
+    left = dict(enumerate(_portable(jobs, folders)))
+    with contextlib.redirect_stdout(_FirstLines()), _connected(address) as ray, _seen(folders, setup) as setup:
         for size in (max(_TASK, len(jobs) // _TASKS), 1):
             try:
                 for number, answer in _colour(ray, left, size, workers, setup) if left else ():
@@ -104,15 +105,15 @@ def run(jobs: list[Job], address: str, workers: int | None, setup: Setup, out: P
         yield Outcome(jobs[number], "failed", f"the worker that coloured it died, {_RETRIES + 1} times")
 
 
-def _portable(jobs: list[Job], out: Path | Url) -> list[Job]:
+def _portable(jobs: list[Job], folders: Sequence[Path | Url]) -> list[Job]:
     """The jobs as any machine can do them, each of which knows whether the place of its copy is free."""
-    there = urls.listed(out) if isinstance(out, Url) else None
+    there = {file for folder in folders if isinstance(folder, Url) for file in urls.listed(folder)}
 
     def absolute(place: Path | Url) -> Path | Url:
         return place.absolute() if isinstance(place, Path) else place
 
     def free(target: Path | Url) -> bool:
-        return not os.path.lexists(target) if there is None else target not in there
+        return target not in there if isinstance(target, Url) else not os.path.lexists(target)
 
     return [
         dataclasses.replace(job, source=absolute(job.source), target=absolute(job.target), free=free(job.target))
@@ -121,18 +122,21 @@ def _portable(jobs: list[Job], out: Path | Url) -> list[Job]:
 
 
 @contextlib.contextmanager
-def _seen(out: Path | Url, setup: Setup) -> Iterator[Setup]:
-    """The setup, with a file in --out that a worker sees only where its --out is ours."""
-    if isinstance(out, Url):
-        yield setup
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    token = out.absolute() / f".{uuid.uuid4().hex}.cluster"
-    token.touch()
+def _seen(folders: Sequence[Path | Url], setup: Setup) -> Iterator[Setup]:
+    """The setup, with a file in each folder for copies, which a worker sees only where its folder is ours."""
+    tokens: dict[Path, Path] = {}
     try:
-        yield dataclasses.replace(setup, seen=setup.seen | {str(token): f"--out {out}"})
+        for folder in folders:
+            if isinstance(folder, Path):
+                folder.mkdir(parents=True, exist_ok=True)
+                token = folder.absolute() / f".{uuid.uuid4().hex}.cluster"
+                tokens[token] = folder
+                token.touch()
+        seen = {str(token): f"the folder for copies, {folder}" for token, folder in tokens.items()}
+        yield dataclasses.replace(setup, seen=setup.seen | seen)
     finally:
-        token.unlink(missing_ok=True)
+        for token in tokens:
+            token.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

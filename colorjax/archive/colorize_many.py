@@ -1,19 +1,24 @@
-"""Many photographs to colour: planned first, then read, coloured and written side by side; one that fails is named."""
+"""Many photographs to colour: planned first, then read, coloured and written side by side; one that fails is named. And one
+alone, for programs."""
 
+import functools
+import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from colorjax import checkpoint, photos
-from colorjax.archive import transfer, urls
+from colorjax.archive import places, transfer, urls
 from colorjax.archive.colorize_one import Copier, Page, Reading
 from colorjax.archive.plan import Job, Options, Outcome, foresee
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import Colorizer
+from colorjax.science import hints as chosen
 
 T = TypeVar("T")
 _IN_FLIGHT_PIXELS = 24 * 2**20  # read, not yet written: together no more than so many, or one photograph
@@ -28,6 +33,48 @@ def load(ckpt: str, size: int | None, flip: bool, engine: str = "auto") -> Color
         return Colorizer.from_checkpoint(url, size, flip=flip, engine=engine)
     with tempfile.TemporaryDirectory(prefix="colorjax-") as folder:
         return Colorizer.from_checkpoint(urls.fetch_folder(url, Path(folder)), size, flip=flip, engine=engine)
+
+
+def colorize_file(
+    source: str | os.PathLike,
+    target: str | os.PathLike | None = None,
+    *,
+    colorizer: Colorizer | None = None,
+    hints: Iterable[Any] | None = None,
+    **settings: Any,
+) -> Outcome:
+    """Colour one file, with all that `colorjax colorize` promises of its copies: size, bit depth, lightness, metadata, mark,
+    sidecar; whole or not at all; never in the place of another photograph.
+
+        colorjax.colorize_file("photo.jpg")                                # photo.colorized.jpg beside it
+        colorjax.colorize_file("photo.jpg", "result.png", strength=0.8)    # or a folder
+
+    source, target: paths or URLs. colorizer: default the weights inside the package. hints: as `Colorizer` takes them; None
+    for those in photo.jpg.hints.json, if there are some. settings: those of `plan.Options`, as overwrite=True.
+    Returns what became of it: `job.target` is the copy, `status` "coloured", or "skipped" where the copy is there already.
+    Raises FileNotFoundError, ValueError for settings that make no sense and what is no file, and photos.PhotoError, which says
+    why, where it cannot be coloured.
+    """
+    path, options = urls.place(os.fspath(source)), Options(**settings)
+    photos.allow_large(options.max_pixels)
+    if isinstance(path, Path) and not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    if isinstance(path, Path) and path.is_dir():
+        raise ValueError(f"{path} is a folder; the command colorjax colorize {path} colours what is in it")
+    if not list(places.strangers([(path.parent, path)], photos.PassedOver())):
+        raise photos.PhotoError(f"{path} is a copy that colorjax made; name the photograph itself")
+    (job,) = places.planned([(path.parent, path)], [path], None if target is None else urls.place(os.fspath(target)), options)
+    job = replace(job, hints=None if hints is None else chosen.checked(hints, None))
+    sweep([job])
+    (outcome,) = run([job], colorizer or _pretrained(), options)
+    if outcome.status == "failed":
+        raise photos.PhotoError(f"{path}: {outcome.reason}")
+    return outcome
+
+
+@functools.cache
+def _pretrained() -> Colorizer:
+    return Colorizer.pretrained()
 
 
 def sweep(jobs: list[Job]) -> None:

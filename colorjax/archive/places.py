@@ -1,9 +1,9 @@
-"""Where each photograph's copy goes: below --out as the photographs lie, and under names that stay apart."""
+"""Where each photograph's copy goes: below --out as the photographs lie, or beside them, and under names that stay apart."""
 
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
 
@@ -13,6 +13,7 @@ from colorjax.archive.plan import Job, Options
 from colorjax.archive.urls import Url
 
 OWN = "copies by colorjax"
+OWN_FOLDER = "-colorized"  # after the name of a folder: where the copies of what is in it go, unless --out says otherwise
 _NEAR = 3  # folders above a photograph whose names a copy's folder may have; more only where they are needed
 _LONGEST = 255  # bytes of a file's name, on every common file system
 
@@ -28,25 +29,97 @@ def strangers(found: Iterable[tuple[Place, Place]], passed_over: photos.PassedOv
             yield root, path
 
 
-def jobs(found: list[tuple[Place, Place]], out: Place, options: Options) -> list[Job]:
-    """A job for each (root, path) that `photos.find` or `urls.find` gave; one that is named twice is coloured once."""
+def planned(found: list[tuple[Place, Place]], named: list[Place], out: Place | None, options: Options) -> list[Job]:
+    """A job for each photograph that was found in what was named, with or without --out: a folder, or the one copy itself.
+
+    Raises ValueError where --out names one copy and there are more, or another format, and as `jobs`.
+    """
+    if out is None or not is_file(out):
+        return jobs(found, out, options, named)
+    if len(named) > 1 or named != [path for _, path in found]:
+        here = f"{named[0]} is a folder" if len(named) == 1 else f"{len(named)} photographs or folders are named"
+        raise ValueError(f"--out {out} names one photograph's copy, and {here}; name a folder with --out")
+    if options.format not in (None, photos.file_format(out)):
+        raise ValueError(f"--out {out} and --format {options.format.lower()} contradict each other; leave --format out")
+    return [one(named[0], out)]
+
+
+def jobs(found: list[tuple[Place, Place]], out: Place | None, options: Options, named: Container[Place] = ()) -> list[Job]:
+    """A job for each (root, path) that `photos.find` or `urls.find` gave; one that is named twice is coloured once.
+
+    out: a folder, in which what is below root is mirrored. None: the copies of photographs that are among `named` go beside
+    them, and those of what is below a folder DIR into DIR-colorized. Raises ValueError where there is no such place.
+    """
     once = {place_of(path): (root, path) for root, path in reversed(found)}
     once = {place_of(path): once[place_of(path)] for _, path in found}
-    plain = {path: out / _copy_of(path, path.relative_to(root), options) for root, path in once.values()}
-    kept = {path: there for path, target in plain.items() if (there := _copy_there(path, target, out))}
-    targets = _apart(plain, out) | kept
+    below = {path: _beside(root, path, path in named) if out is None else out for root, path in once.values()}
+    plain = {path: below[path] / _copy_of(path, path.relative_to(root), options) for root, path in once.values()}
+    kept = {path: there for path, target in plain.items() if (there := _copy_there(path, target, below[path]))}
+    targets = _apart(plain, below) | kept
     held = {place_of(target): path for path, target in kept.items()}
     for path, target in targets.items():
         if held.get(place_of(target), path) != path:
             targets[path] = _whole(path, target)
     sources = set(once) | {path.resolve() for path in plain if isinstance(path, Path)}
-    planned, taken = [], {}
+    made, taken = [], {}
     for path in plain:
         job = Job(path, targets[path])
         place = place_of(job.target)
-        planned.append(replace(job, problem=_problem(job, sources, taken.get(place))))
+        made.append(replace(job, problem=_problem(job, sources, taken.get(place))))
         taken.setdefault(place, path)
-    return planned
+    return made
+
+
+def _beside(root: Place, path: Place, alone: bool) -> Place:
+    """Where copies go without --out. alone: the photograph itself was named, and not a folder in which it is."""
+    if isinstance(path, Url):
+        raise ValueError(f"{path}: say where its copy goes, with --out and a folder or its URL")
+    if alone:
+        return path.parent
+    folder = root if root.name not in ("", "..") else root.resolve()
+    if not folder.name:
+        raise ValueError(f"{folder} has no folder beside it for the copies; name one with --out")
+    return folder.with_name(folder.name + OWN_FOLDER)
+
+
+def folders(named: Iterable[Place], out: Place | None) -> list[Place]:
+    """The folders in or below which the copies of what was named go."""
+    if out is not None:
+        return [out.parent if is_file(out) else out]
+    return list(dict.fromkeys(_beside(place, place, not os.path.isdir(place)) for place in named))
+
+
+def in_words(named: Iterable[Place], out: Place | None) -> str:
+    """Where the copies of what was named go, as "into coloured"."""
+    if out is not None:
+        return f"into {out}"
+    named = list(named)
+    into = [str(folder) for folder in folders(filter(os.path.isdir, named), None)]
+    into = into if len(into) <= 3 else [f"{len(into)} folders NAME{OWN_FOLDER}"]
+    words = [f"into {', '.join(into)}"] if into else []
+    words += [] if all(map(os.path.isdir, named)) else [f"beside the original{'s' * (len(named) > 1)}"]
+    return " and ".join(words)
+
+
+def one(path: Place, target: Place) -> Job:
+    """The job of one photograph whose copy is `target` itself; what is there and not by colorjax is never replaced."""
+    sources = {place_of(path)} | ({path.resolve()} if isinstance(path, Path) else set())
+    job = Job(path, target)
+    there = isinstance(target, Path) and os.path.lexists(target) and not provenance.is_copy(target)
+    taken = f"{target} is there already, and not by colorjax; name another --out" if there else ""
+    return replace(job, problem=_problem(job, sources, None) or taken)
+
+
+def is_file(out: Place) -> bool:
+    """Whether --out names the copy itself, and no folder for copies. Raises ValueError for what is not written here."""
+    suffix = out.suffix.lower()
+    if (isinstance(out, Path) and out.is_dir()) or suffix not in (*photos.SUFFIXES, *photos.PICTURES):
+        return False
+    legal = [suffixes for name, suffixes in photos.FORMATS.items() if name != "BMP"]  # which has no room for the mark
+    if not any(suffix in suffixes for suffixes in legal):
+        names = ", ".join(suffixes[0] for suffixes in legal)
+        raise ValueError(f"--out {out}: no {suffix} is written here; name one of {names}, or a folder")
+    return True
 
 
 def place_of(path: Place) -> Place:
@@ -101,7 +174,7 @@ def _copy_there(path: Place, target: Place, out: Place) -> Place | None:
     return None
 
 
-def _apart(plain: dict[Place, Place], out: Place) -> dict[Place, Place]:
+def _apart(plain: dict[Place, Place], below: dict[Place, Place]) -> dict[Place, Place]:
     """The place of each copy: its plain one; where several photographs want it, one that says which it is, in any order.
 
     Photographs of several folders keep the names of their folders, as many as tell them apart. Of those of one folder, the
@@ -118,7 +191,7 @@ def _apart(plain: dict[Place, Place], out: Place) -> dict[Place, Place]:
             together = [path for path in rivals if place_of(path).parent == folder]
             first = min(together, key=lambda path: (path.suffix != plain[path].suffix, path.name))
             for path in together:
-                target = out.joinpath(*prefixes[folder], plain[path].name) if prefixes else plain[path]
+                target = below[path].joinpath(*prefixes[folder], plain[path].name) if prefixes else plain[path]
                 found[path] = target if path is first else _whole(path, target)
     return found
 

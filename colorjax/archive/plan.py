@@ -10,6 +10,7 @@ from typing import Any
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
 from colorjax.archive.urls import Url
+from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.science import hints
 from colorjax.science.hints import Hint, HintError
 
@@ -25,7 +26,8 @@ GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below 
 class Options:
     """What a run asks for, beside the `Colorizer`'s own settings.
 
-    format: Pillow's name, None for that of the source. hint_files: whether those beside photographs count.
+    format: Pillow's name, None for that of the source. hint_files: whether those beside photographs count. Raises ValueError
+    for values out of range, naming them.
     """
 
     strength: float = 1.0
@@ -41,6 +43,17 @@ class Options:
     only_grey: bool = False
     negative: bool = False
     max_pixels: int = photos.MAX_PIXELS
+
+    def __post_init__(self):
+        if not 0 <= self.strength <= MAX_STRENGTH:
+            raise ValueError(f"strength {self.strength} must be in 0..{MAX_STRENGTH}")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality {self.quality} must be in 1..100")
+        if self.format not in (None, *photos.FORMATS) or self.format == "BMP":
+            raise ValueError(f"format {self.format!r} is unknown; legal are {', '.join(set(photos.FORMATS) - {'BMP'})}")
+        provenance.source_type_uri(self.source_type)
+        if self.burn_in and (missing := marks.not_drawn(self.burn_in)):
+            raise ValueError(f"burn-in: the font (DejaVu Sans) has no {photos.legible(missing)!r}; say it in other letters")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\
 def source_type_uri(name: str) -> str:
     """The URI of one of `SOURCE_TYPES`. Raises ValueError for other names."""
     if name not in SOURCE_TYPES:
-        raise ValueError(f"digital source type {name!r} is unknown; legal are {', '.join(SOURCE_TYPES)}")
+        raise ValueError(f"source-type {name!r} is unknown; legal are {', '.join(SOURCE_TYPES)}")
     return _VOCABULARY + name
 
 

@@ -104,9 +104,16 @@ def maps(data: bytes | None) -> set[str]:
 
 
 def find(folder: Path) -> list[Path]:
-    """Every sidecar below a folder, in sorted order."""
-    found = folder.rglob(f"*{photos.OWN_COPY}.*{SUFFIX}")
-    return sorted(path for path in found if not path.name.endswith(photos.HINTS))  # a copy may have hints, too
+    """Every sidecar below a folder, in sorted order: by its name, and of copies that have another one by what it says."""
+    found = (path for path in folder.rglob(f"*.*{SUFFIX}") if not path.name.endswith(photos.HINTS))  # a copy may have some
+    return sorted(path for path in found if f"{photos.OWN_COPY}." in path.name or _of_other_name(path))
+
+
+def _of_other_name(path: Path) -> bool:
+    """Whether it is a sidecar, as of a copy that was named with --out: other programs write NAME.jpg.json, too."""
+    with contextlib.suppress(OSError):
+        return Path(path.stem).suffix.lower() in photos.SUFFIXES and path.is_file() and SCHEMA.encode() in path.read_bytes()
+    return False
 
 
 def named(path: Path) -> list[Path]:
@@ -164,14 +171,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def is_of(path: Path, source: Path) -> bool:
     """Whether a file is the sidecar of this photograph's copy."""
-    try:
-        about = read(path) if path.is_file() else None
-    except (SidecarError, OSError):
-        return False
-    if about is None:
-        return False
-    place = (path.parent / about["source"]["path"].removeprefix("file://")).resolve()
-    return place == source.resolve()
+    with contextlib.suppress(SidecarError, OSError):
+        if path.is_file():
+            place = path.parent / read(path)["source"]["path"].removeprefix("file://")
+            return place.resolve() == source.resolve()
+    return False
 
 
 def _misfit(value: Any, shape: Any, where: str = "") -> str:

@@ -17,6 +17,7 @@ from colorjax.checkpoint import checksums, shipped
 from colorjax.checkpoint.checksums import CheckpointError
 from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
 from colorjax.networks import state as states
+from colorjax.platform import usage
 
 WEIGHTS, CONFIG = "weights", "config.json"
 _COMMITTED = "commit_success.txt"  # in which Orbax says where on this machine it wrote
@@ -56,7 +57,9 @@ def load(path: str | Path) -> Network:
         return _load_release(path)
     what = "holds no checkpoint and no released weights" if path.is_dir() else "does not exist"
     takes = f"a workdir, one of its checkpoints/STEP, an exported folder, or {shipped.PRETRAINED}"
-    raise CheckpointError(f"{path} {what}; --ckpt takes {takes}")
+    near = [str(other) for other in path.parent.iterdir() if other.is_dir()] if path.parent.is_dir() else []
+    like = "" if path.exists() else usage.meant(str(path), [shipped.PRETRAINED, *near])
+    raise CheckpointError(f"{path} {what}; --ckpt takes {takes}{like}")
 
 
 def _finished(folder: Path) -> list[int]:

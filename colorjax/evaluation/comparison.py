@@ -73,7 +73,7 @@ class Comparison:
 
 
 def load(paths: Sequence[str | Path], labels: Sequence[str] = ()) -> dict[str, checkpoint.Network]:
-    """The networks by name: `labels`, else the network's own name if there is one path, else the folders' names.
+    """The networks by name: `labels`, else the names of their workdirs or folders, as "unet" of runs/unet, or "pretrained".
 
     Raises ValueError where two have one name or there are not as many labels as paths; CheckpointError as checkpoint.load.
     """
@@ -81,7 +81,7 @@ def load(paths: Sequence[str | Path], labels: Sequence[str] = ()) -> dict[str, c
         raise ValueError(f"{len(labels)} labels for {len(paths)} checkpoints: give one to each or none")
     networks = [checkpoint.load(path) for path in paths]
     if not labels:
-        labels = [networks[0].config.model.name] if len(paths) == 1 else _folder_names([one.source for one in networks])
+        labels = _folder_names([one.source for one in networks])
     if len(set(labels) | {GREY, TRUTH}) != len(labels) + 2:
         raise ValueError(f"the rows would be named {', '.join(labels)}; give each a --label of its own, not {GREY} or {TRUTH}")
     return dict(zip(labels, networks, strict=True))

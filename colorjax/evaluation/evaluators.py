@@ -67,6 +67,9 @@ class Evaluation:
     lost: int = 0
 
 
+FEW = 30  # pictures; intervals over fewer are too narrow to decide by
+
+
 def run(
     step: Callable[[dict], dict],
     batches: Iterable[dict],

@@ -1,17 +1,19 @@
-"""A trained network for other programs: as ONNX or StableHLO, compared with JAX before it is written."""
+"""A trained network for other programs: as ONNX, StableHLO or safetensors, compared with JAX before it is written."""
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import safetensors.numpy
 from jax import export
 
 from colorjax import photos
 from colorjax.checkpoint import CheckpointError, Network
-from colorjax.inference import engines, onnx_graph
+from colorjax.inference import engines, onnx_graph, torch_layout
 from colorjax.networks import state
 from colorjax.platform.version import VERSION
 
@@ -23,9 +25,10 @@ _SHAPES = ((1, 64, 96), (2, 45, 33))  # of the pictures on which a file is compa
 def write(network: Network, path: str | Path, kind: str) -> tuple[int, float]:
     """Write a network into a new file of `kind` (of KINDS) -> (bytes, largest difference of its chroma from JAX's).
 
-    Both kinds take any batch, height and width, and compute in float32. onnx: luma (B, 1, H, W) -> chroma (B, 2, H, W).
+    These take any batch, height and width, and compute in float32. onnx: luma (B, 1, H, W) -> chroma (B, 2, H, W).
     stablehlo: what `jax.export.deserialize` reads, for CPU, CUDA, ROCm and TPU; luma (B, H, W, 1) -> chroma (B, H, W, 2).
     Those of guided networks also take hints, (B, 3, H, W) and (B, H, W, 3), all 0 where there are none.
+    safetensors: the numbers alone, in PyTorch's layout, see `torch_layout`; what is compared is what they become, read back.
     Raises ValueError for another kind and where a package is missing, CheckpointError where the path is taken,
     FloatingPointError where the file's answers differ from JAX's by more than TOLERANCE.
     """
@@ -67,7 +70,8 @@ def _in_float32(network: Network) -> Network:
     return Network(config, network.params, network.stats, network.source, network.digest)
 
 
-def _onnx(network: Network) -> tuple[bytes, engines.Predict]:
+def _about(network: Network) -> dict[str, str]:
+    """What a file says of itself."""
     about = {
         "colorjax": VERSION,
         "weights_sha256": network.digest,
@@ -78,6 +82,11 @@ def _onnx(network: Network) -> tuple[bytes, engines.Predict]:
     if network.config.model.guided:
         square = "a square of 1/50 of the short side, at least 3 pixels, around each hint"
         about["hints"] = f"chroma, and 1, in {square}; 0 elsewhere; (batch, 3, height, width)"
+    return about
+
+
+def _onnx(network: Network) -> tuple[bytes, engines.Predict]:
+    about = _about(network)
     with engines.needs_packages("onnx"):
         data = onnx_graph.build(network.config.model, network.params, network.stats, about)
         return data, engines.run_onnx(data, network.config.model.guided)
@@ -93,4 +102,14 @@ def _stablehlo(network: Network) -> tuple[bytes, engines.Predict]:
     return bytes(data), lambda *given: np.asarray(read.call(*given))
 
 
-KINDS: dict[str, Callable[[Network], tuple[bytes, engines.Predict]]] = {"onnx": _onnx, "stablehlo": _stablehlo}
+def _safetensors(network: Network) -> tuple[bytes, engines.Predict]:
+    data = torch_layout.to_bytes(network, _about(network))
+    params, stats = torch_layout.trees(safetensors.numpy.load(data), network.params, network.stats)
+    return data, engines.make(replace(network, params=params, stats=stats), "jax").predict
+
+
+KINDS: dict[str, Callable[[Network], tuple[bytes, engines.Predict]]] = {
+    "onnx": _onnx,
+    "stablehlo": _stablehlo,
+    "safetensors": _safetensors,
+}

@@ -15,24 +15,54 @@ from colorjax.science import color
 
 _STRIP_PIXELS = 2**18  # in a strip, about
 _WORKERS = min(4, os.cpu_count() or 1)
+_MODES = ("L", "RGB", "F", "I;16", "I;16L", "I;16B")  # of Pillow, whose array is what it shows
 _LEVELS = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 
 def checked(image: np.ndarray) -> np.ndarray:
-    """A picture as an array of the machine's byte order. Raises TypeError or ValueError for other shapes, types and ranges."""
+    """A picture as an array of the machine's byte order.
+
+    Raises TypeError or ValueError for other shapes, types and ranges, with what to do about it.
+    """
+    if isinstance(image, str | bytes | os.PathLike):
+        raise TypeError(
+            f"image is a path, {os.fspath(image)!r}; it must be pixels: colorjax.colorize_file colours a file, "
+            "np.asarray(PIL.Image.open(path).convert('RGB')) reads one"
+        )
+    if getattr(image, "mode", "RGB") not in _MODES:
+        raise ValueError(f"image is a picture of mode {image.mode}; it must be L or RGB: give image.convert('RGB')")
     image = np.asarray(image)
     image = image.astype(image.dtype.newbyteorder("="), copy=False)
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] != 3) or 0 in image.shape:
-        raise ValueError(f"image has shape {image.shape}; it must be (H, W) or (H, W, 3) with at least one pixel")
+        raise ValueError(
+            f"image has shape {image.shape}; it must be (H, W) or (H, W, 3) with at least one pixel{_way_out(image.shape)}"
+        )
     if image.dtype in _LEVELS:
         return image
     if not np.issubdtype(image.dtype, np.floating):
-        raise TypeError(f"image has dtype {image.dtype}; it must be uint8, uint16 or float")
+        way = ": give image.astype(np.uint8), if its values are 0..255" if np.issubdtype(image.dtype, np.integer) else ""
+        raise TypeError(f"image has dtype {image.dtype}; it must be uint8, uint16 or float{way}")
     if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
-        raise ValueError(f"image has values from {image.min()} to {image.max()}; floats must be in 0..1")
+        way = ": give image / 255" if image.min() >= 0 and 1 < image.max() <= 255 else ""
+        raise ValueError(f"image has values from {image.min()} to {image.max()}; floats must be in 0..1{way}")
     return image
+
+
+def _way_out(shape: tuple[int, ...]) -> str:
+    """What to do about a picture of another shape, "" where that is not known."""
+    if 0 in shape:
+        return ""
+    if len(shape) == 3 and shape[-1] == 4:
+        return ": of RGBA give image[..., :3]; colorjax.colorize_file keeps the transparency of a file"
+    if len(shape) == 3 and shape[-1] == 2:
+        return ": of grey with alpha give image[..., 0]"
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return ": of colours first give np.moveaxis(image, 0, -1)"
+    if len(shape) == 4:
+        return ": of several give one at a time"
+    return ""
 
 
 @functools.cache

@@ -84,7 +84,7 @@ def port(weights: dict[str, np.ndarray], params: dict, stats: dict) -> tuple[dic
             bias = np.zeros(_WIDTH, np.float32)
         weights["conv1.weight"], weights["conv1.bias"] = kernel, bias
     for stage in STAGES:
-        wanted = {key: (tree, path) for key, tree, path in _keys(trees) if _stage(key) == stage}
+        wanted = {key: (tree, path) for key, tree, path in torch_keys(trees) if _stage(key) == stage}
         absent = [key for key in wanted if key not in weights]
         if len(absent) == len(wanted):
             left.append(stage)
@@ -130,8 +130,8 @@ _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "runni
 _MODULES = {"shortcut": "downsample.0", "shortcut_bn": "downsample.1", "block0": "0", "block1": "1"}
 
 
-def _keys(trees: dict[str, dict]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Every number of the encoder as (torchvision's key, tree it is in, path in that tree)."""
+def torch_keys(trees: dict[str, dict]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every number of an encoder, or a whole network, as (PyTorch's key, torchvision's words; tree it is in; path there)."""
 
     def walk(node: dict, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         for name, child in node.items():

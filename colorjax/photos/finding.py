@@ -10,10 +10,10 @@ from pathlib import Path, PurePath
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif")
 SUFFIXES += (".jp2", ".j2k", ".jpf", ".jpx", ".jxl")
 # What is named when it is passed over, for it is a picture: by its suffixes.
-_PICTURES = {".gif": "GIFs (save them as PNG)"}
-_PICTURES |= dict.fromkeys((".psd", ".psb"), "Photoshop documents (export them as TIFF)")
+PICTURES = {".gif": "GIFs (save them as PNG)"}
+PICTURES |= dict.fromkeys((".psd", ".psb"), "Photoshop documents (export them as TIFF)")
 _RAW = ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .srw .x3f"
-_PICTURES |= dict.fromkeys(_RAW.split(), "raw files of cameras (develop them to TIFF)")
+PICTURES |= dict.fromkeys(_RAW.split(), "raw files of cameras (develop them to TIFF)")
 OWN_COPY = ".colorized"  # before the suffix of every copy that colorjax makes
 OWN_MAP = ".uncertainty"  # and of every map
 HINTS = ".hints.json"  # after the whole name of a photograph: the file of hints that belongs to it
@@ -99,7 +99,7 @@ def _walk(folder: Path, passed_over: PassedOver) -> Iterator[Path]:
             if is_photograph(name):  # a dangling link is to be named
                 found.append(Path(place, name))
             elif is_photograph(name) is False:
-                what = _PICTURES.get(PurePath(name).suffix.lower(), "other files")
+                what = PICTURES.get(PurePath(name).suffix.lower(), "other files")
                 passed_over.note(what, Path(place, name))
             elif is_astray(name, there):
                 passed_over.note(ASTRAY, Path(place, name))

@@ -190,7 +190,9 @@ class Validation:
         metrics = evaluators.means(evaluation.values)
         writer.write("validation", step, {"epoch": epoch} | metrics)
         bar.write(epoch_line(epoch, self._epochs, metrics), file=sys.stdout)
-        write_figures(self._workdir, evaluation)
+        panels = write_figures(self._workdir, evaluation)
+        if panels is not None:
+            writer.picture("panels", step, panels)
         return metrics
 
 
@@ -203,14 +205,17 @@ def epoch_line(epoch: int, epochs: int, values: dict[str, float]) -> str:
     )
 
 
-def write_figures(workdir: Path, evaluation: Evaluation) -> None:
-    """figures/losses.png and figures/panels.png, by the first process."""
+def write_figures(workdir: Path, evaluation: Evaluation) -> Image.Image | None:
+    """figures/losses.png and figures/panels.png, by the first process; returns the panels, None where there are none."""
     if jax.process_index():
-        return
+        return None
     figures.save(figures.losses(history.read_rows(workdir)), workdir / "figures" / "losses.png")
-    if len(evaluation.panel_indices):
-        luma, pred, target = evaluation.panels
-        figures.save_png(figures.panels(luma, {"prediction": pred, "truth": target}), workdir / "figures" / "panels.png")
+    if not len(evaluation.panel_indices):
+        return None
+    luma, pred, target = evaluation.panels
+    panels = figures.panels(luma, {"prediction": pred, "truth": target})
+    figures.save_png(panels, workdir / "figures" / "panels.png")
+    return panels
 
 
 def write_example(workdir: Path, image_u8: np.ndarray) -> None:

@@ -1,41 +1,57 @@
-"""What a run tells: metrics.jsonl, TensorBoard, the progress bar; and how it is told to stop."""
+"""What a run tells: metrics.jsonl, TensorBoard and other sinks, the progress bar; and how it is told to stop."""
 
+import io
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any, Protocol
 
 import jax
+from PIL import Image
 from tqdm import tqdm
 
 from colorjax import photos
 from colorjax.evaluation import history
 
 
-class Writer:
-    """Rows to `metrics.jsonl` and scalars to TensorBoard, by the first process alone.
+class Sink(Protocol):
+    """Where the course of a run is told as well: a program for experiments, a database. `train(config, workdir, sinks=[...])`.
 
-    Rows after `resume_step` (of a run cut off) are dropped from both: the steps are made again.
+    What it raises ends the run. A run that was cut off makes its steps again, and tells them again.
     """
 
-    def __init__(self, workdir: Path, resume_step: int):
+    def scalars(self, kind: str, step: int, values: dict[str, float]) -> None:
+        """The numbers of a step; `kind` is "train" or "validation"."""
+
+    def picture(self, name: str, step: int, image: Image.Image) -> None:
+        """A picture of a step, in RGB: "panels", photographs beside what the network makes of them."""
+
+    def close(self) -> None:
+        """The run has ended, well or not."""
+
+
+class Writer:
+    """Rows to `metrics.jsonl`, scalars and pictures to TensorBoard and further sinks, by the first process alone.
+
+    Rows after `resume_step` (of a run cut off) are dropped from both files: the steps are made again.
+    """
+
+    def __init__(self, workdir: Path, resume_step: int, sinks: Sequence[Sink] = ()):
         self._silent = jax.process_index() > 0
         if self._silent:
             return
-        from tensorboard.summary import Writer as TensorBoard
-
-        self._path, events = workdir / history.ROWS, workdir / "tensorboard"
+        self._path = workdir / history.ROWS
         rows = [row for row in history.read_rows(workdir) if row["step"] <= resume_step]
         with photos.atomic(self._path) as stream:
             stream.writelines(_line(row) for row in rows)
         self._file = open(self._path, "ab")  # noqa: SIM115, closed by close()
-        _start_events(events, resume_step)
-        self._tensorboard = TensorBoard(str(events))
+        self._sinks: list[Sink] = [TensorBoard(workdir / "tensorboard", resume_step), *sinks]
 
     def write(self, kind: str, step: int, values: dict[str, float]) -> None:
         """One row; `kind` is "train" or "validation"."""
@@ -43,10 +59,13 @@ class Writer:
             return
         self._file.write(_line({"kind": kind, "step": step, **values}))
         self._file.flush()
-        for name, value in values.items():
-            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
-        if kind == "validation":
-            self._tensorboard.flush()
+        for sink in self._sinks:
+            sink.scalars(kind, step, values)
+
+    def picture(self, name: str, step: int, image: Image.Image) -> None:
+        """A picture for the sinks that show some."""
+        for sink in () if self._silent else self._sinks:
+            sink.picture(name, step, image)
 
     def sync(self) -> None:
         """Have the rows on disk before the checkpoint that goes on after them."""
@@ -54,10 +73,13 @@ class Writer:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Write what is left and close the files."""
-        if not self._silent:
-            self._file.close()
-            self._tensorboard.close()
+        """Write what is left and close the files; every sink is closed, also where another fails."""
+        if self._silent:
+            return
+        with ExitStack() as stack:
+            stack.callback(self._file.close)
+            for sink in self._sinks:
+                stack.callback(sink.close)
 
     def __enter__(self) -> "Writer":
         return self
@@ -66,14 +88,52 @@ class Writer:
         self.close()
 
 
-def _start_events(folder: Path, resume_step: int) -> None:
-    """Tell TensorBoard that a run starts here; from the second time on, what it has seen of later steps is void."""
+class TensorBoard:
+    """The `Sink` that every run has: event files in a folder, in which what is later than `resume_step` becomes void."""
+
+    def __init__(self, folder: Path, resume_step: int):
+        from tensorboard.summary import Writer as Scalars
+
+        self._pictures = _start_events(folder, resume_step)
+        self._scalars = Scalars(str(folder))
+
+    def scalars(self, kind: str, step: int, values: dict[str, float]) -> None:
+        """One point on each curve."""
+        for name, value in values.items():
+            self._scalars.add_scalar(f"{kind}/{name}", value, step)
+        if kind == "validation":
+            self._scalars.flush()
+
+    def picture(self, name: str, step: int, image: Image.Image) -> None:
+        """One picture, as PNG."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        stream = io.BytesIO()
+        image.convert("RGB").save(stream, "PNG")
+        shown = Summary.Image(height=image.height, width=image.width, colorspace=3, encoded_image_string=stream.getvalue())
+        summary = Summary(value=[Summary.Value(tag=name, image=shown)])
+        self._pictures.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._pictures.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._scalars.close()
+        self._pictures.close()
+
+
+def _start_events(folder: Path, resume_step: int) -> Any:
+    """Tell TensorBoard that a run starts here; from the second time on, what it has seen of later steps is void.
+
+    Returns the writer, for what must come after that.
+    """
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     writer = EventFileWriter(str(folder), filename_suffix=".start")
     writer.add_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
-    writer.close()
+    writer.flush()
+    return writer
 
 
 def _line(row: dict) -> bytes:

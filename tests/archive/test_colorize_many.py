@@ -203,7 +203,7 @@ def test_a_stopped_batch_goes_on_where_it_was(colorize, album, tmp_path):
     first = stamps(tmp_path / "out")
     (tmp_path / "out" / "b.colorized.png").unlink()
     code, out, _ = colorize(album)
-    assert (code, out) == (0, f"1 photographs coloured into {tmp_path / 'out'}, 3 there already\n")
+    assert (code, out) == (0, f"1 photograph coloured into {tmp_path / 'out'}, 3 there already\n")
     second = stamps(tmp_path / "out")
     assert {path: content for path, (content, _) in second.items()} == {path: content for path, (content, _) in first.items()}
     changed = {path.name for path in first if second[path] != first[path]}
@@ -358,7 +358,7 @@ def test_a_photograph_keeps_the_place_of_its_copy_when_another_joins_it(colorize
     (tmp_path / "more").mkdir()
     Image.fromarray(CAT[::-1]).save(tmp_path / "more" / "a.jpg")
     code, out, err = colorize(tmp_path / "more" / "a.jpg", album / "a.jpg")
-    assert (code, err, out) == (0, "", f"1 photographs coloured into {tmp_path / 'out'}, 1 there already\n")
+    assert (code, err, out) == (0, "", f"1 photograph coloured into {tmp_path / 'out'}, 1 there already\n")
     assert copies(tmp_path / "out") == ["a.colorized.jpg", "more/a.colorized.jpg"]
     Image.fromarray(CAT).save(album / "c.bmp")
     assert colorize(album / "c.bmp")[0] == 0
@@ -412,7 +412,7 @@ def test_hidden_and_linked_folders_are_passed_over_and_counted(colorize, album, 
     (album / "letter.doc").touch()
     code, out, _ = colorize(album, "--report", tmp_path / "report.json")
     assert code == 0
-    said = "passed over 1 hidden folders, passed over 1 linked folders, passed over 1 other files"
+    said = "passed over 1 hidden folder, passed over 1 linked folder, passed over 1 other file"
     assert out == f"4 photographs coloured into {tmp_path / 'out'}, {said}\n"
     assert json.loads((tmp_path / "report.json").read_text())["passed_over"]["other files"] == 1
 
@@ -432,7 +432,7 @@ def test_a_folder_that_may_not_be_read_is_named(colorize, album, tmp_path, monke
     Image.fromarray(CAT).save(tmp_path / "beside.png")
     code, out, err = colorize(album.resolve(), tmp_path / "beside.png")
     assert (code, err) == (1, f"{locked}: no permission to read this folder\n")
-    assert out.startswith(f"{3 if name == 'deep' else 1} photographs coloured")
+    assert out.startswith("3 photographs coloured" if name == "deep" else "1 photograph coloured")
 
 
 def test_whatever_a_decoder_does_to_a_header_the_others_go_on(colorize, album, monkeypatch):
@@ -539,17 +539,23 @@ def test_a_copy_is_known_by_its_mark_whatever_it_is_called(colorize, album, tmp_
     code, out, _ = colorize(
         renamed, album / "b.png", tmp_path / "out" / "a.jpg.uncertainty.png", "--report", tmp_path / "r.json"
     )
-    assert (code, out) == (0, f"1 photographs coloured into {tmp_path / 'out'}, passed over 2 copies by colorjax\n")
+    assert (code, out) == (
+        0,
+        f"coloured {album / 'b.png'} -> {tmp_path / 'out' / 'b.colorized.png'}, passed over 2 copies by colorjax\n",
+    )
     names = json.loads((tmp_path / "r.json").read_text())["passed_over_names"]["copies by colorjax"]
     assert names == [str(renamed), str(tmp_path / "out" / "a.jpg.uncertainty.png")]
     code, _, err = colorize(renamed)
     assert code == 2
-    assert "passed over 1 copies by colorjax" in err
+    assert "passed over 1 copy by colorjax" in err
 
 
 def test_a_folder_coloured_into_itself_twice_does_not_grow(album, weights, capsys, monkeypatch):
     monkeypatch.chdir(album)
-    for said in ("1 photographs coloured into .\n", "0 photographs coloured into ., 1 there already, passed over 1 copies by"):
+    for said in (
+        "coloured a.jpg -> a.colorized.jpg\n",
+        "0 photographs coloured into ., 1 there already, passed over 1 copy by",
+    ):
         assert cli.main(["colorize", *sorted(map(str, Path().glob("*.jpg"))), "--out", ".", "--ckpt", str(weights)]) == 0
         assert capsys.readouterr().out.startswith(said)
     assert copies(album) == ["a.colorized.jpg", "a.jpg", "b.png", "deep/c.tif", "deep/d.webp"]
@@ -558,7 +564,7 @@ def test_a_folder_coloured_into_itself_twice_does_not_grow(album, weights, capsy
 def test_the_thumbnails_of_a_storage_server_are_passed_over(colorize, album, tmp_path):
     (album / "@eaDir" / "a.jpg").mkdir(parents=True)
     Image.fromarray(CAT).save(album / "@eaDir" / "a.jpg" / "SYNOPHOTO_THUMB_XL.jpg")
-    said = f"4 photographs coloured into {tmp_path / 'out'}, passed over 1 folders of the system\n"
+    said = f"4 photographs coloured into {tmp_path / 'out'}, passed over 1 folder of the system\n"
     assert colorize(album)[1] == said
 
 
@@ -576,14 +582,14 @@ def test_a_photograph_in_colour_is_told_or_left_as_it_is(colorize, album, tmp_pa
     out = tmp_path / "out"
     code, words, err = colorize(album, "--only-grey", "--report", tmp_path / "r.json")
     assert (code, err) == (0, "")
-    assert words == f"3 photographs coloured into {out}, 1 left as they are, in colour already\n"
+    assert words == f"3 photographs coloured into {out}, 1 left as it is, in colour already\n"
     assert "b.colorized.png" not in copies(out)
     (left,) = (one for one in json.loads((tmp_path / "r.json").read_text())["photographs"] if one["status"] == "skipped")
     assert (left["source"], left["reason"]) == (str(album / "b.png"), "it is in colour already")
     code, words, err = colorize(album, "--report", tmp_path / "r.json")
     assert (code, err) == (0, "")
-    said = f"1 photographs coloured into {out}, 3 there already\n"
-    assert words == said + "in colour already and painted over: 1; --only-grey leaves such photographs as they are\n"
+    said = "in colour already and painted over: 1; --only-grey leaves such photographs as they are\n"
+    assert words == f"{said}1 photograph coloured into {out}, 3 there already\n"  # where they are is the last that is said
     warning = "it is in colour already: its own colours are painted over"
     assert json.loads((out / "b.colorized.png.json").read_text())["pages"][0]["warnings"] == [warning]
     assert [one["warnings"] for one in json.loads((tmp_path / "r.json").read_text())["photographs"]] == [[], [warning], [], []]
@@ -608,7 +614,7 @@ def test_negatives_are_told_and_inverted_if_asked(colorize, tmp_path, pixels):
     assert code == 0
     assert f"the 8 photographs of {album} look like negatives, taken together" in words
     code, words, err = colorize(album, "--negative")
-    assert words.splitlines()[0].endswith("8 there already")
+    assert words.splitlines()[-1].endswith("8 there already")
     assert err.count("its copy is there already, with another negative\n") == 8
     code, words, err = colorize(album, "--negative", "--overwrite")
     assert (code, words, err) == (0, f"8 photographs coloured into {tmp_path / 'out'}\n", "")
@@ -621,14 +627,17 @@ def test_negatives_are_told_and_inverted_if_asked(colorize, tmp_path, pixels):
 # --- what fails is named, and nothing half is left ---
 
 
-@pytest.mark.parametrize("place", ["there.jpg", "there.jpg/below/it"])
+@pytest.mark.parametrize("place", ["there", "there.jpg", "there.jpg/below/it"])
 def test_a_folder_that_cannot_be_written_is_told_once_before_the_work(album, tmp_path, capsys, place):
     """The checkpoint is not looked for."""
-    (tmp_path / "there.jpg").touch()
+    (tmp_path / place.partition("/")[0]).touch()
     out = tmp_path / place
     assert cli.main(["colorize", str(album), "--out", str(out), "--ckpt", "nowhere"]) == 2
-    reason = "it is a file, not a folder" if place == "there.jpg" else "a part of this path is a file, not a folder"
-    assert capsys.readouterr() == ("", f"colorjax: --out {out} cannot be written: {reason}\n")
+    reason = "it is a file, not a folder" if place == "there" else "a part of this path is a file, not a folder"
+    said = f"--out {out} cannot be written: {reason}"
+    if place == "there.jpg":
+        said = f"--out {out} names one photograph's copy, and {album} is a folder; name a folder with --out"
+    assert capsys.readouterr() == ("", f"colorjax: {said}\n")
 
 
 def test_a_folder_without_permission_is_told_once_before_the_work(album, tmp_path, capsys, monkeypatch):
@@ -860,6 +869,6 @@ def test_twelve_megapixels_of_16_bits_take_little_memory(tmp_path, weights):
     arguments = ["colorize", str(tmp_path / "a.tif"), "--out", str(tmp_path / "out"), "--ckpt", str(weights)]
     program = f"import sys; from colorjax.cli import main; code = main({arguments!r}); print(open('/proc/self/status').read())"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert "1 photographs coloured" in answer.stdout, answer.stderr
+    assert "coloured " in answer.stdout, answer.stderr
     assert int(re.search(r"VmHWM:\s*(\d+) kB", answer.stdout)[1]) < 1.2e6  # the largest resident memory
     assert photos.read(tmp_path / "out" / "a.colorized.tif").image.dtype == np.uint16

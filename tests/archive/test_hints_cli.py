@@ -226,7 +226,7 @@ def test_hints_that_are_malformed_fail_alone_and_are_foreseen(colorize, problems
     code, out, err = colorize(folder)
     assert code == 1
     assert sorted(err.splitlines()) == sorted(f"{folder / name}: {reason}" for name, reason in foreseen.items())
-    assert out == f"1 photographs coloured into {tmp_path / 'out'}, 6 failed\n"
+    assert out == f"1 photograph coloured into {tmp_path / 'out'}, 6 failed\n"
     assert sorted(digests(tmp_path / "out")) == ["good.colorized.png", "good.colorized.png.json"]
     code, out, err = colorize(folder, "--no-hints", out=tmp_path / "without")
     assert (code, err) == (0, "")
@@ -251,7 +251,7 @@ def test_a_network_that_follows_no_hints(colorize, scan, tmp_path, monkeypatch):
     code, out, err = colorize(scan, tmp_path / "other.png")
     assert code == 1
     assert err == f"{scan}: it has hints, and this network was not trained to follow any; --no-hints does without\n"
-    assert out.startswith("1 photographs coloured")
+    assert out.startswith("1 photograph coloured")
     assert colorize(scan, *BOTH)[2] == f"{scan}: it has hints, and this network was not trained to follow any\n"
     write_hints(scan)
     assert colorize(scan)[0] == 0
@@ -318,7 +318,7 @@ def test_a_sidecar_whose_hints_are_damaged_is_of_other_hints(colorize, scan, tmp
 def test_files_of_hints_are_passed_over_without_a_word(colorize, scan, tmp_path):
     file = write_hints(scan, TEAL)
     code, out, err = colorize(tmp_path, out=tmp_path)
-    assert (code, out, err) == (0, f"1 photographs coloured into {tmp_path}\n", "")
+    assert (code, out, err) == (0, f"coloured {scan} -> {tmp_path / 'scan.colorized.png'}\n", "")
     copy = tmp_path / "scan.colorized.png"
     write_hints(copy, RED)
     assert sidecar.find(tmp_path) == [tmp_path / "scan.colorized.png.json"]
@@ -335,7 +335,7 @@ def test_a_file_of_hints_that_no_photograph_has_is_counted(colorize, scan, tmp_p
     (tmp_path / "scan.hints.json").write_text('{"hints": []}')
     assert colorize(tmp_path)[:2] == (
         0,
-        f"1 photographs coloured into {tmp_path / 'out'}, passed over 1 files of hints without their photograph\n",
+        f"coloured {scan} -> {tmp_path / 'out' / 'scan.colorized.png'}, passed over 1 file of hints without its photograph\n",
     )
 
 
@@ -376,7 +376,7 @@ def test_hints_beside_photographs_at_urls(colorize, scan, tmp_path):
 
 def test_jobs_with_hints_reach_the_workers_of_a_cluster(scan, tmp_path, weights):
     job = plan.Job(scan, tmp_path / "out" / "scan.colorized.png", hints=(TEAL, RED))
-    (sent,) = colorize_cluster._portable([job], tmp_path / "out")
+    (sent,) = colorize_cluster._portable([job], [tmp_path / "out"])
     assert pickle.loads(pickle.dumps(sent)) == sent
     assert sent.hints == job.hints
     (outcome,) = colorize_many.run([pickle.loads(pickle.dumps(sent))], Guided.from_checkpoint(weights), plan.Options())

@@ -126,7 +126,7 @@ def test_what_is_done_stays_done(colorize, uploaded, bucket, album, tmp_path, th
         (tmp_path / "out" / "b.colorized.png").unlink()
     else:
         bucket.rm_file("/bucket/out/b.colorized.png")
-    assert colorize(source, out=out)[1] == f"1 photographs coloured into {out}, 3 there already\n"
+    assert colorize(source, out=out)[1] == f"1 photograph coloured into {out}, 3 there already\n"
     assert colorize(source, "--overwrite", out=out)[1] == f"4 photographs coloured into {out}\n"
 
 

@@ -174,7 +174,7 @@ def test_colour_histograms_count_every_pixel_once(runs):
 
 def test_labels_and_names(runs, tmp_path):
     cool, warm, _ = runs
-    assert list(comparison.load([cool])) == ["shallow"]
+    assert list(comparison.load([cool])) == ["cool"]
     assert list(comparison.load([warm, cool])) == ["warm", "cool"]
     assert list(comparison.load([cool, warm], ["+ cool", "+ warm"])) == ["+ cool", "+ warm"]
     twin = workdir(tmp_path / "cool")
@@ -282,7 +282,7 @@ def test_released_weights_are_compared_without_a_history(runs, tmp_path):
     rows = evaluate.evaluate([cool, tmp_path / "weights"], tmp_path / "out", changes)
     assert list(rows) == ["grey", "cool", "weights"]
     only = evaluate.evaluate(tmp_path / "weights", tmp_path / "one", changes)
-    assert list(only) == ["grey", "shallow"] and not (tmp_path / "one" / "losses.png").exists()
+    assert list(only) == ["grey", "weights"] and not (tmp_path / "one" / "losses.png").exists()
     assert json.loads((tmp_path / "one" / "metrics.json").read_text())["baseline"] == "grey"
 
 
@@ -297,10 +297,10 @@ def test_weights_trained_elsewhere_are_measured_anywhere(tmp_path, runs):
     trained = workdir(tmp_path / "run", **changes)
     checkpoint.export(checkpoint.load(trained), tmp_path / "weights")
     assert "here" not in (tmp_path / "weights" / "config.json").read_text()
-    assert list(evaluate.evaluate(tmp_path / "weights", None, runs[2])) == ["grey", "shallow"]
+    assert list(evaluate.evaluate(tmp_path / "weights", None, runs[2])) == ["grey", "weights"]
     with pytest.raises(OSError, match="/not/here"):
         evaluate.evaluate(trained, None, runs[2])
-    assert list(evaluate.evaluate(trained, None, runs[2] | {"lpips_weights": ""})) == ["grey", "shallow"]
+    assert list(evaluate.evaluate(trained, None, runs[2] | {"lpips_weights": ""})) == ["grey", "run"]
 
 
 # Figures

@@ -332,6 +332,28 @@ def test_floats_outside_0_to_1_are_refused(paint, bad, named):
         paint(image)
 
 
+def test_what_is_refused_says_what_to_do(paint, tmp_path):
+    grey, bits = np.zeros((5, 4, 3), np.uint8), Image.new("1", (4, 5))
+    for given, error, said in (
+        ("x.jpg", TypeError, "'x.jpg'; it must be pixels: colorjax.colorize_file colours a file"),
+        (tmp_path / "x.jpg", TypeError, "x.jpg'; it must be pixels"),
+        (np.zeros((5, 4, 4), np.uint8), ValueError, "of RGBA give image[..., :3]"),
+        (np.zeros((5, 4, 2), np.uint8), ValueError, "of grey with alpha give image[..., 0]"),
+        (np.zeros((3, 40, 50), np.uint8), ValueError, "of colours first give np.moveaxis(image, 0, -1)"),
+        (grey[None], ValueError, "of several give one at a time"),
+        (grey.astype(int), TypeError, "give image.astype(np.uint8), if its values are 0..255"),
+        (grey + 200.0, ValueError, "give image / 255"),
+        (bits, ValueError, "a picture of mode 1; it must be L or RGB: give image.convert('RGB')"),
+        (bits.convert("P"), ValueError, "mode P"),  # its array is of places in a palette
+        (bits.convert("CMYK"), ValueError, "mode CMYK"),
+    ):
+        with pytest.raises(error) as caught:
+            paint(given)
+        assert said in str(caught.value)
+        with pytest.raises(error):
+            paint.uncertainty(given)
+
+
 def test_the_other_byte_order(paint, astronaut):
     image = astronaut[..., 0].astype(np.uint16) * 257
     swapped = image.astype(image.dtype.newbyteorder())

@@ -1,5 +1,6 @@
 """Nothing is lost: stopped runs, damaged checkpoints, full disks, and states that are split over the devices."""
 
+import io
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -17,6 +19,7 @@ import pytest
 from helpers import ROOT
 from helpers.tiny import config as tiny
 from jax.sharding import AxisType
+from PIL import Image
 
 from colorjax import checkpoint, data
 from colorjax.checkpoint import checksums
@@ -142,6 +145,48 @@ def test_tensorboard_is_told_of_a_new_start(tmp_path):
     shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in shown.Tensors("train/l1")] == [1, 2, 3, 4]
     assert [row["l1"] for row in read_rows(tmp_path)] == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_pictures_of_steps_that_are_made_again_are_void(tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    now = time.time()
+    for resume_step, grey in ((0, 10), (2, 200)):
+        monkeypatch.setattr(time, "time", lambda begun=now + 60 * resume_step: begun)  # TensorBoard reads files by their time
+        with telemetry.Writer(tmp_path, resume_step) as writer:
+            for step in range(resume_step + 1, 4):
+                writer.picture("panels", step, Image.new("L", (6, 4), grey))
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Images("panels")
+    assert [(event.step, event.width, event.height) for event in shown] == [(step, 6, 4) for step in (1, 2, 3)]
+    pixels = [Image.open(io.BytesIO(event.encoded_image_string)).getpixel((0, 0)) for event in shown]
+    assert pixels == [(10, 10, 10), (10, 10, 10), (200, 200, 200)]
+
+
+class Notes:
+    """A `telemetry.Sink` that remembers."""
+
+    def __init__(self, broken=False):
+        self.told, self.broken, self.closed = [], broken, False
+
+    def scalars(self, kind, step, values):
+        self.told.append((kind, step, values))
+
+    def picture(self, name, step, image):
+        self.told.append((name, step, image.size))
+
+    def close(self):
+        self.closed = True
+        if self.broken:
+            raise OSError("no connection")
+
+
+def test_further_sinks_are_told_the_same_and_closed(tmp_path):
+    one, other = Notes(broken=True), Notes()
+    with pytest.raises(OSError, match="no connection"), telemetry.Writer(tmp_path, 0, [one, other]) as writer:
+        writer.write("train", 1, {"l1": 0.5})
+        writer.picture("panels", 1, Image.new("RGB", (6, 4)))
+    assert one.told == other.told == [("train", 1, {"l1": 0.5}), ("panels", 1, (6, 4))]
+    assert one.closed and other.closed and writer._file.closed
 
 
 def test_the_average_follows_and_is_what_ships(straight):

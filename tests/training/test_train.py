@@ -1,5 +1,6 @@
 """The whole way: train, stop, go on, evaluate, colour."""
 
+import io
 import json
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.tiny import config as tiny
+from PIL import Image
 
 from colorjax import checkpoint
 from colorjax.evaluation.history import read_rows
@@ -159,6 +161,17 @@ def test_ctrl_c_saves_says_so_and_ends_well(tmp_path):
     assert len(checkpoint_steps(tmp_path)) >= 1
 
 
+def test_tensorboard_shows_the_panels_of_each_epoch(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    workdir, _ = run
+    shown = EventAccumulator(str(workdir / "tensorboard")).Reload()
+    assert [event.step for event in shown.Images("panels")] == [STEPS // 2, STEPS]
+    last = shown.Images("panels")[-1].encoded_image_string
+    panels = Image.open(workdir / "figures" / "panels.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(last))), np.asarray(panels.convert("RGB")))
+
+
 def test_command_line_answers_at_once_and_refuses_misspelt_keys():
     def command(*arguments):
         start = time.time()
@@ -168,21 +181,23 @@ def test_command_line_answers_at_once_and_refuses_misspelt_keys():
     result, seconds = command("train.py", "--help")
     assert "--workdir" in result.stdout and seconds < 6
     result, _ = command("train.py", "--config=configs/quick.py", "--workdir=/nowhere", "--config.learning_rat=1")
-    assert result.returncode != 0 and 'Did you mean "learning_rate"' in result.stderr and "Traceback" not in result.stderr
+    assert (
+        result.returncode != 0 and "did you mean --config.learning_rate?" in result.stderr and "Traceback" not in result.stderr
+    )
 
 
 def test_evaluate_measures_model_and_grey(run, tmp_path, capsys):
     workdir, measured = run
     rows = evaluate.evaluate(workdir / "checkpoints" / str(STEPS), tmp_path, {})
     for metric, value in measured.items():
-        assert rows["resnet_unet"]["all"][metric]["mean"] == pytest.approx(value, rel=1e-4, abs=1e-4), metric
+        assert rows["straight"]["all"][metric]["mean"] == pytest.approx(value, rel=1e-4, abs=1e-4), metric
     assert rows["grey"]["all"]["colourfulness_ratio"]["mean"] == pytest.approx(0, abs=0.01)
     assert set(rows["grey"]) == {"all", "animals", "objects"}
     assert "Delta E 2000" in capsys.readouterr().out
     stored = json.loads((tmp_path / "metrics.json").read_text())
-    assert stored["rows"] == rows and len(stored["per_picture"]["resnet_unet"]["l1"]) == 2
+    assert stored["rows"] == rows and len(stored["per_picture"]["straight"]["l1"]) == 2
     page = (tmp_path / "report.html").read_text()
-    assert "resnet_unet" in page and "http" not in page  # self-contained
+    assert "straight" in page and "http" not in page  # self-contained
 
 
 def test_evaluate_on_other_photographs_takes_all_of_them(run, tmp_path):
