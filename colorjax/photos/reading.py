@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import itertools
+import math
 import os
 import re
 import stat
@@ -15,8 +16,8 @@ import numpy as np
 from PIL import Image, ImagePalette
 
 from colorjax.photos import kinds, metadata, pixels, profiles
-from colorjax.photos.formats import beside, deep, doubts, pictures, salvage, successors
-from colorjax.photos.formats.pictures import Picture, Problem
+from colorjax.photos.formats import beside, deep, doubts, levels, pictures, salvage, successors
+from colorjax.photos.formats.pictures import Level, Picture, Problem
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_webp, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.strips import by_rows
@@ -250,6 +251,11 @@ class _Page:
             _settle(picture, stream)
             yield picture
 
+    def _level(self, stream: Any, level: Level, max_pixels: int) -> np.ndarray:
+        stream = pictures.at(stream, level.place)
+        with self._opened(stream, max_pixels) as picture:
+            return pixels.upright(picture, stream)[0]
+
     def _strictly(self, picture: Any, stream: Any) -> Photo:
         turn = deep.orientation(picture) if picture.format == "TIFF" else 0  # Pillow forgets that of a TIFF as it decodes it
         found = pixels.upright(picture, stream)
@@ -284,6 +290,10 @@ class _Page:
         warnings: tuple[str, ...] = ()
         stored = self.stored
         if stored is not None:
-            notes, warnings = (*notes, *stored.left_out), stored.warnings
+            stored, others = levels.checked(
+                image, stored, turn, lambda level: self._level(stream, level, math.prod(image.shape[:2]))
+            )
+            notes, warnings = (*notes, *stored.left_out, *others), stored.warnings
+            warnings += tuple(f"{words} is not in the copy; save it as a file of its own" for words in others)
             stored = stored.turned() if turn >= 5 else stored
         return Photo(image, alpha, file_format, about, self.count, lossless, notes, self.index + 1, stored, warnings)

@@ -264,3 +264,34 @@ def test_a_black_copy_of_8_bits_in_16_is_named_and_a_blank_page_is_not(colorize)
 def test_a_copy_that_lost_its_picture_is_named(colorize, monkeypatch):
     monkeypatch.setattr(Colorizer, "paint", lambda self, pixels, *_, **__: np.full((*pixels.shape[:2], 3), 255, np.uint8))
     assert "its copy is all white, and the photograph is not" in colorize("a.tif", tiff((GREY, {})))[2]
+
+
+# --- what may be lost without a word ---
+
+
+@pytest.mark.parametrize("below", [True, False], ids=["SubIFDs", "chain"])
+def test_another_photograph_that_calls_itself_a_smaller_version_is_named(colorize, tmp_path, below):
+    other = np.ascontiguousarray(GREY[::-1][:153, :184])
+    how = {"subifds": 2} if below else {}
+    code, _, told, about = colorize("a.tif", tiff((GREY, how), (other, {"subfiletype": 1}), (SMALL, {"subfiletype": 1})))
+    place = "of 184x153 pixels, below the page" if below else "page 2"
+    words = f"another picture, a smaller one ({place})"
+    assert code == 0 and about["not_carried"] == [words]
+    assert f"{words} is not in the copy" in about["pages"][0]["warnings"][0] and "warning: another picture" in told
+    with tifffile.TiffFile(tmp_path / "out" / "a.colorized.tif") as file:
+        pages = [file.pages[0], *file.pages[0].pages] if below else list(file.pages)
+        assert [page.shape[:2] for page in pages] == [(160, 192), (40, 48)]
+
+
+def test_a_smaller_version_that_cannot_be_read_is_named(colorize):
+    data = tiff((GREY, {}), (SMALL, {"subfiletype": 1, "compression": "zlib"}))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages[1].dataoffsets[0]
+    about = colorize("a.tif", data[:place] + b"damage" + data[place + 6 :])[3]
+    assert about["not_carried"] == ["another picture, a smaller one (page 2)"]
+
+
+def test_blank_pages_keep_their_smaller_versions():
+    blank = np.full_like(GREY, 250) - (GREY % 3)
+    page = photos.read(tiff((blank, {"subifds": 1}), (blank[::4, ::4][::-1].copy(), {"subfiletype": 1})))
+    assert len(page.stored.smaller) == 1 and page.warnings == ()
