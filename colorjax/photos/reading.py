@@ -287,13 +287,13 @@ class _Page:
             or picture.info.get("lossless") is True
             or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
         )
-        warnings: tuple[str, ...] = ()
+        warnings = tuple(filter(None, [doubts.dark(image, picture)]))
         stored = self.stored
         if stored is not None:
             stored, others = levels.checked(
                 image, stored, turn, lambda level: self._level(stream, level, math.prod(image.shape[:2]))
             )
-            notes, warnings = (*notes, *stored.left_out, *others), stored.warnings
+            notes, warnings = (*notes, *stored.left_out, *others), (*warnings, *stored.warnings)
             warnings += tuple(f"{words} is not in the copy; save it as a file of its own" for words in others)
             stored = stored.turned() if turn >= 5 else stored
         return Photo(image, alpha, file_format, about, self.count, lossless, notes, self.index + 1, stored, warnings)

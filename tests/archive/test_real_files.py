@@ -295,3 +295,10 @@ def test_blank_pages_keep_their_smaller_versions():
     blank = np.full_like(GREY, 250) - (GREY % 3)
     page = photos.read(tiff((blank, {"subifds": 1}), (blank[::4, ::4][::-1].copy(), {"subfiletype": 1})))
     assert len(page.stored.smaller) == 1 and page.warnings == ()
+
+
+def test_a_few_hot_pixels_do_not_hide_that_a_copy_is_black(colorize, monkeypatch):
+    black = np.zeros((*GREY.shape, 3), np.uint8)
+    black[0, :5] = 255
+    monkeypatch.setattr(Colorizer, "paint", lambda *_, **__: black.copy())
+    assert "its copy is all black, and the photograph is not" in colorize("a.tif", tiff((GREY, {})))[2]
