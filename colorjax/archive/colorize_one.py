@@ -195,6 +195,7 @@ class Copier:
                 photos.encode(stream, name, drained(), self._options.quality)
                 stream.flush()
                 outcome.notes, outcome.pages = (*outcome.notes, *reading.left_out), len(about)
+                outcome.warnings += tuple(f"left out of its copy: {words}" for words in reading.left_out)
                 if image is not None:  # what a lossy format did to it, as anyone will read it
                     stream.seek(0)
                     copy = photos.read(stream.read(), self._options.max_pixels)
@@ -287,9 +288,7 @@ def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:
 def _flatness(of_source: str, copy: np.ndarray) -> tuple[str, ...]:
     """What to say of a copy (H, W, 3) that is all black or all white, by the tone of its source."""
     tone = _tone(copy)
-    if tone and tone != of_source:
-        return (f"its copy is all {tone}, and the photograph is not",)
-    return ()
+    return (f"its copy is all {tone}, and the photograph is not",) if tone and tone != of_source else ()
 
 
 def _tone(image: np.ndarray) -> str:

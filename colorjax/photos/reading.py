@@ -4,7 +4,6 @@ import contextlib
 import errno
 import io
 import itertools
-import math
 import os
 import re
 import stat
@@ -198,9 +197,9 @@ def pages(
     with _opened(path, max_pixels) as (first, stream, (found, problem)):
         if problem and not (accept_truncated and problem[1] == "truncated"):
             raise PhotoError(*problem)
-        reasons = []
+        reasons, whole = [], bytearray()
         for index, stored in enumerate(found or [None]):
-            page = _Page(index, len(found) or 1, stored, accept_truncated, compare)
+            page = _Page(index, len(found) or 1, stored, accept_truncated, whole if compare else None)
             try:
                 photo = page.read(first, stream, max_pixels)
             except PhotoError as reason:
@@ -209,6 +208,8 @@ def pages(
                 reasons.append(reason)
                 left_out.append(str(reason))
                 continue
+            if photo.number == photo.pages:
+                whole.clear()  # it may be large
             yield (
                 photo
                 if not problem
@@ -226,7 +227,7 @@ class _Page:
     count: int
     stored: Picture | None
     accept_truncated: bool
-    compare: bool
+    compare: bytearray | None  # see `doubts.differs`
 
     def read(self, first: Any, stream: Any, max_pixels: int) -> Photo:
         """It; `first` is the picture of the first, opened. Raises PhotoError."""
@@ -251,9 +252,9 @@ class _Page:
             _settle(picture, stream)
             yield picture
 
-    def _level(self, stream: Any, level: Level, max_pixels: int) -> np.ndarray:
+    def _level(self, stream: Any, level: Level, whole: np.ndarray) -> np.ndarray:
         stream = pictures.at(stream, level.place)
-        with self._opened(stream, max_pixels) as picture:
+        with self._opened(stream, whole.shape[0] * whole.shape[1]) as picture:
             return pixels.upright(picture, stream)[0]
 
     def _strictly(self, picture: Any, stream: Any) -> Photo:
@@ -261,7 +262,7 @@ class _Page:
         found = pixels.upright(picture, stream)
         turn = turn or deep.orientation(picture)
         photo = self._photo(picture, stream, found, turn)
-        doubt = doubts.differs(photo.image, picture, stream, turn) if self.compare else ""
+        doubt = "" if self.compare is None else doubts.differs(photo.image, picture, stream, turn, self.compare)
         return replace(photo, warnings=(*photo.warnings, doubt)) if doubt else photo
 
     def _what_is_left(self, picture: Any, stream: Any, reason: PhotoError) -> Photo:
@@ -290,9 +291,7 @@ class _Page:
         warnings = tuple(filter(None, [doubts.dark(image, picture)]))
         stored = self.stored
         if stored is not None:
-            stored, others = levels.checked(
-                image, stored, turn, lambda level: self._level(stream, level, math.prod(image.shape[:2]))
-            )
+            stored, others = levels.checked(image, stored, turn, lambda level: self._level(stream, level, image))
             notes, warnings = (*notes, *stored.left_out, *others), (*warnings, *stored.warnings)
             warnings += tuple(f"{words} is not in the copy; save it as a file of its own" for words in others)
             stored = stored.turned() if turn >= 5 else stored

@@ -15,7 +15,7 @@ from colorjax import cli, photos
 from colorjax.archive import sidecar
 from colorjax.inference.colorizer import Colorizer
 from colorjax.photos import pixels
-from colorjax.photos.formats import doubts
+from colorjax.photos.formats import doubts, pictures
 
 GREY = np.asarray(Image.fromarray(CAT).convert("L").resize((192, 160)))
 DEEP = GREY.astype(np.uint16) * 257
@@ -302,3 +302,20 @@ def test_a_few_hot_pixels_do_not_hide_that_a_copy_is_black(colorize, monkeypatch
     black[0, :5] = 255
     monkeypatch.setattr(Colorizer, "paint", lambda *_, **__: black.copy())
     assert "its copy is all black, and the photograph is not" in colorize("a.tif", tiff((GREY, {})))[2]
+
+
+def test_the_second_reader_reads_a_file_of_many_pages_once(tmp_path, monkeypatch):
+    read, opened = [], pictures._From.read
+    monkeypatch.setattr(pictures._From, "read", lambda self, size=-1: (read.append(size), opened(self, size))[1])
+    (tmp_path / "a.tif").write_bytes(tiff(*[(GREY, {}), (255 - GREY, {}), (GREY[::-1].copy(), {})] * 2))
+    found = list(photos.pages(tmp_path / "a.tif", compare=True))
+    assert len(found) == 6 and not any(page.warnings for page in found)  # each is compared with itself
+    assert sum(size in (-1, None) for size in read) <= 1
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_page_of_a_compression_that_is_not_unpacked_fails_alone_and_is_counted(colorize, place):
+    pages = [(GREY, {}), (CAT, {"photometric": "rgb", "compression": "webp"})]
+    code, words, told, about = colorize("a.tif", tiff(*pages[:: 1 if place else -1]))
+    assert code == 0 and f"page {place + 1} of 2: a TIFF compressed as WebP" in about["not_carried"][0]
+    assert f"warning: left out of its copy: page {place + 1} of 2" in told and "1 to be looked at" in words

@@ -22,6 +22,7 @@ _INKS, _LAB = (5, 6), (8, 9, 10)  # TIFF: photometric interpretations, of which 
 # libtiff's RGBA has the first row on top and the first column on the left as far as flips can do that.
 _FLIPS = {2: (1, -1), 6: (1, -1), 3: (-1, -1), 7: (-1, -1), 4: (-1, 1), 8: (-1, 1)}
 
+_HEAD = 16  # bytes of a TIFF, at most, which say where its first directory is
 _DARK, _FEW_BITS, _SIGNIFICANT = 0.02, 14, 64  # the first a part of white; the last a level of 16 bits
 
 
@@ -50,18 +51,20 @@ def dark(image: np.ndarray, picture: Any) -> str:
     return f"it is {shade} black: {words}; spread them over the whole range and colour it again"
 
 
-def differs(image: np.ndarray, picture: Any, stream: Any, turn: int) -> str:
+def differs(image: np.ndarray, picture: Any, stream: Any, turn: int, whole: bytearray | None = None) -> str:
     """How the pixels of an opened picture, as `Photo` holds them, differ from those that another reader sees; "" if not.
 
     `turn`: the orientation of what is stored, which Pillow forgets. Looks at a grid of at most 256 x 256 of them. "" too where
-    there is no other reader, or where it cannot read the file.
+    there is no other reader, or where it cannot read the file. `whole`: of a TIFF of several pages, one for all of them and at
+    first empty; the file is read into it once, whatever the number of its pages.
     """
     position = stream.tell()
     try:
         small = stream.seek(0, 2) <= _MOST_BYTES and image.shape[0] * image.shape[1] <= _MOST_PIXELS
         stream.seek(0)
         reader = {"TIFF": _by_libtiff, "PNG": _by_libpng, "BMP": _by_imagecodecs}.get(picture.format)
-        found = reader(picture, stream, turn) if small and reader is not None else None
+        whole = bytearray() if whole is None else whole
+        found = reader(picture, stream, turn, whole) if small and reader is not None else None
     except Exception:  # it knows fewer kinds, and is no judge of what it cannot read
         found = None
     finally:
@@ -114,13 +117,14 @@ def _to_srgb(samples: np.ndarray, picture: Any) -> Image.Image:
     return profiles.to_srgb(seen)
 
 
-def _by_libtiff(picture: Any, stream: Any, turn: int) -> tuple[str, np.ndarray] | None:
+def _by_libtiff(picture: Any, stream: Any, turn: int, whole: bytearray) -> tuple[str, np.ndarray] | None:
     import imagecodecs
 
     kind = picture.tag_v2.get(262)
     if kind in _LAB or (kind in _INKS and picture.info.get("icc_profile")):
         return None
-    pixels = imagecodecs.tiff_decode(stream.read(), asrgb=True)
+    whole[:_HEAD] = stream.read(_HEAD if whole else -1)  # only its head says which page is meant
+    pixels = imagecodecs.tiff_decode(whole, asrgb=True)
     rows, columns = _FLIPS.get(turn, (1, 1))
     pixels = pixels[::rows, ::columns]
     wide = picture.tag_v2.get(322)
@@ -129,7 +133,7 @@ def _by_libtiff(picture: Any, stream: Any, turn: int) -> tuple[str, np.ndarray] 
     return "libtiff", pixels
 
 
-def _by_libpng(picture: Any, stream: Any, _: int) -> tuple[str, np.ndarray] | None:
+def _by_libpng(picture: Any, stream: Any, *_: Any) -> tuple[str, np.ndarray] | None:
     import imagecodecs
 
     if deep.is_deep_png(picture, stream):
@@ -140,7 +144,7 @@ def _by_libpng(picture: Any, stream: Any, _: int) -> tuple[str, np.ndarray] | No
     return "libpng", imagecodecs.png_decode(stream.read())
 
 
-def _by_imagecodecs(picture: Any, stream: Any, _: int) -> tuple[str, np.ndarray] | None:
+def _by_imagecodecs(picture: Any, stream: Any, *_: Any) -> tuple[str, np.ndarray] | None:
     import imagecodecs
 
     return "imagecodecs", imagecodecs.bmp_decode(stream.read())
