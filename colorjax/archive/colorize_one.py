@@ -137,12 +137,12 @@ class Copier:
         spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
         if spread is not None:
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
-        before = _tone(pixels), int(pixels.max())
+        before = _tone(pixels)
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None
         image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
         about |= {"page": photo.number} if photo.number != number else {}
         about |= {"truncated": True} if photo.truncated else {}
-        warnings = (*warnings, *_flatness(*before, image))
+        warnings = (*warnings, *_flatness(before, image))
         about |= {"warnings": list(warnings)} if warnings else {}
         reading.outcome.warnings = tuple(dict.fromkeys((*reading.outcome.warnings, *warnings)))
         about["mean_chroma"] = shown.mean_chroma(image)
@@ -195,6 +195,7 @@ class Copier:
                 photos.encode(stream, name, drained(), self._options.quality)
                 stream.flush()
                 outcome.notes, outcome.pages = (*outcome.notes, *reading.left_out), len(about)
+                outcome.warnings += tuple(f"left out of its copy: {words}" for words in reading.left_out)
                 if image is not None:  # what a lossy format did to it, as anyone will read it
                     stream.seek(0)
                     copy = photos.read(stream.read(), self._options.max_pixels)
@@ -284,17 +285,15 @@ def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:
             stream.write(previous)
 
 
-def _flatness(of_source: str, largest: int, copy: np.ndarray) -> tuple[str, ...]:
-    """What to say of a copy (H, W, 3) that is all black or all white, by the tone and the largest value of its source."""
+def _flatness(of_source: str, copy: np.ndarray) -> tuple[str, ...]:
+    """What to say of a copy (H, W, 3) that is all black or all white, by the tone of its source."""
     tone = _tone(copy)
-    if tone and tone != of_source:
-        return (f"its copy is all {tone}, and the photograph is not",)
-    if of_source == "black" and copy.dtype == np.uint16 and 64 <= largest <= 255:
-        return (f"it is all black: its values go up to {largest} of 65535, as of 8 bits in a file of 16",)
-    return ()
+    return (f"its copy is all {tone}, and the photograph is not",) if tone and tone != of_source else ()
 
 
 def _tone(image: np.ndarray) -> str:
-    """ "black" or "white" where nothing is further from that than a fiftieth; else ""."""
-    top = np.iinfo(image.dtype).max
-    return "black" if image.max() <= top // 50 else "white" if image.min() >= top - top // 50 else ""
+    """ "black" or "white" where at most one value in a thousand is further from that than a fiftieth; else ""."""
+    top, few = np.iinfo(image.dtype).max, image.size // 1000
+    if sum(np.count_nonzero(row > top // 50) for row in image) <= few:
+        return "black"
+    return "white" if sum(np.count_nonzero(row < top - top // 50) for row in image) <= few else ""

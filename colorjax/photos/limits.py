@@ -15,6 +15,7 @@ _LONGEST_WEBP = 16384  # no frame is longer, though an animation may say that it
 # A byte of a file cannot hold more pixels than so many (one bit for an 8x8 block; deflate's 1032 to 1; LZW's 3,600 to 1).
 _PIXELS_A_BYTE = {"JPEG": 600, "PNG": 8 * 1040, "BMP": 8 * 65, "TIFF": 8 * 4096}
 _COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # TIFF: none, LZW, Deflate, PackBits, LZMA, Zstandard
+_NOT_UNPACKED = {50001: "WebP", 34676: "SGI LogL", 34677: "SGI LogLuv"}  # TIFF: Pillow knows their names alone
 _MOST_BYTES = 2**31  # of a page, unpacked
 _BILEVEL = (2, 3, 4)  # TIFF compressions of faxes, which hold any number of white rows
 
@@ -66,9 +67,12 @@ def _check_sides(width: int, height: int, max_pixels: int) -> None:
 
 
 def check_tiles(picture: Any) -> None:
-    """Raises PhotoError where Pillow would fill what a TIFF lacks with zeros, or unpack tiles far larger than the picture."""
+    """Raises PhotoError where Pillow would fill what a TIFF lacks with zeros, unpack far too large tiles, or fail."""
     if not isinstance(picture, Image.Image) or picture.format != "TIFF":
         return
+    if name := _NOT_UNPACKED.get(picture.tag_v2.get(259, 1)):
+        words = f"a TIFF compressed as {name}, which is not supported; save it with LZW, Deflate or no compression"
+        raise PhotoError(words, "not supported")
     area = picture.width * picture.height
     tile = [side for side in (picture.tag_v2.get(322), picture.tag_v2.get(323)) if isinstance(side, int)]
     if math.prod(tile) > max(4 * area, 2**20):

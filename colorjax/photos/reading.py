@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImagePalette
 
 from colorjax.photos import kinds, metadata, pixels, profiles
-from colorjax.photos.formats import beside, deep, doubts, pictures, salvage, successors
-from colorjax.photos.formats.pictures import Picture, Problem
+from colorjax.photos.formats import beside, deep, doubts, levels, pictures, salvage, successors
+from colorjax.photos.formats.pictures import Level, Picture, Problem
 from colorjax.photos.limits import MAX_PAGES, MAX_PIXELS, check_size, check_webp, limit_in_words
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.strips import by_rows
@@ -197,9 +197,9 @@ def pages(
     with _opened(path, max_pixels) as (first, stream, (found, problem)):
         if problem and not (accept_truncated and problem[1] == "truncated"):
             raise PhotoError(*problem)
-        reasons = []
+        reasons, whole = [], bytearray()
         for index, stored in enumerate(found or [None]):
-            page = _Page(index, len(found) or 1, stored, accept_truncated, compare)
+            page = _Page(index, len(found) or 1, stored, accept_truncated, whole if compare else None)
             try:
                 photo = page.read(first, stream, max_pixels)
             except PhotoError as reason:
@@ -208,6 +208,8 @@ def pages(
                 reasons.append(reason)
                 left_out.append(str(reason))
                 continue
+            if photo.number == photo.pages:
+                whole.clear()  # it may be large
             yield (
                 photo
                 if not problem
@@ -225,7 +227,7 @@ class _Page:
     count: int
     stored: Picture | None
     accept_truncated: bool
-    compare: bool
+    compare: bytearray | None  # see `doubts.differs`
 
     def read(self, first: Any, stream: Any, max_pixels: int) -> Photo:
         """It; `first` is the picture of the first, opened. Raises PhotoError."""
@@ -250,12 +252,17 @@ class _Page:
             _settle(picture, stream)
             yield picture
 
+    def _level(self, stream: Any, level: Level, whole: np.ndarray) -> np.ndarray:
+        stream = pictures.at(stream, level.place)
+        with self._opened(stream, whole.shape[0] * whole.shape[1]) as picture:
+            return pixels.upright(picture, stream)[0]
+
     def _strictly(self, picture: Any, stream: Any) -> Photo:
         turn = deep.orientation(picture) if picture.format == "TIFF" else 0  # Pillow forgets that of a TIFF as it decodes it
         found = pixels.upright(picture, stream)
         turn = turn or deep.orientation(picture)
         photo = self._photo(picture, stream, found, turn)
-        doubt = doubts.differs(photo.image, picture, stream, turn) if self.compare else ""
+        doubt = "" if self.compare is None else doubts.differs(photo.image, picture, stream, turn, self.compare)
         return replace(photo, warnings=(*photo.warnings, doubt)) if doubt else photo
 
     def _what_is_left(self, picture: Any, stream: Any, reason: PhotoError) -> Photo:
@@ -281,9 +288,11 @@ class _Page:
             or picture.info.get("lossless") is True
             or (file_format == "WEBP" and kinds.webp_is_lossless(stream))
         )
-        warnings: tuple[str, ...] = ()
+        warnings = tuple(filter(None, [doubts.dark(image, picture)]))
         stored = self.stored
         if stored is not None:
-            notes, warnings = (*notes, *stored.left_out), stored.warnings
+            stored, others = levels.checked(image, stored, turn, lambda level: self._level(stream, level, image))
+            notes, warnings = (*notes, *stored.left_out, *others), (*warnings, *stored.warnings)
+            warnings += tuple(f"{words} is not in the copy; save it as a file of its own" for words in others)
             stored = stored.turned() if turn >= 5 else stored
         return Photo(image, alpha, file_format, about, self.count, lossless, notes, self.index + 1, stored, warnings)

@@ -15,7 +15,7 @@ from colorjax import cli, photos
 from colorjax.archive import sidecar
 from colorjax.inference.colorizer import Colorizer
 from colorjax.photos import pixels
-from colorjax.photos.formats import doubts
+from colorjax.photos.formats import doubts, pictures
 
 GREY = np.asarray(Image.fromarray(CAT).convert("L").resize((192, 160)))
 DEEP = GREY.astype(np.uint16) * 257
@@ -264,3 +264,58 @@ def test_a_black_copy_of_8_bits_in_16_is_named_and_a_blank_page_is_not(colorize)
 def test_a_copy_that_lost_its_picture_is_named(colorize, monkeypatch):
     monkeypatch.setattr(Colorizer, "paint", lambda self, pixels, *_, **__: np.full((*pixels.shape[:2], 3), 255, np.uint8))
     assert "its copy is all white, and the photograph is not" in colorize("a.tif", tiff((GREY, {})))[2]
+
+
+# --- what may be lost without a word ---
+
+
+@pytest.mark.parametrize("below", [True, False], ids=["SubIFDs", "chain"])
+def test_another_photograph_that_calls_itself_a_smaller_version_is_named(colorize, tmp_path, below):
+    other = np.ascontiguousarray(GREY[::-1][:153, :184])
+    how = {"subifds": 2} if below else {}
+    code, _, told, about = colorize("a.tif", tiff((GREY, how), (other, {"subfiletype": 1}), (SMALL, {"subfiletype": 1})))
+    place = "of 184x153 pixels, below the page" if below else "page 2"
+    words = f"another picture, a smaller one ({place})"
+    assert code == 0 and about["not_carried"] == [words]
+    assert f"{words} is not in the copy" in about["pages"][0]["warnings"][0] and "warning: another picture" in told
+    with tifffile.TiffFile(tmp_path / "out" / "a.colorized.tif") as file:
+        pages = [file.pages[0], *file.pages[0].pages] if below else list(file.pages)
+        assert [page.shape[:2] for page in pages] == [(160, 192), (40, 48)]
+
+
+def test_a_smaller_version_that_cannot_be_read_is_named(colorize):
+    data = tiff((GREY, {}), (SMALL, {"subfiletype": 1, "compression": "zlib"}))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages[1].dataoffsets[0]
+    about = colorize("a.tif", data[:place] + b"damage" + data[place + 6 :])[3]
+    assert about["not_carried"] == ["another picture, a smaller one (page 2)"]
+
+
+def test_blank_pages_keep_their_smaller_versions():
+    blank = np.full_like(GREY, 250) - (GREY % 3)
+    page = photos.read(tiff((blank, {"subifds": 1}), (blank[::4, ::4][::-1].copy(), {"subfiletype": 1})))
+    assert len(page.stored.smaller) == 1 and page.warnings == ()
+
+
+def test_a_few_hot_pixels_do_not_hide_that_a_copy_is_black(colorize, monkeypatch):
+    black = np.zeros((*GREY.shape, 3), np.uint8)
+    black[0, :5] = 255
+    monkeypatch.setattr(Colorizer, "paint", lambda *_, **__: black.copy())
+    assert "its copy is all black, and the photograph is not" in colorize("a.tif", tiff((GREY, {})))[2]
+
+
+def test_the_second_reader_reads_a_file_of_many_pages_once(tmp_path, monkeypatch):
+    read, opened = [], pictures._From.read
+    monkeypatch.setattr(pictures._From, "read", lambda self, size=-1: (read.append(size), opened(self, size))[1])
+    (tmp_path / "a.tif").write_bytes(tiff(*[(GREY, {}), (255 - GREY, {}), (GREY[::-1].copy(), {})] * 2))
+    found = list(photos.pages(tmp_path / "a.tif", compare=True))
+    assert len(found) == 6 and not any(page.warnings for page in found)  # each is compared with itself
+    assert sum(size in (-1, None) for size in read) <= 1
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_page_of_a_compression_that_is_not_unpacked_fails_alone_and_is_counted(colorize, place):
+    pages = [(GREY, {}), (CAT, {"photometric": "rgb", "compression": "webp"})]
+    code, words, told, about = colorize("a.tif", tiff(*pages[:: 1 if place else -1]))
+    assert code == 0 and f"page {place + 1} of 2: a TIFF compressed as WebP" in about["not_carried"][0]
+    assert f"warning: left out of its copy: page {place + 1} of 2" in told and "1 to be looked at" in words

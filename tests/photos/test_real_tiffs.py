@@ -83,6 +83,35 @@ def test_16_bits_in_32_are_not_black():
     np.testing.assert_array_equal(photos.read(tiff(deep)).image, deep)
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 24])
+@pytest.mark.parametrize("kind", ["minisblack", "miniswhite", "rgb"])
+def test_few_bits_in_more_are_named(bits, kind):
+    dtype, room = (np.uint32, 32) if bits > 16 else (np.uint16, 16)
+    levels = np.round(SHARE * (2**bits - 1)).astype(dtype)
+    levels = np.repeat(levels[..., None], 3, -1) if kind == "rgb" else levels
+    (words,) = photos.read(tiff(levels, photometric=kind)).warnings
+    assert f"{bits} of {room} bits" in words and "black" in words
+    assert photos.read(tiff((SHARE * 65535).astype(np.uint16), photometric="minisblack")).warnings == ()
+
+
+def test_few_bits_are_told_by_what_the_file_declares():
+    dark = (SHARE * 50).astype(np.uint16)
+    assert photos.read(tiff(dark)).warnings == ()  # a blank page
+    (words,) = photos.read(tiff(dark, extratags=[(281, 3, 1, 4095, True)])).warnings
+    assert "12 of 16 bits" in words
+    assert photos.read(tiff((SHARE * 60000).astype(np.uint16), extratags=[(281, 3, 1, 4095, True)])).warnings == ()
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_floats_that_are_nearly_black_are_named_unless_1_is_declared_white(colours):
+    how = {"photometric": "rgb" if colours == 3 else "minisblack"}
+    pixels = np.repeat(SHARE[..., None] * 0.015, colours, axis=-1).squeeze().astype(np.float32)
+    (words,) = photos.read(tiff(pixels, **how)).warnings
+    assert "about 0.015" in words
+    assert photos.read(tiff(pixels, **how, extratags=[(341, 11, 1, 1.0, True)])).warnings == ()
+    assert photos.read(tiff(pixels * 10, **how)).warnings == ()
+
+
 def test_a_colour_map_of_8_bits_is_not_black():
     for values in (np.arange(256), np.arange(256) * 257):
         colours = np.repeat(values.astype(np.uint16)[None], 3, 0)

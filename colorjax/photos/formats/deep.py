@@ -142,6 +142,8 @@ def _tiff(picture: Any, stream: Any, lenient: bool) -> Pixels:
     if 8 < (bits := page.bitspersample) < 16:
         pixels = pixels << 16 - bits | pixels >> 2 * bits - 16
     eight = pixels.dtype == np.uint8
+    if pixels.dtype == np.uint32 and pixels.max(initial=0) > 65535:
+        picture.info["dropped"] = 16  # bits, for those who doubt the others
     pixels = pixels if eight else sixteen_bits(pixels, declared_white(picture.tag_v2))
     top = 255 if eight else 65535
     alpha = pixels[..., channels] if extras[:1] in ((_PREMULTIPLIED,), (_ALPHA,)) else None
@@ -159,6 +161,8 @@ def _tiff(picture: Any, stream: Any, lenient: bool) -> Pixels:
 
 def sixteen_bits(pixels: np.ndarray, declared: float | None = None) -> np.ndarray:
     """Pixels of any type of number as uint16: integers as they are, or by what of their range they use; floats by `_white`.
+
+    uint16 stays as it is, whatever it uses, for that is what it is of; `doubts.dark` says where it is little.
 
     `declared`: the largest value, as the file says. Raises PhotoError where nothing says which number is white.
     """

@@ -1,4 +1,6 @@
-"""A second opinion: what a reader that shares no code with ours sees in a file, and whether that is the same picture.
+"""Doubts of what was read: numbers that use little of their range, and a second opinion.
+
+That is what a reader that shares no code with ours sees in a file, and whether it is the same picture.
 
 Of TIFF it is libtiff's own RGBA, of PNG and BMP the decoders of imagecodecs; where ours are those, Pillow. Of JPEG, WebP, AVIF
 and HEIC every library at hand calls the same decoder, so that a second one could only agree. It takes about as long as the
@@ -20,19 +22,49 @@ _INKS, _LAB = (5, 6), (8, 9, 10)  # TIFF: photometric interpretations, of which 
 # libtiff's RGBA has the first row on top and the first column on the left as far as flips can do that.
 _FLIPS = {2: (1, -1), 6: (1, -1), 3: (-1, -1), 7: (-1, -1), 4: (-1, 1), 8: (-1, 1)}
 
+_HEAD = 16  # bytes of a TIFF, at most, which say where its first directory is
+_DARK, _FEW_BITS, _SIGNIFICANT = 0.02, 14, 64  # the first a part of white; the last a level of 16 bits
 
-def differs(image: np.ndarray, picture: Any, stream: Any, turn: int) -> str:
+
+def dark(image: np.ndarray, picture: Any) -> str:
+    """Why a picture of 16 bits or of floats, (H, W[, 3]) uint16 as in `Photo`, may be darker than was meant; "" if it is not.
+
+    It may hold 8 to 14 bits in integers of 16 (24 to 30 in those of 32), or floats of which nothing says which one is white.
+    """
+    if image.dtype != np.uint16 or not image.size:
+        return ""
+    tags = getattr(picture, "tag_v2", {}) if picture.format == "TIFF" else {}
+    largest = 65535 - int(image.min()) if tags.get(262) == 0 else int(image.max())
+    declared, kind = deep.declared_white(tags), tags.get(339, 1)
+    if (kind[0] if isinstance(kind, tuple) else kind) == 3:
+        if largest > _DARK * 65535 or (declared or 0) >= 1:
+            return ""
+        words = f"its largest number is about {largest / 65535:.2g}, and nothing says which one is white"
+        return f"it is all black: {words}; save it with integers, or with numbers from 0 to 1"
+    below = picture.info.get("dropped", 0)  # bits
+    told = int(declared) >> below if declared is not None and largest <= int(declared) >> below else 0
+    bits = max(8, max(told, largest).bit_length() if max(told, largest) < 2**_FEW_BITS else largest.bit_length())
+    if bits > _FEW_BITS or (largest < _SIGNIFICANT and not 0 < told < 2**_FEW_BITS):
+        return ""
+    shade, up_to = "all" if largest <= _DARK * 65535 else "nearly", "" if below else f", up to {largest} of 65535,"
+    words = f"its numbers use {bits + below} of {16 + below} bits{up_to} and so do those of the copy"
+    return f"it is {shade} black: {words}; spread them over the whole range and colour it again"
+
+
+def differs(image: np.ndarray, picture: Any, stream: Any, turn: int, whole: bytearray | None = None) -> str:
     """How the pixels of an opened picture, as `Photo` holds them, differ from those that another reader sees; "" if not.
 
     `turn`: the orientation of what is stored, which Pillow forgets. Looks at a grid of at most 256 x 256 of them. "" too where
-    there is no other reader, or where it cannot read the file.
+    there is no other reader, or where it cannot read the file. `whole`: of a TIFF of several pages, one for all of them and at
+    first empty; the file is read into it once, whatever the number of its pages.
     """
     position = stream.tell()
     try:
         small = stream.seek(0, 2) <= _MOST_BYTES and image.shape[0] * image.shape[1] <= _MOST_PIXELS
         stream.seek(0)
         reader = {"TIFF": _by_libtiff, "PNG": _by_libpng, "BMP": _by_imagecodecs}.get(picture.format)
-        found = reader(picture, stream, turn) if small and reader is not None else None
+        whole = bytearray() if whole is None else whole
+        found = reader(picture, stream, turn, whole) if small and reader is not None else None
     except Exception:  # it knows fewer kinds, and is no judge of what it cannot read
         found = None
     finally:
@@ -85,13 +117,14 @@ def _to_srgb(samples: np.ndarray, picture: Any) -> Image.Image:
     return profiles.to_srgb(seen)
 
 
-def _by_libtiff(picture: Any, stream: Any, turn: int) -> tuple[str, np.ndarray] | None:
+def _by_libtiff(picture: Any, stream: Any, turn: int, whole: bytearray) -> tuple[str, np.ndarray] | None:
     import imagecodecs
 
     kind = picture.tag_v2.get(262)
     if kind in _LAB or (kind in _INKS and picture.info.get("icc_profile")):
         return None
-    pixels = imagecodecs.tiff_decode(stream.read(), asrgb=True)
+    whole[:_HEAD] = stream.read(_HEAD if whole else -1)  # only its head says which page is meant
+    pixels = imagecodecs.tiff_decode(whole, asrgb=True)
     rows, columns = _FLIPS.get(turn, (1, 1))
     pixels = pixels[::rows, ::columns]
     wide = picture.tag_v2.get(322)
@@ -100,7 +133,7 @@ def _by_libtiff(picture: Any, stream: Any, turn: int) -> tuple[str, np.ndarray] 
     return "libtiff", pixels
 
 
-def _by_libpng(picture: Any, stream: Any, _: int) -> tuple[str, np.ndarray] | None:
+def _by_libpng(picture: Any, stream: Any, *_: Any) -> tuple[str, np.ndarray] | None:
     import imagecodecs
 
     if deep.is_deep_png(picture, stream):
@@ -111,7 +144,7 @@ def _by_libpng(picture: Any, stream: Any, _: int) -> tuple[str, np.ndarray] | No
     return "libpng", imagecodecs.png_decode(stream.read())
 
 
-def _by_imagecodecs(picture: Any, stream: Any, _: int) -> tuple[str, np.ndarray] | None:
+def _by_imagecodecs(picture: Any, stream: Any, *_: Any) -> tuple[str, np.ndarray] | None:
     import imagecodecs
 
     return "imagecodecs", imagecodecs.bmp_decode(stream.read())

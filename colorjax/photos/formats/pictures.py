@@ -18,14 +18,20 @@ _REDUCED, _MASK, _NO_PAGE = 1, 4, 0xFD  # bits of NewSubfileType; 2 is a page of
 
 @dataclass(frozen=True)
 class Level:
-    """A version of a picture, as it is stored. shape: height and width. tile: of its tiles, None where it has strips."""
+    """A version of a picture, as it is stored.
+
+    shape: height and width. tile: of its tiles, None where it has strips. place: where its directory is. number: of that in the
+    chain of pages, from 1; 0 elsewhere.
+    """
 
     shape: tuple[int, int]
     tile: tuple[int, int] | None = None
+    place: int = 0
+    number: int = 0
 
     def turned(self) -> "Level":
         """The same, on its side."""
-        return Level(self.shape[::-1], self.tile and self.tile[::-1])
+        return replace(self, shape=self.shape[::-1], tile=self.tile and self.tile[::-1])
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def _chain(stream: Any, most: int) -> Iterator[_Directory | Problem]:
         seen.add(place)
         left -= 1
         tags, following = _tags(stream, place, order, big, length)
-        directory = _directory(place, tags)
+        directory = _directory(place, tags, len(seen))
         for inside in dict.fromkeys(tags.get(330, ())):
             if 0 < inside < length - 2 and inside not in seen and left > 0:
                 left -= 1
@@ -159,11 +165,12 @@ def _header(stream: Any) -> tuple[str, bool, int, int]:
     return order, big, struct.unpack(order + ("Q" if big else "I"), head[8:16] if big else head[4:8])[0], length
 
 
-def _directory(place: int, tags: dict[int, tuple[int, ...]]) -> _Directory:
+def _directory(place: int, tags: dict[int, tuple[int, ...]], number: int = 0) -> _Directory:
     first = {code: values[0] for code, values in tags.items() if values}
     tile = (first.get(323, 0), first.get(322, 0))
     kind = first.get(254, {2: 1, 3: 2}.get(first.get(255, 0), 0))
-    return _Directory(place, Level((first.get(257, 0), first.get(256, 0)), tile if all(tile) else None), kind, [])
+    level = Level((first.get(257, 0), first.get(256, 0)), tile if all(tile) else None, place, number)
+    return _Directory(place, level, kind, [])
 
 
 def _tags(stream: Any, place: int, order: str, big: bool, length: int) -> tuple[dict[int, tuple[int, ...]], int]:
