@@ -26,6 +26,7 @@ from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
 from colorjax.science import hints, toning
 
+_LOOK_LIKE = "look like negatives, taken together"
 _TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE}  # of all photographs, at the end
 
 
@@ -209,6 +210,8 @@ def _work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: lis
 
 def _tell_summary(args: argparse.Namespace, outcomes: list[Outcome], passed_over: photos.PassedOver) -> None:
     if args.json:
+        for verdict in _negatives(outcomes):
+            print(json.dumps(verdict))
         return
     counts = Counter(outcome.status for outcome in outcomes)
     done = f"{counts['to colour']} photographs would be" if args.dry_run else f"{counts['coloured']} photographs"
@@ -236,13 +239,18 @@ def _doubts(outcomes: list[Outcome]) -> Iterator[str]:
         yield f"look like negatives: {number}; --negative inverts all that it is given"
     if number := warned[NO_NEGATIVE]:
         yield f"look like negatives now that they are inverted: {number}; without --negative they stay as they are"
+    for verdict in _negatives(outcomes):
+        yield f"the {verdict['photographs']} photographs of {verdict['folder']} {verdict['warning']}"
+
+
+def _negatives(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Each folder whose photographs are negatives, taken together: {"folder", "photographs" (how many), "warning"}."""
     folders = defaultdict(list)
     for outcome in outcomes:
         if outcome.negative_score is not None:
             folders[outcome.job.source.parent].append(outcome.negative_score)
-    for folder, scores in folders.items():
-        if toning.are_negatives(scores):
-            yield f"the {len(scores)} photographs of {folder} look like negatives, taken together"
+    found = {str(folder): len(scores) for folder, scores in folders.items() if toning.are_negatives(scores)}
+    return [{"folder": folder, "photographs": number, "warning": _LOOK_LIKE} for folder, number in found.items()]
 
 
 def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) -> None:
@@ -251,6 +259,7 @@ def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) ->
         for stage, spent in outcome.seconds.items():
             stages[stage] = round(stages.get(stage, 0.0) + spent, 3)
     about = about | {"counts": dict(Counter(outcome.status for outcome in outcomes)), "seconds_by_stage": stages}
+    about |= {"folders": _negatives(outcomes)}
     about |= {"processors": os.cpu_count(), "photographs": [outcome.as_dict() for outcome in outcomes]}
     with photos.atomic(path) as stream:
         stream.write(json.dumps(about, indent=2).encode() + b"\n")

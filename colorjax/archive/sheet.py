@@ -73,8 +73,10 @@ def _row(path: Path, about: dict[str, Any], out: Path, max_pixels: int) -> tuple
         uncertainty = _uncertainty(about)
         facts += [] if uncertainty is None else [f"uncertainty {uncertainty:.1f}"]
         facts += [f"not carried: {', '.join(about['not_carried'])}"] if about["not_carried"] else []
+        warnings = dict.fromkeys(str(warning) for page in about["pages"] for warning in page.get("warnings", ()))
+        facts += [f"warning: {warning}" for warning in warnings]
         settings = json.dumps(about["settings"], sort_keys=True)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         return _row(path, {"error": f"{path} is damaged ({type(error).__name__}: {error})"}, out, max_pixels)
     cells = [_cell(file, out, max_pixels) for file in (source, copy)] + (
         [_cell(guess, out, max_pixels)] if guess else [("", True)]

@@ -142,7 +142,8 @@ class Studio:
 
         try:
             outcome = self._outcome(job, options, step)
-            copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
+            copy.reason = outcome.reason.replace(str(photograph.folder), "")
+            copy.notes, copy.warnings = outcome.notes, outcome.warnings
             if outcome.status != "coloured":
                 raise Refused(422, copy.reason)
             step()
