@@ -130,7 +130,8 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="make copies anew that are there already")
     add("--only-grey", action="store_true", help="leave photographs that are in colour already as they are, uncopied")
     add("--negative", action="store_true", help="the photographs are negatives: invert them before they are coloured")
-    add("--refresh-metadata", action="store_true", help="carry changed metadata of sources to their copies, not painting anew")
+    refreshed = "carry changed metadata of sources to their copies, not painting anew (not to AVIF, HEIC and JPEG XL)"
+    add("--refresh-metadata", action="store_true", help=refreshed)
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
     add("--json", action="store_true", help="a line of JSON for each photograph, and each folder in doubt, no progress bar")
