@@ -1,6 +1,7 @@
 """The console command: colorjax colorize | verify | sheet | export | serve."""
 
 import argparse
+import contextlib
 import gc
 import os
 import sys
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 all well, 1 some photographs failed, 2 wrong usage."""
     args = _parser().parse_args(argv)
     try:
-        with quiet.libraries():
+        with quiet.libraries() if args.run in _QUIET else contextlib.nullcontext():
             return args.run(args)
     except KeyboardInterrupt:
         print("colorjax: stopped", file=sys.stderr)
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "sidecars", nargs="+", type=Path, metavar="SIDECAR", help="NAME.colorized.jpg.json, its copy, or a folder of them"
     )
-    verify.add_argument("--source", type=Path, metavar="DIR", help="look here for sources that are not where they were")
+    verify.add_argument("--source", type=Path, metavar="DIR", help="look here for sources that moved or are other files now")
     verify.add_argument("--ckpt", help=f"also check that these weights, as {_SHIPPED}, were used")
     _limit(verify.add_argument)
     verify.set_defaults(run=_verify)
@@ -141,10 +142,11 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="make copies anew that are there already")
     add("--only-grey", action="store_true", help="leave photographs that are in colour already as they are, uncopied")
     add("--accept-truncated", action="store_true", help="colour what is left of files that are cut short, and say so")
-    add("--refresh-metadata", action="store_true", help="carry changed metadata of sources to their copies, not painting anew")
+    refreshed = "carry changed metadata of sources to their copies, not painting anew (not to AVIF, HEIC and JPEG XL)"
+    add("--refresh-metadata", action="store_true", help=refreshed)
     add("--dry-run", action="store_true", help="only list what would be done")
     add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
-    add("--json", action="store_true", help="one line of JSON for each photograph on standard output, no progress bar")
+    add("--json", action="store_true", help="a line of JSON for each photograph, and each folder in doubt, no progress bar")
     _limit(add)
 
     add = colorize.add_argument_group("how it looks").add_argument
@@ -204,20 +206,20 @@ def _colorize(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     """Check that source and copy are those of the sidecar, and that their lightness agrees. Exit code 1 if not."""
     from colorjax import checkpoint, photos
-    from colorjax.archive import sidecar
+    from colorjax.archive import places, sidecar
 
     pixels = round(args.max_megapixels * 1e6)
     photos.allow_large(pixels)
     weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
     paths = dict.fromkeys(found for path in args.sidecars for found in sidecar.named(path))
     paths = [path for path in paths if not path.name.endswith((photos.HINTS, f"{photos.OWN_MAP}.png"))]  # as DIR/* names them
-    sources = sidecar.Sources(args.source) if args.source else None
+    search = places.Sources(args.source).find if args.source else None
     if not paths:
         raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
     failed = 0
     for path in paths:
         try:
-            problems, notes = sidecar.verify(path, weights, pixels, sources)
+            problems, notes = sidecar.verify(path, weights, pixels, search)
         except sidecar.SidecarError as error:
             problems, notes = [str(error)], []
         failed += bool(problems)
@@ -266,6 +268,9 @@ def _serve(args: argparse.Namespace) -> int:
     from colorjax.web import server
 
     return server.run(args)
+
+
+_QUIET = (_colorize, _verify, _sheet)  # short, and of files that decoders complain about; a server keeps its log
 
 
 if __name__ == "__main__":

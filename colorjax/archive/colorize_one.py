@@ -233,10 +233,10 @@ class Copier:
         about, name = sidecar.read(job.sidecar), photos.file_format(job.target)
         if sidecar.digest_of(job.target) != about["copy"]["sha256"]:
             raise photos.PhotoError("its copy has changed since it was made; --overwrite makes it anew")
-        sha256, pixels, notes = sidecar.digest_of(job.source), about["source"]["pixels_sha256"], []
+        sha256, pixels, notes, left_out = sidecar.digest_of(job.source), about["source"]["pixels_sha256"], [], []
 
         def joined() -> Iterator[tuple[np.ndarray, photos.Photo]]:
-            sources = sidecar.source_pages(job.source, about, self._options.max_pixels)
+            sources = sidecar.source_pages(job.source, about, self._options.max_pixels, left_out)
             copies = photos.pages(job.target, self._options.max_pixels)
             for source, copy, page in zip(sources, copies, about["pages"], strict=True):
                 settings = about["settings"] | {"weights": about["weights"]["sha256"]}
@@ -255,7 +255,7 @@ class Copier:
                     photos.encode(stream, name, joined(), self._options.quality)
                 stream.flush()
                 about |= {"source": _of_source(job, sha256, pixels), "copy": _of_copy(job, stream)}
-                about["not_carried"] = list(dict.fromkeys(notes))
+                about["not_carried"] = list(dict.fromkeys((*notes, *left_out)))
                 sidecar.write(job.sidecar, job.source, about)
         except BaseException:
             _undo(job, previous, [])

@@ -1,11 +1,13 @@
-"""Where each photograph's copy goes: below --out as the photographs lie, or beside them, and under names that stay apart."""
+"""Where each photograph's copy goes, and under names that stay apart; where sources that moved are now."""
 
+import contextlib
 import itertools
 import os
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import Any
 
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
@@ -203,3 +205,42 @@ def _told_apart(folders: set[Place]) -> dict[Place, tuple[str, ...]]:
         if len(set(names.values())) == len(folders):
             return names
     raise AssertionError  # different folders differ somewhere
+
+
+class Sources:
+    """The files below a folder, among which photographs that have moved or were renamed are found again."""
+
+    def __init__(self, folder: Path):
+        """Raises ValueError where it is no folder."""
+        if not folder.is_dir():
+            raise ValueError(f"--source {folder} is no folder")
+        self._by_name: dict[str, list[Path]] = defaultdict(list)
+        self._digests: dict[Any, str] = {}  # of files and, with whether they may be cut short, of their pixels
+        for _, path in photos.find([folder]):
+            self._by_name[path.name].append(path)
+
+    def find(self, about: dict[str, Any], before: Path, max_pixels: int) -> Path | None:
+        """Where the source of a sidecar is: the same file, where it was `before`, under its own name or another; or one with
+        the same pixels, where it was or under its own name. Each file is read and decoded once, however many ask."""
+        source = about["source"]
+        near = [*([before] if before.is_file() else []), *self._by_name.get(source["name"], [])]
+        for path in itertools.chain(near, *self._by_name.values()):
+            if self._digest(path) == source["sha256"]:
+                return path
+        pixels = source.get("pixels_sha256")
+        return next((path for path in near if pixels and self._pixels(path, about, max_pixels) == pixels), None)
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            self._digests[path] = ""
+            with contextlib.suppress(OSError):
+                self._digests[path] = sidecar.digest_of(path)
+        return self._digests[path]
+
+    def _pixels(self, path: Path, about: dict[str, Any], max_pixels: int) -> str:
+        key = path, any(page.get("truncated") for page in about["pages"])
+        if key not in self._digests:
+            self._digests[key] = ""
+            with contextlib.suppress(photos.PhotoError):
+                self._digests[key] = sidecar.pixel_digest_of(path, about, max_pixels)
+        return self._digests[key]

@@ -210,30 +210,40 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide:
         return Outcome(job, "failed", IN_ITS_PLACE.format(about["source"]["path"]))
     if options.overwrite or not os.path.lexists(job.target):
         return None
-    if sidecar.digest_of(job.source) != about["source"]["sha256"]:
-        return _changed(job, about, options)
-    if job.free:
+    changed = sidecar.digest_of(job.source) != about["source"]["sha256"]
+    if job.free and not changed:
         return _told_again(job, about)
     if reason := _damage(job, about, options):
         return Outcome(job, "failed", reason)
+    others = _others(about, options, made_with, guide)
+    if changed:
+        return _changed(job, about, options, others)
+    return Outcome(job, "skipped", THERE + (f", with another {', '.join(others)}" if others else ""))
+
+
+def _others(about: dict[str, Any], options: Options, made_with: dict[str, Any], guide: Guide) -> list[str]:
+    """The settings of a copy that are other ones than those that are asked for, in words."""
     asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
     others += ["negative"] if bool(said.get("negative")) != options.negative else []
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
     others += ["set of hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
-    others += ["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else []
-    return Outcome(job, "skipped", THERE + (f", with another {', '.join(others)}" if others else ""))
+    return others + (["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else [])
 
 
-def _changed(job: Job, about: dict[str, Any], options: Options) -> Outcome:
-    """What is to be said of a photograph that is another file than its copy was made of: are its pixels the same?"""
+def _changed(job: Job, about: dict[str, Any], options: Options, others: list[str]) -> Outcome:
+    """What is to be said of a photograph that is another file than its copy was made of: are its pixels the same?
+
+    others: the settings of the copy that are not those asked for; they stay.
+    """
     pixels = about["source"].get("pixels_sha256")
     if pixels is None or sidecar.pixel_digest_of(job.source, about, options.max_pixels) != pixels:
         return Outcome(job, "failed", "it has changed since its copy was made; --overwrite makes it anew")
     if options.refresh_metadata:
-        return Outcome(job, "to refresh")
-    return Outcome(job, "skipped", f"{THERE}; its metadata changed since: --refresh-metadata carries them over")
+        return Outcome(job, "to refresh", f"its copy keeps another {', '.join(others)}" if others else "")
+    there = THERE + (f", with another {', '.join(others)}" if others else "")
+    return Outcome(job, "skipped", f"{there}; its metadata changed since: {sidecar.way_to_refresh(about)}")
 
 
 def _damage(job: Job, about: dict[str, Any], options: Options) -> str:

@@ -4,9 +4,10 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape, quoteattr
@@ -38,7 +39,7 @@ _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le"
 _SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
 _PREDICTED = "colour predicted by a trained network: "
-_NEAR_AN_END = 2**17  # bytes; a JPEG may hold 64 kB of EXIF before its XMP
+_NEAR_AN_END = 2**17  # bytes
 _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
 
 
@@ -82,21 +83,80 @@ def marked(xmp: bytes, origin: Origin) -> tuple[bytes, tuple[str, ...]]:
 def is_copy(path: Path) -> bool:
     """Whether a file bears the mark of a copy that colorjax made, whatever it is called; False where it cannot be read.
 
-    It lies before the pixels, other than in JPEG and PNG perhaps behind them, and is never compressed.
+    It is never compressed. In JPEG, PNG and WebP it is looked for wherever it may lie, in others near both ends.
     """
     name = kind(path)
     if name is None:
         return False
     try:
         with open(path, "rb") as stream:
-            if _PREDICTED.encode() in stream.read(_NEAR_AN_END):
-                return True
-            if name in ("JPEG", "PNG"):
-                return False
-            stream.seek(max(stream.tell(), stream.seek(0, os.SEEK_END) - _NEAR_AN_END))
-            return _PREDICTED.encode() in stream.read()
+            return any(_bears_mark(stream, start, size) for start, size in _PARTS.get(name, _ends)(stream))
     except OSError:
         return False
+
+
+def _bears_mark(stream: BinaryIO, start: int, size: int) -> bool:
+    """Whether the mark is among so many bytes, which are read a part at a time."""
+    stream.seek(start)
+    before, mark = b"", _PREDICTED.encode()
+    while size > 0 and (data := stream.read(min(size, _NEAR_AN_END))):
+        if mark in before + data:
+            return True
+        before, size = (before + data)[-len(mark) :], size - len(data)
+    return False
+
+
+def _ends(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The first and the last bytes of a file, as (start, size)."""
+    yield 0, _NEAR_AN_END
+    yield max(0, stream.seek(0, os.SEEK_END) - _NEAR_AN_END), _NEAR_AN_END
+
+
+def _segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The APP1 segments of a JPEG, before its first scan."""
+    place = 2
+    while (head := _at(stream, place, 4)) and head[0] == 0xFF and head[1] not in (0xD9, 0xDA):
+        if head[1] == 0xFF:  # filled up
+            place += 1
+            continue
+        size = int.from_bytes(head[2:], "big")
+        if head[1] == 0xE1:
+            yield place, 2 + size
+        place += 2 + size
+
+
+def _png_chunks(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The international texts of a PNG."""
+    place = 8
+    while head := _at(stream, place, 8):
+        size = int.from_bytes(head[:4], "big")
+        if head[4:] == b"iTXt":
+            yield place + 8, size
+        place += 12 + size
+
+
+def _webp_chunks(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The XMP of a WebP."""
+    place = 12
+    while head := _at(stream, place, 8):
+        size = int.from_bytes(head[4:], "little")
+        if head[:4] == b"XMP ":
+            yield place + 8, size
+        place += 8 + size + size % 2
+
+
+def _at(stream: BinaryIO, place: int, size: int) -> bytes:
+    """So many bytes from a place on, b"" where there are fewer."""
+    stream.seek(place)
+    data = stream.read(size)
+    return data if len(data) == size else b""
+
+
+_PARTS: dict[str, Callable[[BinaryIO], Iterator[tuple[int, int]]]] = {
+    "JPEG": _segments,
+    "PNG": _png_chunks,
+    "WEBP": _webp_chunks,
+}
 
 
 def source_type(xmp: bytes) -> str:

@@ -125,7 +125,9 @@ def _facts(about: dict[str, Any]) -> list[str]:
     facts = [f"{first['width']} x {first['height']} pixels, {first['bits']} bits"]
     facts += [f"{len(about['pages'])} pages"] if len(about["pages"]) > 1 else []
     facts += [] if uncertainty is None else [f"uncertainty {uncertainty:.1f} Lab units"]
-    return facts + ([f"not carried: {', '.join(about['not_carried'])}"] if about["not_carried"] else [])
+    facts += [f"not carried: {', '.join(about['not_carried'])}"] if about["not_carried"] else []
+    warnings = dict.fromkeys(str(warning) for page in about["pages"] for warning in page.get("warnings", ()))
+    return facts + [f"warning: {warning}" for warning in warnings]
 
 
 def _settings(about: dict[str, Any]) -> list[str]:

@@ -1,11 +1,9 @@
 """The sidecar of a coloured copy: what it was made of and how, and whether that still holds."""
 
-import contextlib
 import hashlib
 import json
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -19,7 +17,6 @@ from colorjax.platform.version import VERSION
 
 SUFFIX = ".json"  # after the whole name of the copy
 SCHEMA = "colorjax-sidecar-1"
-REFRESH = "colorize --refresh-metadata"
 _ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
 _SHAPE = {
     "colorjax": str,
@@ -32,6 +29,10 @@ _SHAPE = {
     "copy": {"name": str, "sha256": str},
     "weights": {"name": str, "sha256": str},
 }
+
+
+# From (a sidecar, where its source was, max_pixels) to where it is.
+Search = Callable[[dict[str, Any], Path, int], Path | None]
 
 
 class SidecarError(ValueError):
@@ -59,11 +60,19 @@ def fed(pages: Iterable[photos.Photo], pixels: Any) -> Iterator[photos.Photo]:
         yield photo
 
 
-def source_pages(path: Path, about: dict[str, Any], max_pixels: int) -> Iterator[photos.Photo]:
-    """The pages of a source that were coloured, as its sidecar tells: not those of an unsupported kind, and what is left of
-    one that is cut short."""
+def source_pages(
+    path: Path, about: dict[str, Any], max_pixels: int, left_out: list[str] | None = None
+) -> Iterator[photos.Photo]:
+    """The pages of a source that were coloured, as its sidecar tells: not those of an unsupported kind, which are named in
+    `left_out`, and what is left of one that is cut short."""
     truncated = any(page.get("truncated") for page in about["pages"])
-    return photos.pages(path, max_pixels, left_out=[], accept_truncated=truncated)
+    return photos.pages(path, max_pixels, [] if left_out is None else left_out, truncated)
+
+
+def way_to_refresh(about: dict[str, Any]) -> str:
+    """What to do where only the metadata of a source changed since its copy was made, by its sidecar."""
+    can = photos.can_refresh(about["settings"].get("format"))
+    return "--refresh-metadata carries them over" if can else "--overwrite makes the copy anew"
 
 
 def inverted(photo: photos.Photo) -> photos.Photo:
@@ -124,36 +133,6 @@ def named(path: Path) -> list[Path]:
     return [path.with_name(path.name + SUFFIX)] if is_copy else [path]
 
 
-class Sources:
-    """The files below a folder, among which photographs that have moved or were renamed are found again."""
-
-    def __init__(self, folder: Path):
-        """Raises ValueError where it is no folder."""
-        if not folder.is_dir():
-            raise ValueError(f"--source {folder} is no folder")
-        self._by_name, self._digests = defaultdict(list), {}
-        for _, path in photos.find([folder]):
-            self._by_name[path.name].append(path)
-
-    def find(self, source: dict[str, Any], max_pixels: int) -> Path | None:
-        """Where the source of a sidecar is: the same file, under its own name or another; or one with the same pixels."""
-        near = self._by_name.get(source["name"], [])
-        for path in (*near, *(path for name in self._by_name for path in self._by_name[name])):
-            if self._digest(path) == source["sha256"]:
-                return path
-        for path in near:
-            with contextlib.suppress(photos.PhotoError):
-                if pixel_digest_of(path, {"pages": []}, max_pixels) == source.get("pixels_sha256"):
-                    return path
-        return None
-
-    def _digest(self, path: Path) -> str:
-        if path not in self._digests:
-            with contextlib.suppress(OSError):
-                self._digests[path] = digest_of(path)
-        return self._digests.get(path, "")
-
-
 def read(path: Path) -> dict[str, Any]:
     """A sidecar. Raises SidecarError where it is none."""
     try:
@@ -204,21 +183,21 @@ class Verdict(NamedTuple):
 
 
 def verify(
-    path: Path, weights: str | None = None, max_pixels: int = photos.MAX_PIXELS, sources: Sources | None = None
+    path: Path, weights: str | None = None, max_pixels: int = photos.MAX_PIXELS, search: Search | None = None
 ) -> Verdict:
     """Whether what a sidecar says is so.
 
     The SHA-256 of copy and source, of the weights where `weights` gives theirs, the mark in the copy, and the lightness of
     copy and source, pixel by pixel: equal up to rounding, of a lossy copy as near as when it was made. A source of which
-    only the metadata changed is told in a note. `sources`: where to look for one that is not where it was. Raises
-    SidecarError where the file is no sidecar.
+    only the metadata changed is told in a note, and one that was cut short or inverted. `search`: looks for one that is not
+    where it was, or is another file now. Raises SidecarError where the file is no sidecar.
     """
     about = read(path)
     said = about["source"]
     files = {"copy": path.parent / about["copy"]["name"], "source": path.parent / said["path"].removeprefix("file://")}
-    if sources and not files["source"].is_file():
-        files["source"] = sources.find(said, max_pixels) or files["source"]
-    problems, notes, others = [], [], []
+    if search:
+        files["source"] = search(about, files["source"], max_pixels) or files["source"]
+    problems, notes, others = [], _asked_for(about), []
     for kind, file in files.items():
         expected = about[kind]["sha256"]
         try:
@@ -241,12 +220,19 @@ def verify(
             raise SidecarError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     for kind, words in others:
         if kind == "source" and pixels.hexdigest() == said.get("pixels_sha256"):
-            notes.append(f"the metadata of {files['source']} changed, its pixels did not: {REFRESH} carries them over")
+            notes.append(f"the metadata of {files['source']} changed, its pixels did not: colorize {way_to_refresh(about)}")
         else:
             problems.append(words)
     if weights is not None and weights != about["weights"]["sha256"]:
         problems.append(f"other weights: SHA-256 is {weights[:12]}, not {about['weights']['sha256'][:12]}")
     return Verdict(problems + found, notes)
+
+
+def _asked_for(about: dict[str, Any]) -> list[str]:
+    """What its user let pass, or asked for, and who sees the copy alone should know."""
+    cut = any(page.get("truncated") for page in about["pages"])
+    notes = ["it is of what was left of a source that is cut short"] if cut else []
+    return notes + (["its source was inverted, as a negative"] if about["settings"].get("negative") else [])
 
 
 def _page_problems(source: Iterator[photos.Photo], copy: Path, about: dict[str, Any], max_pixels: int) -> list[str]:

@@ -129,7 +129,7 @@ def delivered(outcome: Outcome) -> Outcome:
     if not (isinstance(here, Staged) and isinstance(here.away.target, Url)):
         return outcome
     previous, maps = urls.fetch_small(here.away.sidecar), sidecar.maps(here.sidecar.read_bytes())
-    for name in maps:
+    for name in (name for name in maps if here.target.with_name(name).exists()):  # those of a refreshed copy stay there
         urls.put(here.target.with_name(name), here.away.target.with_name(name))
     try:
         urls.put(here.sidecar, here.away.sidecar)

@@ -109,7 +109,7 @@ def find(url: Url, passed_over: photos.PassedOver) -> Iterator[tuple[Url, Url]]:
         elif wanted:
             yield url, url.joinpath(*parts)
         elif wanted is False:
-            passed_over.note("other files", url.joinpath(*parts))
+            passed_over.note(photos.other(parts[-1]), url.joinpath(*parts))
         elif photos.is_astray(name, names):
             passed_over.note(photos.ASTRAY, url.joinpath(*parts))
     for folder, what in unwanted.items():

@@ -18,9 +18,10 @@ from colorjax.photos.finding import (
     is_astray,
     is_photograph,
     legible,
+    other,
     unwanted,
 )
-from colorjax.photos.formats.grafting import graft
+from colorjax.photos.formats.grafting import can_refresh, graft
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
 from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
@@ -45,6 +46,7 @@ __all__ = [
     "PhotoError",
     "allow_large",
     "atomic",
+    "can_refresh",
     "encode",
     "file_format",
     "find",
@@ -56,6 +58,7 @@ __all__ = [
     "legible",
     "measure",
     "not_carried",
+    "other",
     "pages",
     "read",
     "read_reduced",

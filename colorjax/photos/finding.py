@@ -76,6 +76,11 @@ def is_photograph(name: str) -> bool | None:
     return PurePath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
+def other(name: str) -> str:
+    """What a file that is no photograph to colour is counted as, in words, by its name alone."""
+    return PICTURES.get(PurePath(name).suffix.lower(), "other files")
+
+
 def unwanted(folder: str) -> str:
     """What a folder of this name is, in words, where it is to be passed over; "" where not."""
     return "hidden folders" if folder.startswith(".") else "folders of the system" if folder in _SYSTEM_FOLDERS else ""
@@ -99,8 +104,7 @@ def _walk(folder: Path, passed_over: PassedOver) -> Iterator[Path]:
             if is_photograph(name):  # a dangling link is to be named
                 found.append(Path(place, name))
             elif is_photograph(name) is False:
-                what = PICTURES.get(PurePath(name).suffix.lower(), "other files")
-                passed_over.note(what, Path(place, name))
+                passed_over.note(other(name), Path(place, name))
             elif is_astray(name, there):
                 passed_over.note(ASTRAY, Path(place, name))
     return iter(sorted(found))

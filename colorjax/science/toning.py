@@ -1,4 +1,9 @@
-"""What a picture is by its pixels: in colour already, or of one tone as sepia and faded prints are; a negative or not."""
+"""What a picture is by its pixels: in colour already, or of one tone as sepia and faded prints are; a negative or not.
+
+It is said of whole pictures only: a photograph in colour is left as it is (`colorize --only-grey`) or painted over, and nothing
+keeps some of its colours. Those of a grey print are its tone, its stains and its fading, and which of its pixels hold others,
+as a hand-tinted cheek or a stamp, cannot be told from those well enough to promise that the rest is predicted.
+"""
 
 from collections.abc import Sequence
 

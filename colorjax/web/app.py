@@ -266,7 +266,7 @@ class Page:
 
     def _progress(self, photograph: Photograph) -> dict[str, Any]:
         copy = photograph.copy
-        about = {"state": copy.state, "reason": copy.reason, "not_carried": copy.notes}
+        about = {"state": copy.state, "reason": copy.reason, "not_carried": copy.notes, "warnings": copy.warnings}
         if copy.state == "waiting" and copy.task is not None:
             about["ahead"] = self.studio.slow.ahead(copy.task)
         return about

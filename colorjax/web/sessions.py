@@ -51,7 +51,8 @@ class Limits:
 class Copy:
     """The coloured copy of a photograph: what was asked for, and what became of it.
 
-    state: "waiting", "ready" or "failed"; task: the work. notes: what the copy does not carry.
+    state: "waiting", "ready" or "failed"; task: the work. notes: what the copy does not carry. warnings: what may be
+    wrong with it.
     """
 
     asked: Any
@@ -59,6 +60,7 @@ class Copy:
     state: str = "waiting"
     reason: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     target: Path | None = None
     sidecar: Path | None = None
 

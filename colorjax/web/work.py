@@ -181,7 +181,8 @@ class Studio:
 
         try:
             outcome = self._outcome(job, Stylist(self.colorizer, options, look), options, step)
-            copy.reason, copy.notes = outcome.reason.replace(str(photograph.folder), ""), outcome.notes
+            copy.reason = outcome.reason.replace(str(photograph.folder), "")
+            copy.notes, copy.warnings = outcome.notes, outcome.warnings
             if outcome.status != "coloured":
                 raise Refused(422, copy.reason)
             step()

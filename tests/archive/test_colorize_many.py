@@ -613,6 +613,12 @@ def test_negatives_are_told_and_inverted_if_asked(colorize, tmp_path, pixels):
     code, words, _ = colorize(album)
     assert code == 0
     assert f"the 8 photographs of {album} look like negatives, taken together" in words
+    verdict = {"folder": str(album), "photographs": 8, "warning": "look like negatives, taken together"}
+    report = tmp_path / "report.json"
+    code, lines, _ = colorize(album, "--overwrite", "--json", "--report", report)
+    assert code == 0
+    assert [json.loads(line) for line in lines.splitlines()][8:] == [verdict]
+    assert json.loads(report.read_text())["folders"] == [verdict]
     code, words, err = colorize(album, "--negative")
     assert words.splitlines()[-1].endswith("8 there already")
     assert err.count("its copy is there already, with another negative\n") == 8

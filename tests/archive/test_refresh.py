@@ -14,6 +14,7 @@ from helpers.files import CAT, DEEP, multipage
 from PIL import Image
 
 from colorjax import cli, photos
+from colorjax.archive import places, provenance, sidecar
 from colorjax.inference.colorizer import Colorizer
 
 GREY = Image.fromarray(CAT).convert("L")
@@ -190,3 +191,105 @@ def test_a_copy_that_was_emptied_or_cut_is_found_when_it_runs_again(capsys, made
     arguments = ("colorize", made / "album" / "a.jpg", made / "album" / "b.png", *arguments[2:], "--overwrite")
     assert console.run(capsys, *arguments)[0] == 0
     assert console.run(capsys, "verify", copy_of(made, "a.jpg"), copy_of(made, "b.png"))[0] == 0
+
+
+@pytest.mark.parametrize("further", [[], ["--refresh-metadata"]])
+def test_an_emptied_copy_is_found_where_the_metadata_changed_too(capsys, made, weights, further):
+    file = made / "album" / "a.jpg"
+    retitle(file)
+    copy_of(made, "a.jpg").write_bytes(b"")
+    code, _, err = console.run(capsys, "colorize", file, "--out", made / "out", "--ckpt", weights, *further)
+    assert (code, err) == (1, f"{file}: its copy is empty; --overwrite makes it anew\n")
+
+
+def test_other_settings_are_told_where_the_metadata_changed_too(capsys, made, weights):
+    file = made / "album" / "b.png"
+    retitle(file)
+    arguments = ("colorize", file, "--out", made / "out", "--ckpt", weights, "--strength", "0.5", "--quality", "90")
+    there = f"{file}: its copy is there already, with another strength, quality; its metadata changed since: "
+    assert console.run(capsys, *arguments)[::2] == (0, f"{there}--refresh-metadata carries them over\n")
+    assert console.run(capsys, *arguments, "--refresh-metadata")[::2] == (
+        0,
+        f"{file}: its copy keeps another strength, quality\n",
+    )
+
+
+def test_pages_that_were_left_out_are_still_named_when_metadata_are_carried_over(capsys, tmp_path, weights):
+    file, about = tmp_path / "a.tif", tmp_path / "out" / "a.colorized.tif.json"
+
+    def write(title):
+        with tifffile.TiffWriter(file) as writer:
+            for page in (CAT[..., 0], CAT[..., 0].astype(np.complex64), CAT[:40, :, 0]):
+                writer.write(page, photometric="minisblack", description=title, metadata=None)
+
+    arguments = ("colorize", file, "--out", tmp_path / "out", "--ckpt", weights)
+    write("before")
+    assert console.run(capsys, *arguments)[0] == 0
+    (left_out,) = json.loads(about.read_text())["not_carried"]
+    assert left_out.startswith("page 2 of 3: pixels of type complex64")
+    write("afterwards")
+    code, out, err = console.run(capsys, *arguments, "--refresh-metadata")
+    assert (code, err) == (0, f"{file}: not carried: {left_out}\n")
+    assert "the metadata of 1 carried over" in out
+    assert json.loads(about.read_text())["not_carried"] == [left_out]
+
+
+def test_nobody_is_promised_metadata_that_cannot_be_changed(capsys, made, weights):
+    file, copy = made / "album" / "h.avif", made / "out" / "h.colorized.avif"
+    with file.open("ab") as stream:
+        stream.write(bytes(8))
+    told = console.run(capsys, "colorize", file, "--out", made / "out", "--ckpt", weights)[2]
+    assert told == f"{file}: its copy is there already; its metadata changed since: --overwrite makes the copy anew\n"
+    out = console.run(capsys, "verify", copy)[1]
+    assert out.endswith("changed, its pixels did not: colorize --overwrite makes the copy anew\n")
+
+
+def test_a_source_is_looked_for_where_another_file_took_its_place(capsys, made):
+    file = made / "album" / "b.png"
+    (made / "archive").mkdir()
+    file.rename(made / "archive" / "b.png")
+    Image.fromarray(DEEP).save(file)
+    assert console.run(capsys, "verify", copy_of(made, "b.png"))[0] == 1
+    found = console.run(capsys, "verify", copy_of(made, "b.png"), "--source", made / "archive")
+    assert found == (0, f"{copy_of(made, 'b.png')}.json: as it says\n", "")
+
+
+def test_sources_are_decoded_once_however_many_ask(made, monkeypatch):
+    search, decoded = places.Sources(made / "album"), []
+    monkeypatch.setattr(sidecar, "pixel_digest_of", lambda path, *_: decoded.append(path.name) or "its pixels")
+    about = {"source": {"name": "b.png", "sha256": "another", "pixels_sha256": "its pixels"}, "pages": [{}]}
+    for _ in range(3):
+        assert search.find(about, made / "nowhere", photos.MAX_PIXELS) == made / "album" / "b.png"
+    assert search.find(about | {"source": about["source"] | {"pixels_sha256": "others"}}, made, photos.MAX_PIXELS) is None
+    assert decoded == ["b.png"]
+
+
+def test_who_verifies_hears_of_cut_and_inverted_sources(capsys, tmp_path, weights):
+    GREY.save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-4000])
+    arguments = ("colorize", tmp_path / "a.png", "--out", tmp_path / "out", "--ckpt", weights, "--accept-truncated")
+    assert console.run(capsys, *arguments, "--negative")[0] == 0
+    said = "as it says; it is of what was left of a source that is cut short; its source was inverted, as a negative\n"
+    code, out, _ = console.run(capsys, "verify", tmp_path / "out")
+    assert code == 0
+    assert out.endswith(said)
+    assert console.run(capsys, "sheet", tmp_path / "out")[0] == 1  # of what is cut there is no thumbnail
+    assert "<br>warning: " in (tmp_path / "out" / "sheet.html").read_text()
+
+
+def test_a_mark_behind_much_else_is_found(capsys, made):
+    """Behind Photoshop resources, profiles, texts and pixels, by their lengths."""
+    much = bytes(range(1, 251)) * 240
+    jpeg, png, webp = (copy_of(made, name) for name in ("a.jpg", "b.png", "c.webp"))
+    data = jpeg.read_bytes()
+    segment = b"\xff\xed" + struct.pack(">H", len(much) + 2) + much
+    jpeg.write_bytes(data[:2] + 4 * segment + b"\xff" + data[2:])
+    data, text = png.read_bytes(), b"tEXtComment\0" + 6 * much
+    png.write_bytes(data[:33] + struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text)) + data[33:])
+    data, other = webp.read_bytes(), b"ABCD" + struct.pack("<I", 6 * len(much)) + 6 * much
+    webp.write_bytes(data[:30] + other + data[30:] + other)
+    assert [provenance.is_copy(path) for path in (jpeg, png, webp)] == [True] * 3
+    assert not any(provenance.is_copy(made / "album" / name) for name in ("a.jpg", "b.png", "c.webp"))
+    for path in (jpeg, png, webp):
+        path.write_bytes(path.read_bytes()[: 4 * len(much)])  # and what is cut before it has none
+        assert not provenance.is_copy(path)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import struct
+import zlib
 
 import fsspec
 import numpy as np
@@ -238,14 +240,19 @@ def test_an_object_store_needs_no_second_name(bucket, tmp_path, monkeypatch):
 
 def test_hidden_and_own_and_other_files_are_passed_over(bucket):
     names = ["z/a.jpg", "a.JPG", "b.colorized.jpg", "b.jpg.uncertainty.png", "b.colorized.jpg.json", ".h/x.jpg", ".h/y/z.jpg"]
-    names += ["raw.dng", ".c.jpg", "q/.h/x.jpg", "a/b.png"]
+    names += ["raw.dng", "a.GIF", "a/b.psd", "notes.txt", ".c.jpg", "q/.h/x.jpg", "a/b.png"]
     for name in names:
         bucket.pipe_file(f"/bucket/album/{name}", b"")
     passed_over = photos.PassedOver()
     found = list(urls.find(Url(f"{BUCKET}/album"), passed_over))
     assert [str(url) for _, url in found] == [f"{BUCKET}/album/{name}" for name in ("a/b.png", "a.JPG", "z/a.jpg")]
     assert {root for root, _ in found} == {Url(f"{BUCKET}/album")}
-    assert passed_over == {"hidden folders": 2, "other files": 2}
+    kinds = (
+        "raw files of cameras (develop them to TIFF)",
+        "GIFs (save them as PNG)",
+        "Photoshop documents (export them as TIFF)",
+    )
+    assert passed_over == {"hidden folders": 2, "other files": 2} | dict.fromkeys(kinds, 1)
     assert list(urls.find(Url(f"{BUCKET}/album/a.JPG"), passed_over)) == [
         (Url(f"{BUCKET}/album"), Url(f"{BUCKET}/album/a.JPG"))
     ]
@@ -362,3 +369,18 @@ def test_a_copy_elsewhere_is_known_by_its_mark(colorize, uploaded, bucket):
     bucket.pipe_file("/bucket/album/renamed.jpg", bucket.cat_file("/bucket/out/a.colorized.jpg"))
     code, _, err = colorize(f"{uploaded}/renamed.jpg")
     assert (code, err) == (1, f"{uploaded}/renamed.jpg: it is a copy that colorjax made; name the photograph itself\n")
+
+
+def test_metadata_are_carried_over_where_maps_stay_there(colorize, uploaded, bucket):
+    """The maps are not fetched for that, and need not be."""
+    assert colorize(f"{uploaded}/b.png", "--uncertainty")[0] == 0
+    before = content(bucket, "out")
+    data, text = bucket.cat_file("/bucket/album/b.png"), b"tEXtTitle\0title"
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    bucket.pipe_file("/bucket/album/b.png", data[:-12] + chunk + data[-12:])
+    code, out, err = colorize(f"{uploaded}/b.png", "--refresh-metadata")
+    assert (code, err) == (0, "")
+    assert out.endswith("the metadata of 1 carried over\n")
+    after = content(bucket, "out")
+    assert after["b.png.uncertainty.png"] == before["b.png.uncertainty.png"]
+    assert after["b.colorized.png"] != before["b.colorized.png"]

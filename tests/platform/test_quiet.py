@@ -1,5 +1,6 @@
 """Libraries say nothing in a command's output, whatever they are written in; what goes wrong is still said."""
 
+import contextlib
 import io
 import os
 import struct
@@ -11,6 +12,10 @@ import imagecodecs
 import numpy as np
 from helpers import ROOT
 from PIL import Image
+
+from colorjax import cli
+from colorjax.platform import quiet
+from colorjax.web import server
 
 PROGRAM = """
 import ctypes, logging, os, sys, warnings
@@ -55,3 +60,13 @@ def test_errors_are_still_said(tmp_path):
     done = python("-m", "colorjax", "colorize", tmp_path / "nothing.jpg", "--out", tmp_path / "out")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith(f"colorjax: {tmp_path / 'nothing.jpg'}: no such file or folder")
+
+
+def test_a_server_keeps_what_libraries_say(tmp_path, monkeypatch, capsys):
+    entered = []
+    monkeypatch.setattr(quiet, "libraries", lambda: entered.append(True) or contextlib.nullcontext())
+    monkeypatch.setattr(server, "run", lambda args: 0)
+    assert (cli.main(["serve"]), entered) == (0, [])
+    (tmp_path / "a.colorized.jpg.json").write_text("{}")
+    assert (cli.main(["verify", str(tmp_path)]), entered) == (1, [True])
+    assert "is no sidecar of colorjax" in capsys.readouterr().out

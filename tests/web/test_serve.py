@@ -155,6 +155,16 @@ def test_a_hint_colours_its_place(page, painter):
         assert answer[0] == {"color": "#c43c30", "share": 0.4} and len(answer) == 6
 
 
+def test_what_may_be_wrong_with_a_copy_is_told(page):
+    with visitor(page()) as client:
+        id = upload(client, encoded(cat()))["id"]
+        copied(client, id)
+        assert finished(client, id)["warnings"] == ["it is in colour already: its own colours are painted over"]
+        id = upload(client, encoded(cat()[..., 1]))["id"]
+        copied(client, id)
+        assert finished(client, id)["warnings"] == []
+
+
 def test_a_copy_follows_its_hints(page, painter):
     with visitor(page()) as client:
         id = upload(client, encoded(cat()))["id"]
@@ -456,7 +466,12 @@ def test_work_that_takes_too_long_is_given_up_with_words(page, painter):
         answer = client.post(f"/api/photographs/{id}/view", json={})
         assert answer.status_code == 503 and "took too long" in answer.json()["error"]
         client.post(f"/api/photographs/{id}/copy", json={})
-        assert finished(client, id) == {"state": "failed", "reason": "it took too long, and was given up", "not_carried": []}
+        assert finished(client, id) == {
+            "state": "failed",
+            "reason": "it took too long, and was given up",
+            "not_carried": [],
+            "warnings": [],
+        }
         painter.slowly.set()
         copied(client, id)
 

@@ -57,7 +57,10 @@ def run(args: argparse.Namespace) -> int:
             else:
                 telling.work(jobs, _outcomes(args, jobs, options, folders), args.json, outcomes)
             report["interrupted"] = False
-            if not args.json:
+            if args.json:
+                for verdict in telling.negatives(outcomes):
+                    print(json.dumps(verdict))
+            else:
                 telling.summary(outcomes, passed_over, places.in_words(there, out), args.dry_run)
         finally:
             if args.report:
@@ -175,6 +178,7 @@ def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) ->
         for stage, spent in outcome.seconds.items():
             stages[stage] = round(stages.get(stage, 0.0) + spent, 3)
     about = about | {"counts": dict(Counter(outcome.status for outcome in outcomes)), "seconds_by_stage": stages}
+    about |= {"folders": telling.negatives(outcomes)}
     about |= {"processors": os.cpu_count(), "photographs": [outcome.as_dict() for outcome in outcomes]}
     with photos.atomic(path) as stream:
         stream.write(json.dumps(about, indent=2).encode() + b"\n")

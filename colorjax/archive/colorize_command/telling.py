@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,6 +14,7 @@ from colorjax import photos
 from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, Job, Outcome
 from colorjax.science import toning
 
+_LOOK_LIKE = "look like negatives, taken together"
 _TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE}  # of all photographs, at the end
 _ONE = {"files": "file", "folders": "folder", "GIFs": "GIF", "documents": "document", "copies": "copy", "keys": "key"}
 _ONE |= {"photographs": "photograph", "are": "is", "them": "it", "their": "its"}
@@ -89,10 +91,15 @@ def _doubts(outcomes: list[Outcome]) -> Iterator[str]:
         yield f"look like negatives: {number}; --negative inverts all that it is given"
     if number := warned[NO_NEGATIVE]:
         yield f"look like negatives now that they are inverted: {number}; without --negative they stay as they are"
+    for verdict in negatives(outcomes):
+        yield f"the {verdict['photographs']} photographs of {verdict['folder']} {verdict['warning']}"
+
+
+def negatives(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Each folder whose photographs are negatives, taken together: {"folder", "photographs" (how many), "warning"}."""
     folders = defaultdict(list)
     for outcome in outcomes:
         if outcome.negative_score is not None:
             folders[outcome.job.source.parent].append(outcome.negative_score)
-    for folder, scores in folders.items():
-        if toning.are_negatives(scores):
-            yield f"the {len(scores)} photographs of {folder} look like negatives, taken together"
+    found = {str(folder): len(scores) for folder, scores in folders.items() if toning.are_negatives(scores)}
+    return [{"folder": folder, "photographs": number, "warning": _LOOK_LIKE} for folder, number in found.items()]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from colorjax.photos.metadata import Photo, PhotoError
-from colorjax.photos.writing import encode
+from colorjax.photos.writing import LOSSY, encode
 
 _ALPHA, _ANIMATED = 0x10, 0x02  # flags of a WebP's first chunk
 
@@ -27,6 +27,11 @@ def graft(stream: Any, name: str, data: bytes, like: Photo) -> None:
         stream.write(_JOINED[name](data, beside.getvalue()))
     except (struct.error, IndexError) as error:
         raise PhotoError.of("its copy cannot be taken apart", error) from None
+
+
+def can_refresh(name: str) -> bool:
+    """Whether the metadata of a copy in Pillow's format `name` can be changed and its pixels stay: not of every lossy one."""
+    return name not in LOSSY or name in _JOINED
 
 
 def _jpeg(old: bytes, new: bytes) -> bytes:
