@@ -1,5 +1,6 @@
 """The sidecar of a coloured copy: what it was made of and how, and whether that still holds."""
 
+import contextlib
 import hashlib
 import json
 import os
