@@ -291,6 +291,17 @@ def test_a_smaller_version_that_cannot_be_read_is_named(colorize):
     assert about["not_carried"] == ["another picture, a smaller one (page 2)"]
 
 
+def test_a_smaller_version_of_a_nearly_square_picture_stays_one():
+    page = photos.read(tiff((GREY[:100, :99].copy(), {"subifds": 1}), (GREY[:99:3, :99:3].copy(), {"subfiletype": 1})))
+    assert len(page.stored.smaller) == 1 and page.warnings == ()
+
+
+def test_grain_is_no_other_picture():
+    grainy = np.clip(GREY + np.random.default_rng(0).normal(0, 60, GREY.shape), 0, 255).astype(np.uint8)
+    for small in (grainy[::8, ::8].copy(), grainy[4::8, 4::8].copy(), np.asarray(Image.fromarray(grainy).resize((24, 20)))):
+        assert len(photos.read(tiff((grainy, {"subifds": 1}), (small, {"subfiletype": 1}))).stored.smaller) == 1
+
+
 def test_blank_pages_keep_their_smaller_versions():
     blank = np.full_like(GREY, 250) - (GREY % 3)
     page = photos.read(tiff((blank, {"subifds": 1}), (blank[::4, ::4][::-1].copy(), {"subfiletype": 1})))

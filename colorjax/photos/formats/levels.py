@@ -10,7 +10,7 @@ from colorjax.photos.formats import deep
 from colorjax.photos.formats.pictures import Level, Picture
 
 _SAMPLES, _EACH = 128, 8  # along the longer side; a sample is the mean of at most so many pixels a side
-_CORRELATED, _FLAT, _FAR = 0.8, 0.02, 0.2  # the last two in parts of white: the mean and the largest difference of blank pages
+_CORRELATED, _FLAT, _FAR = 0.7, 0.02, 0.2  # the last two in parts of white: the mean and the largest difference of blank pages
 
 
 def checked(
@@ -41,12 +41,26 @@ def _shows(image: np.ndarray, level: Level, turn: int, read: Callable[[Level], n
 
 
 def alike(image: np.ndarray, smaller: np.ndarray) -> bool:
-    """Whether two pictures (H, W[, 3]) of 8 or 16 bits show the same, by the correlation of their lightness."""
-    if (image.shape[0] > image.shape[1]) != (smaller.shape[0] > smaller.shape[1]):
+    """Whether two pictures (H, W[, 3]) of 8 or 16 bits show the same, by the correlation of their lightness.
+
+    A smaller one may be made of means, or of single pixels, of which the grain differs from that of means.
+    """
+    if any(side > of for side, of in zip(smaller.shape[:2], image.shape, strict=False)):
         return False
     shape = smaller.shape[:2]
-    shape = tuple(max(1, min(side, side * _SAMPLES // max(shape))) for side in shape)
-    one, other = (_lightness(pixels, shape) for pixels in (image, smaller))
+    shape = tuple(max(1, side * min(_SAMPLES, max(shape)) // max(shape)) for side in shape)
+    other = _lightness(smaller, shape)
+    if _correlated(_lightness(image, shape), other):
+        return True
+    sides = list(zip(smaller.shape[:2], image.shape, strict=False))
+    for shift in (0.0, 0.5):  # the first pixel of each, or that in its middle
+        rows, columns = (((np.arange(new) + shift) * old / new).astype(int) for new, old in sides)
+        if _correlated(_lightness(image[np.ix_(rows, columns)], shape), other):
+            return True
+    return False
+
+
+def _correlated(one: np.ndarray, other: np.ndarray) -> bool:
     difference = np.abs(one - other)
     if difference.mean() <= _FLAT and difference.max() <= _FAR:
         return True
