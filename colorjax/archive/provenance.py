@@ -39,7 +39,7 @@ _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le"
 _SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
 _PREDICTED = "colour predicted by a trained network: "
-_NEAR_AN_END = 2**17  # bytes
+_NEAR_AN_END = 2**20  # bytes
 _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
 
 
@@ -83,7 +83,7 @@ def marked(xmp: bytes, origin: Origin) -> tuple[bytes, tuple[str, ...]]:
 def is_copy(path: Path) -> bool:
     """Whether a file bears the mark of a copy that colorjax made, whatever it is called; False where it cannot be read.
 
-    It is never compressed. In JPEG, PNG and WebP it is looked for wherever it may lie, in others near both ends.
+    It is never compressed. In TIFF, AVIF and HEIC it is looked for near both ends, in others wherever it may lie.
     """
     name = kind(path)
     if name is None:
@@ -125,24 +125,27 @@ def _segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
         place += 2 + size
 
 
-def _png_chunks(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The international texts of a PNG."""
-    place = 8
+def _chunks(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The international texts of a PNG, the XMP of a WebP."""
+    png = _at(stream, 0, 4) != b"RIFF"
+    place = 8 if png else 12
+    while head := _at(stream, place, 8):
+        size = int.from_bytes(head[:4], "big") if png else int.from_bytes(head[4:], "little")
+        if head[4:] == b"iTXt" if png else head[:4] == b"XMP ":
+            yield place + 8, size
+        place += 12 + size if png else 8 + size + size % 2
+
+
+def _boxes(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The boxes of a JPEG 2000 or XL that may hold XMP."""
+    place = 0
     while head := _at(stream, place, 8):
         size = int.from_bytes(head[:4], "big")
-        if head[4:] == b"iTXt":
-            yield place + 8, size
-        place += 12 + size
-
-
-def _webp_chunks(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The XMP of a WebP."""
-    place = 12
-    while head := _at(stream, place, 8):
-        size = int.from_bytes(head[4:], "little")
-        if head[:4] == b"XMP ":
-            yield place + 8, size
-        place += 8 + size + size % 2
+        size = int.from_bytes(_at(stream, place + 8, 8), "big") if size == 1 else size
+        size = size or stream.seek(0, os.SEEK_END) - place  # 0: up to the end
+        if head[4:] in (b"uuid", b"xml "):
+            yield place, size
+        place += max(8, size)
 
 
 def _at(stream: BinaryIO, place: int, size: int) -> bytes:
@@ -154,8 +157,10 @@ def _at(stream: BinaryIO, place: int, size: int) -> bytes:
 
 _PARTS: dict[str, Callable[[BinaryIO], Iterator[tuple[int, int]]]] = {
     "JPEG": _segments,
-    "PNG": _png_chunks,
-    "WEBP": _webp_chunks,
+    "PNG": _chunks,
+    "WEBP": _chunks,
+    "JPEG2000": _boxes,
+    "JXL": _boxes,
 }
 
 

@@ -293,3 +293,16 @@ def test_a_mark_behind_much_else_is_found(capsys, made):
     for path in (jpeg, png, webp):
         path.write_bytes(path.read_bytes()[: 4 * len(much)])  # and what is cut before it has none
         assert not provenance.is_copy(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "avif", "jp2", "jxl"])
+def test_a_mark_behind_a_large_exif_is_found(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[270] = "y" * 400_000
+    origin = provenance.Origin("a", "0" * 64, provenance.SOURCE_TYPES[0], {})
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    for number, xmp in enumerate([b"", provenance.marked(b"", origin)[0]]):
+        path, name = tmp_path / f"{number}.{suffix}", photos.file_format(f"a.{suffix}")
+        with path.open("wb") as stream:
+            photos.encode(stream, name, [(noise, photos.Photo(noise, None, name, photos.Metadata(exif.tobytes(), xmp)))])
+        assert provenance.is_copy(path) == bool(xmp)
