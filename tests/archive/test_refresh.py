@@ -274,7 +274,7 @@ def test_who_verifies_hears_of_cut_and_inverted_sources(capsys, tmp_path, weight
     assert code == 0
     assert out.endswith(said)
     assert console.run(capsys, "sheet", tmp_path / "out")[0] == 1  # of what is cut there is no thumbnail
-    assert "<br>warning: " in (tmp_path / "out" / "sheet.html").read_text()
+    assert "warning: " in (tmp_path / "out" / "sheet.html").read_text()
 
 
 def test_a_mark_behind_much_else_is_found(capsys, made):
