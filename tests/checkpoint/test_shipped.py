@@ -155,6 +155,7 @@ def test_a_training_of_another_network_is_refused(weights, tmp_path, capsys, cha
         start(tiny(**changes), tmp_path / "new", capsys)
 
 
+@pytest.mark.slow
 def test_fine_tuning_and_its_measure_on_what_was_held_out(weights, capsys):
     """As configs/finetune.py says it: the network of the package, one's own photographs, then both on those not trained on."""
     rng = np.random.default_rng(0)

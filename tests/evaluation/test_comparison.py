@@ -276,6 +276,7 @@ def test_stretch_and_crop_measure_different_pictures(runs):
     assert crop["pictures"] == stretch["pictures"] and crop["l1"]["mean"] != stretch["l1"]["mean"]
 
 
+@pytest.mark.slow
 def test_released_weights_are_compared_without_a_history(runs, tmp_path):
     cool, warm, changes = runs
     checkpoint.export(checkpoint.load(warm), tmp_path / "weights")

@@ -373,9 +373,9 @@ def test_evaluate_measures_with_hints_and_draws_the_curve(tmp_path, capsys):
     photographs = {"data.source": "folder", "data.dir": str(tmp_path), "image_size": 32}
     rows = evaluate.evaluate(tmp_path / "run", tmp_path / "out", photographs, hints=(0, 9))
     told = capsys.readouterr().out
-    written = json.loads((tmp_path / "out" / "metrics.json").read_text())["hints"]["shallow"]
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())["hints"]["run"]
     assert [row["hints"] for row in written] == [0, 9]
-    assert written[0]["psnr"] == pytest.approx(rows["shallow"]["all"]["psnr"])  # without hints: as it is measured anyway
+    assert written[0]["psnr"] == pytest.approx(rows["run"]["all"]["psnr"])  # without hints: as it is measured anyway
     assert written[0]["delta_e_at_hints"] is None and written[1]["delta_e_at_hints"] > 0
     assert len({row["psnr"]["mean"] for row in written}) == 2
     assert "Delta E at the hints, median" in told and f"{written[1]['delta_e_at_hints']:.2f}" in told

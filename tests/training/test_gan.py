@@ -79,6 +79,7 @@ def test_stopped_and_gone_on_is_the_same_run_for_both_players(run, tmp_path, mon
         np.testing.assert_array_equal(leaf, other, err_msg=jax.tree_util.keystr(path))
 
 
+@pytest.mark.slow
 def test_everything_at_once(tmp_path):
     """Balance, rarity, a perceptual term, a discriminator, Lab on the device: each is there, and each is told."""
     import safetensors.numpy

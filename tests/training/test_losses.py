@@ -243,6 +243,7 @@ def test_both_players_learn_in_one_step(loss):
     assert after.step == 12
 
 
+@pytest.mark.slow
 def test_the_network_is_pulled_by_its_own_loss_through_the_updated_judge():
     """The gradient that the one-forward step applies is that of the plain definition, written out with two forwards."""
     config = gan(learning_rate=1.0)

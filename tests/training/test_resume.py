@@ -277,6 +277,7 @@ def test_half_deleted_old_checkpoints_do_not_matter(straight, tmp_path):
     assert not (tmp_path / "run" / "checkpoints" / "6").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_leaves_the_last_good_checkpoint(straight, tmp_path):
     """As a full disk does, a limit on the size of files makes writing fail; then the same command goes on."""
     workdir = tmp_path / "run"
@@ -356,10 +357,11 @@ def test_the_first_batch_waits_for_no_other():
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({}, marks=pytest.mark.slow),
+        {},
         {"model__name": "shallow", "loss__adversarial": 1.0, "discriminator__layers": 2, "discriminator__width": 8},
     ],
 )
+@pytest.mark.slow
 def test_one_device_and_four_agree_with_and_without_split_parameters(changes):
     """Losses to 1e-5; and BatchNorm's statistics, which would be far off if they were those of each device's share."""
     rows, stats, _ = ten_steps(1, **changes)

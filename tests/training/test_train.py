@@ -124,6 +124,7 @@ def test_another_network_in_the_same_workdir_is_refused(run):
     train.train(tiny(), workdir)
 
 
+@pytest.mark.slow
 def test_non_finite_loss_stops_with_step_and_name(tmp_path):
     with pytest.raises(FloatingPointError, match=r"step [2-9]: .*loss.* not finite"):
         train.train(tiny(learning_rate=1e30, clip_norm=0.0), tmp_path)
@@ -147,6 +148,7 @@ def test_wrong_settings_name_key_value_and_what_is_legal(changes, message, tmp_p
         train.train(tiny(**changes), tmp_path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_says_so_and_ends_well(tmp_path):
     command = [sys.executable, "train.py", "--config=configs/quick.py", f"--workdir={tmp_path}", "--config.epochs=500"]
     command += ["--config.image_size=32", "--config.model.width=8", "--config.log_every=1"]
@@ -239,6 +241,7 @@ def test_damaged_and_missing_checkpoints_are_named(run, tmp_path):
         checkpoint.load(tmp_path / "w")
 
 
+@pytest.mark.slow
 def test_the_printed_commands_work_as_printed(tmp_path, capsys):
     import shlex
 

@@ -81,6 +81,8 @@ export function makeLens(easel, stage, sheet, heard) {
   const isDouble = ({ clientX, clientY, timeStamp }) =>
     tap && timeStamp - tap.when < TWICE.milliseconds && apart([tap.at, [clientX, clientY]]) < TWICE.pixels;
 
+  // What is done elsewhere in between, as choosing a colour, makes two taps of them.
+  addEventListener("pointerdown", (event) => stage.contains(event.target) || (tap = null), true);
   stage.addEventListener(
     "pointerdown",
     (event) => {
