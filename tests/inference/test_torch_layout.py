@@ -100,4 +100,4 @@ def test_the_twin_in_torch_answers_as_jax_does(tmp_path, name):
     x = luma((2, 64, 96))
     with torch.no_grad():
         answer = net.eval()(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(answer, engines.make(one, "jax").predict(x), atol=1e-4)
+    np.testing.assert_allclose(answer, engines.make(one, "jax").predict(x), atol=2e-4)
