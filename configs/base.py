@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     config.model.name = "resnet_unet"  # resnet_unet | shallow
     config.model.stem = "full"  # resnet_unet: full (stride 1, no pooling) | strided (as torchvision, 10 times cheaper)
     config.model.width = 64  # channels of the first feature map; the others are multiples of it
-    config.model.answer = 1  # chroma has 1/1, 1/2 or 1/4 of the resolution; 2 and 4 (the strided stem's) are twice as fast
+    config.model.answer = 1  # chroma has 1/1, 1/2 or 1/4 of the resolution; 2 and 4 (the strided stem's) are quicker
     config.model.palette_gradient = 0.0  # 0..1, guided networks: share of the palette's gradient that reaches the trunk
     config.model.guided = False  # sees hints as well, colours that somebody chose for points: see guided.py
     config.model.dtype = "auto"  # of the computation: float32 | bfloat16 | auto (bfloat16 on accelerators)

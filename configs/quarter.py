@@ -8,7 +8,7 @@ network is easily good at its own sources. The learning rate stays, so that a ru
 gone on with by the same command; what is shipped is the moving average. A last sitting lets the rate fall to 0:
 --config.init_from=runs/quarter --config.schedule=cosine --config.epochs=2.
 
-Two CPU cores: 17 pictures a second at 160 pixels, where `unet_fast.py` with all of it trained makes 8.
+Two idle CPU cores: about 17 pictures a second at 160 pixels.
 """
 
 from configs import guided
