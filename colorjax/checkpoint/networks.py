@@ -21,6 +21,7 @@ from colorjax.platform import usage
 
 WEIGHTS, CONFIG = "weights", "config.json"
 _COMMITTED = "commit_success.txt"  # in which Orbax says where on this machine it wrote
+_OF_ITS_TRAINING = ("init_from", "lpips_weights", "perceptual_weights", "cache_dir")  # keys whose paths nobody else has
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,9 @@ def export(network: Network, folder: str | Path) -> int:
 
 
 def _without_paths(values: dict) -> dict:
-    """A config without the files that only its training needed, on the machine where it was trained."""
-    emptied = {key: "" for key in ("init_from", "lpips_weights", "perceptual_weights", "cache_dir") if key in values}
+    """A config without the files and folders that only its training needed, on the machine where it was trained."""
+    emptied = {key: "" for key in _OF_ITS_TRAINING if key in values}
+    emptied |= {key: "" for key in ("dir", "val_dir") if Path(str(values.get(key))).expanduser().is_absolute()}
     if values.get("pretrained", "torchvision") != "torchvision":
         emptied["pretrained"] = ""
     return {key: _without_paths(v) if isinstance(v, dict) else v for key, v in values.items()} | emptied

@@ -33,7 +33,8 @@ DAMAGED = "this installation of colorjax is damaged or altered"
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "weights"
-    checkpoint.export(vivid_network(model__guided=True, image_size=32), folder)
+    places = {"data__dir": str(folder.parent / "photos"), "data__val_dir": str(folder.parent / "others")}
+    checkpoint.export(vivid_network(model__guided=True, image_size=32, **places), folder)
     return folder
 
 
@@ -48,7 +49,7 @@ def weights(exported, tmp_path, monkeypatch):
     return folder
 
 
-def test_an_exported_folder_does_not_say_where_it_was_written(exported):
+def test_an_exported_folder_does_not_say_where_it_was_written_or_trained(exported):
     here = str(exported.parent).encode()
     assert not [path for path in exported.rglob("*") if path.is_file() and here in path.read_bytes()]
 
