@@ -6,7 +6,7 @@
 WEIGHTS: ImageNet's `conv1` to `layer3`. OTHERS: photographs of other sources than PHOTOS, of which half are validated on: a
 network is easily good at its own sources. The learning rate stays, so that a run may be stopped anywhere (Ctrl-C saves) and
 gone on with by the same command; what is shipped is the moving average. A last sitting lets the rate fall to 0:
---config.init_from=runs/quarter --config.schedule=cosine --config.epochs=2.
+--config.init_from=runs/quarter --config.schedule=smooth --config.epochs=1.
 
 Two idle CPU cores: about 17 pictures a second at 160 pixels.
 """

@@ -33,7 +33,7 @@ _BELOW_1 = ("beta1", "ema", "discriminator.beta1", "discriminator.label_smoothin
 _NAMES = {
     "best_by": checkpoint.BEST_BY,
     "data.balance": balance.BALANCES,
-    "schedule": ("cosine", "constant"),
+    "schedule": ("cosine", "smooth", "constant"),
     "data.lab": ("host", "device"),
     "discriminator.loss": losses.ADVERSARIAL,
     "loss.perceptual_net": perceptual.NETS,

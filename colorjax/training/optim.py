@@ -13,15 +13,16 @@ _SLOWER = STAGES[: STAGES.index("layer3") + 1]  # what `encoder_rate` is of
 
 
 def schedule(config: Any, steps_per_epoch: int, player: Any = None) -> optax.Schedule:
-    """The learning rate of each step, after a linear warm-up: constant, or a cosine from `learning_rate` to 0 over `epochs`,
-    one step down each epoch.
+    """The learning rate of each step, after a linear warm-up: constant, or a cosine from `learning_rate` to 0 over `epochs`
+    (Loshchilov and Hutter 2017): one step down each epoch (`cosine`), or falling with every step (`smooth`).
 
     player: the section of the config that holds `learning_rate` and `warmup_steps` (default: `config` itself).
     """
     player = config if player is None else player
 
     def rate(step: jax.Array | int) -> jax.Array:
-        epoch = jnp.asarray(step) // steps_per_epoch
+        step = jnp.asarray(step)
+        epoch = step / steps_per_epoch if config.schedule == "smooth" else step // steps_per_epoch
         decay = 1.0 if config.schedule == "constant" else 0.5 * (1 + jnp.cos(jnp.pi * epoch / config.epochs))
         rise = jnp.minimum(1.0, (step + 1) / max(player.warmup_steps, 1))
         return player.learning_rate * decay * rise

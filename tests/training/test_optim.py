@@ -106,6 +106,13 @@ def test_so_much_of_the_palettes_gradient_reaches_the_trunk(share):
     np.testing.assert_allclose(through, share * whole, rtol=1e-4, atol=1e-4)
 
 
+def test_a_smooth_schedule_falls_with_every_step_of_a_single_epoch():
+    config = base.get_config()
+    config.schedule, config.warmup_steps, config.learning_rate, config.epochs = "smooth", 0, 1.0, 1
+    rates = [float(optim.schedule(config, 8)(step)) for step in range(9)]
+    np.testing.assert_allclose(rates, 0.5 * (1 + np.cos(np.pi * np.arange(9) / 8)), atol=1e-6)
+
+
 def test_a_constant_schedule_stays_and_unknown_stages_are_refused():
     config = base.get_config()
     config.schedule, config.warmup_steps, config.learning_rate = "constant", 2, 1.0
