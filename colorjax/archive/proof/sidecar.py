@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from colorjax import photos
-from colorjax.archive import marks, provenance
+from colorjax.archive.proof import marks, provenance
 from colorjax.inference import pixels
 from colorjax.platform.version import VERSION
 
