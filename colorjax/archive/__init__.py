@@ -2,8 +2,8 @@
 
 The way of a photograph: `colorize_command` (arguments), `places` (where its copy goes), `plan` (what would become of it),
 `urls` and `transfer` (brought here, if it lies elsewhere), `colorize_many` or `colorize_cluster` (side by side, here or on
-many machines), `colorize_one` (read, coloured, written), `proof` (what says so in the copy and beside it, and whether it
-holds: `marks`, `provenance`, `sidecar`), `sheet` (a page to look through).
+many machines), `colorize_one` (read, coloured, written), `companions` (what lies beside its copy, and signing), `proof` (what
+says so in the copy and beside it, and whether it holds: `marks`, `provenance`, `sidecar`), `sheet` (a page to look through).
 """
 
 from colorjax.archive.proof import marks, provenance, sidecar
@@ -13,6 +13,7 @@ __all__ = [
     "colorize_command",
     "colorize_many",
     "colorize_one",
+    "companions",
     "marks",
     "places",
     "plan",

@@ -131,11 +131,11 @@ def pem(keys: Keys) -> tuple[bytes, bytes]:
     return own, b"".join(one.public_bytes(Encoding.PEM) for one in chain)
 
 
-def new(folder: Path, who: str) -> None:
+def new(folder: Path, who: str) -> list[str]:
     """Make a pair for trying, in a folder: `KEY`, which only its owner can read, `CHAIN` and `ROOT`, which makes it believed.
 
-    The root's own key is kept nowhere: it signs this one certificate. who: whom the certificate names. Raises ValueError where
-    one of the files is there already, or `who` is empty or longer than a certificate has room for.
+    The root's own key is kept nowhere: it signs this one certificate. who: whom the certificate names. Gives what to say of
+    it, in lines. Raises ValueError where one of the files is there already, or `who` is empty or too long for a certificate.
     """
     with engines.needs_packages("c2pa"):
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -152,6 +152,13 @@ def new(folder: Path, who: str) -> None:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (folder / CHAIN).write_bytes(own.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM))
     (folder / ROOT).write_bytes(root.public_bytes(Encoding.PEM))
+    return [
+        f"{folder / KEY}: the key; only you can read it, and nobody else should",
+        f"{folder / CHAIN}: its certificates, for --sign-cert",
+        f"{folder / ROOT}: give it to those who are to believe you, for colorjax verify --trust",
+        "Programs of others will show what it signs as of an untrusted issuer: nobody vouches for it but you.",
+        f"Sign with: colorjax colorize photo.jpg --sign-key {folder / KEY} --sign-cert {folder / CHAIN}",
+    ]
 
 
 def _certificate(who: str, by: str, organisation: str, key: Any, signed_with: Any, is_root: bool) -> "x509.Certificate":

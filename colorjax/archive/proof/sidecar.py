@@ -113,6 +113,14 @@ def maps(data: bytes | None) -> set[str]:
         return set()
 
 
+def signed(data: bytes | None) -> dict[str, Any]:
+    """What the content of a sidecar says of who signed its copy, nothing where nobody did."""
+    try:
+        return dict(json.loads(data or b"{}").get("signed") or {})
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
 def find(folder: Path) -> list[Path]:
     """Every sidecar below a folder, in sorted order: by its name, and of copies that have another one by what it says."""
     found = (path for path in folder.rglob(f"*.*{SUFFIX}") if not path.name.endswith(photos.HINTS))  # a copy may have some

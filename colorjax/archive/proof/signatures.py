@@ -43,10 +43,16 @@ def sign(data: bytes, keys: Keys) -> bytes:
     return PyJWS().encode(data, keys.key, _ALGORITHMS[keys.algorithm], headers, is_payload_detached=True).encode() + b"\n"
 
 
-def check(data: bytes, signature: bytes, anchors: "Sequence[x509.Certificate] | None" = None) -> Signed:
+def check(
+    data: bytes,
+    signature: bytes,
+    anchors: "Sequence[x509.Certificate] | None" = None,
+    when: datetime.datetime | None = None,
+) -> Signed:
     """Who signed these bytes. anchors: certificates that are believed, and whom they vouch for; None: nobody was named.
 
-    Raises SignatureError where the signature is not of these bytes, or is damaged.
+    when: the time at which certificates must be good, None for now. Raises SignatureError where the signature is not of these
+    bytes, or is damaged.
     """
     with engines.needs_packages("c2pa"):
         from cryptography import x509
@@ -65,14 +71,21 @@ def check(data: bytes, signature: bytes, anchors: "Sequence[x509.Certificate] | 
         reader.decode_complete(line, key, _LEGAL, detached_payload=data)
     except (PyJWTError, ValueError, TypeError, AttributeError):  # the last two: a key of another kind than the header says
         raise SignatureError(f"it has changed since {named(chain[0].subject)} signed it") from None
-    return Signed(named(chain[0].subject), chain[0], "" if anchors is None else _untrusted(chain, anchors))
+    return Signed(named(chain[0].subject), chain[0], "" if anchors is None else _untrusted(chain, anchors, when))
 
 
-def _untrusted(chain: "list[x509.Certificate]", anchors: "Sequence[x509.Certificate]") -> str:
+def fingerprint(certificate: "x509.Certificate") -> str:
+    """SHA-256 of a certificate, in hexadecimal digits."""
+    from cryptography.hazmat.primitives import hashes
+
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def _untrusted(chain: "list[x509.Certificate]", anchors: "Sequence[x509.Certificate]", when: datetime.datetime | None) -> str:
     """Why no anchor vouches for the first certificate of a chain by way of the others, "" where one does."""
     from cryptography import x509
 
-    now, one = datetime.datetime.now(datetime.UTC), chain[0]
+    now, one = when or datetime.datetime.now(datetime.UTC), chain[0]
     for _ in chain:
         if not one.not_valid_before_utc <= now <= one.not_valid_after_utc:
             return f"the certificate of {named(one.subject)} is good until {one.not_valid_after_utc:%Y-%m-%d} only"
@@ -85,7 +98,7 @@ def _untrusted(chain: "list[x509.Certificate]", anchors: "Sequence[x509.Certific
             may = False
         if not may:
             break
-    return f"{named(chain[0].issuer)}, who vouches for {named(chain[0].subject)}, is not among those that --trust names"
+    return f"{named(chain[0].subject)} is not vouched for by those that --trust names"
 
 
 def _issued(one: "x509.Certificate", by: "x509.Certificate") -> bool:
