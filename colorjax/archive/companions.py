@@ -5,7 +5,7 @@ With a key, the copy itself is signed last of all that is done to it, before it 
 
 import contextlib
 import io
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,12 +43,16 @@ class Companions:
 
     @contextlib.contextmanager
     def unsigned(self, stream: BinaryIO) -> Iterator[BinaryIO]:
-        """Where the copy is to be written: into a file without a name, where it is to be signed from there into the stream."""
+        """Where the copy is to be written: into a file that goes again, where it is to be signed from there into the stream."""
         if self._keys is None:
             yield stream
             return
-        with tempfile.TemporaryFile(dir=self._job.target.parent) as plain:
-            yield plain
+        place = self._job.target.with_name(f".{uuid.uuid4().hex}.part")  # `photos.sweep` knows it
+        try:
+            with open(place, "x+b") as plain:
+                yield plain
+        finally:
+            place.unlink(missing_ok=True)
 
     def write_map(self, number: int, spread: Any, shape: tuple[int, int]) -> None:
         """The uncertainty map of a page; see `marks.write_uncertainty`."""

@@ -58,9 +58,9 @@ def checked(
     verdict = sidecar.verify(path, weights, max_pixels, search)
     about, content = sidecar.read(path), path.read_bytes()
     signature, copy = path.with_name(path.name + signatures.SUFFIX), path.parent / about["copy"]["name"]
-    if not (about.get("signed") or signature.exists() or (copy.is_file() and _holds(copy, _MANIFEST_MARK))):
-        return Verdict([*verdict.problems, *([_UNSIGNED] if anchors is not None else [])], verdict.notes)
     try:
+        if not (about.get("signed") or signature.exists() or (copy.is_file() and _holds(copy, _MANIFEST_MARK))):
+            return Verdict([*verdict.problems, *([_UNSIGNED] if anchors is not None else [])], verdict.notes)
         problems, notes = _of_signatures(about, content, signature, copy, anchors)
     except engines.MissingPackageError:
         problems, notes = ([], [_UNCHECKED]) if anchors is None else ([_UNCHECKED], [])
@@ -114,11 +114,8 @@ def _of_signatures(
             problems.append(f"{signer.who} signed the sidecar, and somebody else the copy")
     told: Iterable[str] = filter(None, dict.fromkeys([found.untrusted if found else "", signer.untrusted if signer else ""]))
     untrusted = [f"untrusted issuer: {words}" for words in told]
-    if anchors is not None:
-        return problems + untrusted, []
-    return problems, [
-        f"signed by {signer.who}{_on(found) if found else ''}" for _ in [0] if signer and not problems
-    ] + untrusted
+    notes = [f"signed by {signer.who}{_on(found) if found else ''}"] if signer and not problems else []
+    return (problems + untrusted, [] if untrusted else notes) if anchors is not None else (problems, notes + untrusted)
 
 
 def _manifest_problems(about: dict[str, Any], copy: Path) -> list[str]:
