@@ -203,7 +203,7 @@ def unfit(tmp_path, what):
     content = {keys.KEY: pem(key), keys.CHAIN: chain_of(key)}
     content |= {
         "locked": {keys.KEY: pem(key, b"secret")},
-        "no key": {keys.KEY: b"hello"},
+        "no private key": {keys.KEY: b"hello"},
         "of a kind": {keys.KEY: pem(k := made_key("other")), keys.CHAIN: chain_of(k)},
         "no certificates": {keys.CHAIN: b"hello"},
         "is not of the key": {keys.CHAIN: chain_of(other)},
@@ -215,7 +215,7 @@ def unfit(tmp_path, what):
 
 
 @pytest.mark.parametrize(
-    "what", ["locked", "no key", "of a kind", "no certificates", "is not of the key", "vouches for itself"]
+    "what", ["locked", "no private key", "of a kind", "no certificates", "is not of the key", "vouches for itself"]
 )
 def test_a_key_that_cannot_sign_is_refused_before_anything_is_coloured(capsys, tmp_path, what):
     photo, given = source(tmp_path / "a.png"), unfit(tmp_path, what)
@@ -504,7 +504,7 @@ def test_the_credentials_of_a_source_are_kept_as_its_parents_or_left_out(colour,
 def test_credentials_of_a_source_that_do_not_hold_are_told(colour, camera, tmp_path, where):
     photo = signed_by(camera, source(tmp_path / "a.jpg"))
     data = photo.read_bytes()
-    place = len(data) - 300 if where == "picture" else data.index(b"c2pa.claim")
+    place = len(data) - 300 if where == "picture" else data.index(b"digitalCapture")
     photo.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
     outcome = colour(photo, tmp_path / "b.jpg")
     assert any("content credentials of its source do not hold" in words for words in outcome.warnings)

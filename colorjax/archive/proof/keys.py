@@ -73,8 +73,9 @@ def load(place: Place) -> Keys:
         import jwt  # noqa: F401
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
+    secret, certificates = _content(place.key, "key"), _content(place.chain, "cert")
     try:
-        key = serialization.load_pem_private_key(_content(place.key, "key"), None)
+        key = serialization.load_pem_private_key(secret, None)
     except TypeError:
         raise ValueError(
             f"sign-key {place.key} is locked with a password; name one that is not, which only you can read"
@@ -84,7 +85,7 @@ def load(place: Place) -> Keys:
     except Exception as error:  # cryptography's own, for keys that it does not know
         raise ValueError(f"sign-key {place.key} cannot be used: {error}") from None
     try:
-        chain = x509.load_pem_x509_certificates(_content(place.chain, "cert"))
+        chain = x509.load_pem_x509_certificates(certificates)
     except ValueError:
         raise ValueError(f"sign-cert {place.chain} holds no certificates in PEM form") from None
     mine = [one for one in chain if one.public_key() == key.public_key()]
