@@ -52,7 +52,7 @@ class Copy:
     """The coloured copy of a photograph: what was asked for, and what became of it.
 
     state: "waiting", "ready" or "failed"; task: the work. notes: what the copy does not carry. warnings: what may be
-    wrong with it.
+    wrong with it. beside: what belongs to a signed one, but its sidecar.
     """
 
     asked: Any
@@ -63,6 +63,12 @@ class Copy:
     warnings: tuple[str, ...] = ()
     target: Path | None = None
     sidecar: Path | None = None
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of a copy that is ready."""
+        return (self.target, self.sidecar, *self.beside)
 
 
 @dataclass(eq=False)

@@ -20,6 +20,7 @@ from colorjax.archive import colorize_cluster, colorize_many, companions, places
 from colorjax.archive.colorize_command import telling
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
+from colorjax.inference import engines
 from colorjax.platform import caching
 from colorjax.science import hints
 
@@ -155,17 +156,23 @@ def _options(args: argparse.Namespace) -> Options:
     same += ("refresh_metadata", "only_grey", "negative")
     settings = {name: getattr(args, name) for name in same} | signing(args)
     try:
-        options = Options(**settings, hint_files=not args.no_hints, max_pixels=round(args.max_megapixels * 1e6))
-        companions.keys_of(options)  # before anything is looked at
-        return options
+        return Options(**settings, hint_files=not args.no_hints, max_pixels=round(args.max_megapixels * 1e6))
     except ValueError as error:  # it begins with the name of the value
         raise ValueError(f"--{error}") from error
 
 
 def signing(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of `Options` for --sign-key and its like; the paths hold wherever a worker runs."""
+    """The settings of `Options` for --sign-key and its like, once that key has signed something; the paths hold wherever a
+    worker runs. Raises ValueError, naming the option, where it cannot sign."""
     key, chain = (path and os.path.abspath(os.path.expanduser(path)) for path in (args.sign_key, args.sign_cert))
-    return {"sign_key": key, "sign_cert": chain, "sign_tsa": args.sign_tsa}
+    settings = {"sign_key": key, "sign_cert": chain, "sign_tsa": args.sign_tsa}
+    try:
+        companions.keys_of(Options(**settings))
+    except engines.MissingPackageError:
+        raise
+    except ValueError as error:  # it begins with the name of the option
+        raise ValueError(f"--{error}") from error
+    return settings
 
 
 def _hints(args: argparse.Namespace) -> tuple[hints.Hint, ...]:

@@ -21,7 +21,7 @@ from colorjax.platform.version import VERSION
 SUFFIX = ".c2pa"  # in the place of the copy's own, as C2PA has it
 _TYPES = {name: f"image/{name.lower()}" for name in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JXL")}
 _EMBEDS = tuple(_TYPES)
-_TYPES |= {"JPEG2000": "image/jp2", "BMP": "image/bmp"}
+_TYPES |= {"JPEG2000": "image/jp2", "BMP": "image/bmp", "GIF": "image/gif"}
 _SETTINGS = {
     "verify": {"verify_after_sign": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
@@ -115,6 +115,15 @@ def sign(unsigned: BinaryIO, stream: BinaryIO, name: str, keys: Keys, story: Sto
     unsigned.seek(0)
     shutil.copyfileobj(unsigned, stream)
     return manifest
+
+
+def signed(picture: bytes, media_type: str, keys: Keys | None, story: Story) -> bytes:
+    """A JPEG or a GIF with its manifest, as it is without a key. Raises as `sign`."""
+    if keys is None:
+        return picture
+    stream = io.BytesIO()
+    sign(io.BytesIO(picture), stream, media_type.removeprefix("image/").upper(), keys, story, inside=True)
+    return stream.getvalue()
 
 
 def _add_source(builder: Any, story: Story) -> None:
