@@ -264,8 +264,8 @@ def test_a_signed_copy_is_the_same_picture_and_the_official_reader_agrees(colour
     (one,), (other,) = photos.pages(signed), photos.pages(plain)
     assert np.array_equal(one.image, other.image) and one.image.dtype == image.dtype
     assert one.metadata == other.metadata and one.metadata.exif and one.metadata.xmp
-    assert (tmp_path / "signed.c2pa").exists() is beside
-    manifest = (tmp_path / "signed.c2pa").read_bytes() if beside else None
+    assert (tmp_path / f"{signed.name}.c2pa").exists() is beside
+    manifest = (tmp_path / f"{signed.name}.c2pa").read_bytes() if beside else None
     assert store_of(signed, manifest=manifest)["validation_state"] == "Valid"
     store = store_of(signed, pair / keys.ROOT, manifest=manifest)
     assert store["validation_state"] == "Trusted"
@@ -303,7 +303,10 @@ def test_a_tiff_of_several_directories_has_its_manifest_beside_it(colour, pair, 
     signed = colour(tmp_path / "a.tif", tmp_path / "signed.tif").job.target
     plain = colour(tmp_path / "a.tif", tmp_path / "plain.tif", signed=False).job.target
     assert signed.read_bytes() == plain.read_bytes()
-    assert store_of(signed, pair / keys.ROOT, manifest=(tmp_path / "signed.c2pa").read_bytes())["validation_state"] == "Trusted"
+    assert (
+        store_of(signed, pair / keys.ROOT, manifest=(tmp_path / f"{signed.name}.c2pa").read_bytes())["validation_state"]
+        == "Trusted"
+    )
     check(tmp_path / "signed.tif.json", pair)
 
 
@@ -357,7 +360,9 @@ def copies(tmp_path_factory, pair, colorizer):
     return folder
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.jpg.json", "a.jpg.json.jws", "b.jp2", "b.jp2.json", "b.jp2.json.jws", "b.c2pa"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.jpg.json", "a.jpg.json.jws", "b.jp2", "b.jp2.json", "b.jp2.json.jws", "b.jp2.c2pa"]
+)
 def test_a_changed_byte_is_found_wherever_it_is(copies, name):
     size = (copies / name).stat().st_size
     ends = {0, 1, 2, 20, 30, 66, size // 2, size - 2, size - 1}
@@ -424,12 +429,20 @@ def test_who_takes_the_name_of_another_is_not_believed(copies, pair, tmp_path):
     assert real.public_bytes(Encoding.DER) not in (folder / "a.jpg.json.jws").read_bytes()
 
 
+@pytest.mark.parametrize("said", ["somebody", [1], {"manifest": 3}, {"manifest": {}}], ids=str)
+def test_a_sidecar_that_says_nonsense_of_signing_is_told(copies, tmp_path, said):
+    folder = shutil.copytree(copies, tmp_path / "copies")
+    about = json.loads((folder / "a.jpg.json").read_text())
+    (folder / "a.jpg.json").write_text(json.dumps(about | {"signed": said}))
+    check(folder / "a.jpg.json", words=["changed since City Archive"], holds=False)
+
+
 def test_a_signature_or_a_manifest_that_is_gone_is_missed(copies, pair, tmp_path):
     folder = shutil.copytree(copies, tmp_path / "copies")
     (folder / "a.jpg.json.jws").unlink()
     check(folder / "a.jpg.json", words=["its sidecar is not"], holds=False)
-    (folder / "b.c2pa").unlink()
-    check(folder / "b.jp2.json", words=["b.c2pa is not there"], holds=False)
+    (folder / "b.jp2.c2pa").unlink()
+    check(folder / "b.jp2.json", words=["b.jp2.c2pa is not there"], holds=False)
     about = json.loads((folder / "a.jpg.json").read_text())
     del about["signed"]
     (folder / "a.jpg.json").write_text(json.dumps(about))
@@ -454,14 +467,26 @@ def test_verify_takes_pictures_of_others(capsys, camera, tmp_path):
     console.check_failed_before_the_work(console.run(capsys, "verify", theirs, "--trust", plain), "--trust", "no certificates")
 
 
-def test_a_manifest_beside_a_picture_is_found(capsys, copies):
-    (copies / "lone").mkdir()
-    for name in ("b.jp2", "b.c2pa"):
-        shutil.copy(copies / name, copies / "lone" / name)
-    for name in ("b.jp2", "b.c2pa"):
-        code, out, _ = console.run(capsys, "verify", copies / "lone" / name)
+@pytest.mark.parametrize("name", ["b.jp2.c2pa", "b.c2pa"])
+def test_a_manifest_beside_a_picture_is_found(capsys, copies, tmp_path, name):
+    shutil.copy(copies / "b.jp2", tmp_path / "b.jp2")
+    shutil.copy(copies / "b.jp2.c2pa", tmp_path / name)
+    for path in (tmp_path / "b.jp2", tmp_path / name):
+        code, out, _ = console.run(capsys, "verify", path)
         assert code == 0 and "b.jp2: its content credentials hold" in out
     assert console.run(capsys, "verify", *copies.glob("a.jpg.json*"))[1].count("\n") == 1  # and its signature is its own
+
+
+def test_copies_of_one_stem_have_a_manifest_each(colour, pair, tmp_path):
+    for suffix in ("jp2", "tif"):
+        pages = [GREY] * (2 if suffix == "tif" else 1)
+        with photos.atomic(tmp_path / f"a.{suffix}") as stream:
+            photos.encode(
+                stream, photos.file_format(f"a.{suffix}"), [(np.repeat(page[..., None], 3, 2), None) for page in pages]
+            )
+        colour(tmp_path / f"a.{suffix}", tmp_path / "out" / f"a.{suffix}")
+    check(tmp_path / "out" / "a.jp2.json", pair)
+    check(tmp_path / "out" / "a.tif.json", pair)
 
 
 @pytest.mark.parametrize(
@@ -528,7 +553,7 @@ def test_a_copy_that_cannot_be_signed_leaves_everything_as_it_was(colour, monkey
     photo = source(tmp_path / "a.png")
     colour(photo, tmp_path / "out" / "b.jp2")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert before.keys() == {"b.jp2", "b.jp2.json", "b.jp2.json.jws", "b.c2pa"}
+    assert before.keys() == {"b.jp2", "b.jp2.json", "b.jp2.json.jws", "b.jp2.c2pa"}
 
     def fails(*_):
         raise OSError(28, "No space left on device")
@@ -551,11 +576,11 @@ def test_an_unsigned_copy_takes_all_that_was_of_a_signed_one(colour, tmp_path):
 
 def test_a_manifest_never_takes_the_place_of_another_file(colour, tmp_path):
     photo = source(tmp_path / "a.png")
-    (tmp_path / "b.c2pa").write_text("somebody's")
-    with pytest.raises(photos.PhotoError, match=r"b\.c2pa is there already"):
+    (tmp_path / "b.jp2.c2pa").write_text("somebody's")
+    with pytest.raises(photos.PhotoError, match=r"b\.jp2\.c2pa is there already"):
         colour(photo, tmp_path / "b.jp2")
     colour(photo, tmp_path / "b.png")
-    assert (tmp_path / "b.c2pa").read_text() == "somebody's"
+    assert (tmp_path / "b.jp2.c2pa").read_text() == "somebody's"
 
 
 def test_refreshed_copies_are_signed_again(colour, pair, tmp_path):
@@ -574,7 +599,7 @@ def test_refreshed_copies_are_signed_again(colour, pair, tmp_path):
 def test_signed_copies_go_to_urls_with_all_that_is_theirs(colour, pair, tmp_path):
     photo, url = source(tmp_path / "a.png"), f"file://{tmp_path}/out/b.jp2"
     colour(photo, url)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.jp2", "b.jp2.json", "b.jp2.json.jws", "b.c2pa"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.jp2", "b.jp2.json", "b.jp2.json.jws", "b.jp2.c2pa"}
     said = (tmp_path / "out" / "b.jp2.json").read_bytes()
     assert signatures.check(said, (tmp_path / "out" / "b.jp2.json.jws").read_bytes()).who == "City Archive"
     colour(photo, url, signed=False, overwrite=True)

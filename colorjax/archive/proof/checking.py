@@ -28,7 +28,7 @@ def named(path: Path) -> list[Path]:
 
 
 def _goes_with(picture: Path, manifest: Path) -> bool:
-    return picture.suffix.lower() in photos.SUFFIXES and manifests.beside(picture) == manifest
+    return picture.suffix.lower() in photos.SUFFIXES and manifests.found_beside(picture) == manifest
 
 
 def in_words(path: Path, *asked: Any) -> tuple[bool, str]:
@@ -61,7 +61,7 @@ def checked(
     try:
         if not (about.get("signed") or signature.exists() or (copy.is_file() and _holds(copy, _MANIFEST_MARK))):
             return Verdict([*verdict.problems, *([_UNSIGNED] if anchors is not None else [])], verdict.notes)
-        problems, notes = _of_signatures(about, content, signature, copy, anchors)
+        problems, notes = _of_signatures(content, signature, copy, anchors)
     except engines.MissingPackageError:
         problems, notes = ([], [_UNCHECKED]) if anchors is None else ([_UNCHECKED], [])
     except OSError as error:
@@ -90,11 +90,9 @@ def _on(found: Finding) -> str:
     return f" on {found.when:%Y-%m-%d}" if found.when else ""
 
 
-def _of_signatures(
-    about: dict[str, Any], content: bytes, signature: Path, copy: Path, anchors: bytes | None
-) -> tuple[list[str], list[str]]:
+def _of_signatures(content: bytes, signature: Path, copy: Path, anchors: bytes | None) -> tuple[list[str], list[str]]:
     """(what is wrong with the signatures of a copy and of its sidecar, what to note)."""
-    said, problems = about.get("signed") or {}, _manifest_problems(about, copy)
+    said, problems = sidecar.signed(content), _manifest_problems(sidecar.signed(content), copy)
     found = manifests.read(copy, anchors) if copy.is_file() else None
     if found is None and copy.is_file():
         problems.append("its content credentials are gone")
@@ -118,15 +116,18 @@ def _of_signatures(
     return (problems + untrusted, [] if untrusted else notes) if anchors is not None else (problems, notes + untrusted)
 
 
-def _manifest_problems(about: dict[str, Any], copy: Path) -> list[str]:
+def _manifest_problems(signed: dict[str, Any], copy: Path) -> list[str]:
     """What is wrong with a manifest beside a copy as a file: C2PA itself leaves some of its bytes to nobody's care."""
-    said = (about.get("signed") or {}).get("manifest")
-    if said is None:
+    if (said := signed.get("manifest")) is None:
         return []
     place = manifests.beside(copy)
     if not place.is_file():
         return [f"its manifest {place} is not there"]
-    return [] if sidecar.digest_of(place) == said["sha256"] else [f"its manifest {place} has changed"]
+    return (
+        []
+        if isinstance(said, dict) and sidecar.digest_of(place) == said.get("sha256")
+        else [f"its manifest {place} has changed"]
+    )
 
 
 def _certificates(anchors: bytes | None) -> list[Any] | None:

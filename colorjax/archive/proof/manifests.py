@@ -18,7 +18,7 @@ from colorjax.archive.proof.provenance import Origin, source_type_uri
 from colorjax.inference import engines
 from colorjax.platform.version import VERSION
 
-SUFFIX = ".c2pa"  # in the place of the copy's own, as C2PA has it
+SUFFIX = ".c2pa"  # after the whole name of the copy: a.tif and a.jp2 may both need one
 _TYPES = {name: f"image/{name.lower()}" for name in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JXL")}
 _EMBEDS = tuple(_TYPES)
 _TYPES |= {"JPEG2000": "image/jp2", "BMP": "image/bmp", "GIF": "image/gif"}
@@ -139,8 +139,13 @@ def _add_source(builder: Any, story: Story) -> None:
 
 
 def beside(path: Path) -> Path:
-    """Where the manifest of a picture lies that is not in it."""
-    return path.with_suffix(SUFFIX)
+    """Where the manifest of a copy goes that has no room for it."""
+    return path.with_name(path.name + SUFFIX)
+
+
+def found_beside(path: Path) -> Path | None:
+    """The manifest that lies beside a picture, None where there is none: others name it photo.c2pa, without photo's suffix."""
+    return next((place for place in (beside(path), path.with_suffix(SUFFIX)) if place.is_file()), None)
 
 
 def read(path: Path, anchors: bytes | None = None) -> Finding | None:
@@ -148,7 +153,7 @@ def read(path: Path, anchors: bytes | None = None) -> Finding | None:
     believed; None: nobody was named. Raises MissingPackageError without the extra c2pa, OSError."""
     with engines.needs_packages("c2pa"):
         import c2pa
-    kind, apart = _TYPES.get(photos.kind(path) or ""), beside(path)
+    kind, apart = _TYPES.get(photos.kind(path) or ""), found_beside(path)
     if kind is None:
         return None
     settings = _SETTINGS | ({"trust": {"user_anchors": anchors.decode()}} if anchors is not None else {})
@@ -161,9 +166,9 @@ def read(path: Path, anchors: bytes | None = None) -> Finding | None:
             embedded = not isinstance(error, c2pa.C2paError.ManifestNotFound | c2pa.C2paError.NotSupported)
             if isinstance(error, c2pa.C2paError.RemoteManifest):
                 return Finding("", 0, (f"they are elsewhere, and nothing is fetched here ({_words(error)})",), "")
-            if embedded and not apart.is_file():
+            if embedded and apart is None:
                 return Finding("", 0, (f"they are damaged ({_words(error)})",), "")
-        if not apart.is_file():
+        if apart is None:
             return None
         stream.seek(0)
         try:
