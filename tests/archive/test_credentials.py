@@ -536,14 +536,32 @@ def test_credentials_of_a_source_that_do_not_hold_are_told(colour, camera, tmp_p
     check(tmp_path / "b.jpg.json")
 
 
+LEADS_ELSEWHERE = b'xmlns:t="http://purl.org/dc/terms/" t:provenance="https://127.0.0.1:9/a.c2pa"'
+
+
+def with_xmp(path, attributes):
+    """A grey photograph whose XMP has these attributes."""
+    about = b'#"><rdf:Description rdf:about="" ' + attributes + b"/></rdf:RDF>"
+    like = photos.Metadata(xmp=XMP.replace(b'#"/>', about))
+    image = np.repeat(GREY[..., None], 3, 2)
+    photos.write(path, image, photos.Photo(image, None, photos.file_format(path), like))
+    return path
+
+
 def test_xmp_does_not_lead_to_credentials_that_do_not_hold(colour, tmp_path):
-    about = b'<rdf:Description rdf:about="" xmlns:t="http://purl.org/dc/terms/" t:provenance="https://example.com/a.c2pa"/>'
-    photo = photos.Photo(
-        np.repeat(GREY[..., None], 3, 2), None, "PNG", photos.Metadata(xmp=XMP.replace(b'#"/>', b'#">' + about + b"</rdf:RDF>"))
-    )
-    photos.write(tmp_path / "a.png", photo.image, photo)
-    assert b"a.c2pa" in photos.read(tmp_path / "a.png").metadata.xmp
-    assert b"a.c2pa" not in photos.read(colour(tmp_path / "a.png", tmp_path / "b.png").job.target).metadata.xmp
+    photo = with_xmp(tmp_path / "a.png", LEADS_ELSEWHERE)
+    assert b"a.c2pa" in photos.read(photo).metadata.xmp
+    assert b"a.c2pa" not in photos.read(colour(photo, tmp_path / "b.png").job.target).metadata.xmp
+
+
+def test_credentials_that_are_elsewhere_are_not_fetched(capsys, tmp_path):
+    code, out, _ = console.run(capsys, "verify", with_xmp(tmp_path / "a.jpg", LEADS_ELSEWHERE))
+    assert code == 1 and "nothing is fetched here" in out and "127.0.0.1:9" in out
+
+
+def test_a_picture_that_only_talks_of_manifests_is_not_taken_for_a_signed_one(colour, tmp_path):
+    colour(with_xmp(tmp_path / "a.png", b'xmlns:n="urn:n" n:n="jumdc2pa"'), tmp_path / "b.png", signed=False)
+    assert check(tmp_path / "b.png.json") == "as it says"
 
 
 # --- all of it, or nothing ---

@@ -12,7 +12,6 @@ from colorjax.inference import engines
 
 _UNCHECKED = "it is signed, which is not checked here: pip install 'colorjax[c2pa]'"
 _UNSIGNED = "it is not signed, as --trust asks"
-_MANIFEST_MARK = b"jumdc2pa"  # in every manifest
 
 
 def named(path: Path) -> list[Path]:
@@ -59,7 +58,8 @@ def checked(
     about, content = sidecar.read(path), path.read_bytes()
     signature, copy = path.with_name(path.name + signatures.SUFFIX), path.parent / about["copy"]["name"]
     try:
-        if not (about.get("signed") or signature.exists() or (copy.is_file() and _holds(copy, _MANIFEST_MARK))):
+        bears = copy.is_file() and manifests.holds_one(copy) and manifests.read(copy) is not None
+        if not (bears or about.get("signed") or signature.exists()):
             return Verdict([*verdict.problems, *([_UNSIGNED] if anchors is not None else [])], verdict.notes)
         problems, notes = _of_signatures(content, signature, copy, anchors)
     except engines.MissingPackageError:
@@ -123,11 +123,8 @@ def _manifest_problems(signed: dict[str, Any], copy: Path) -> list[str]:
     place = manifests.beside(copy)
     if not place.is_file():
         return [f"its manifest {place} is not there"]
-    return (
-        []
-        if isinstance(said, dict) and sidecar.digest_of(place) == said.get("sha256")
-        else [f"its manifest {place} has changed"]
-    )
+    whole = isinstance(said, dict) and sidecar.digest_of(place) == said.get("sha256")
+    return [] if whole else [f"its manifest {place} has changed"]
 
 
 def _certificates(anchors: bytes | None) -> list[Any] | None:
@@ -136,14 +133,3 @@ def _certificates(anchors: bytes | None) -> list[Any] | None:
     from cryptography import x509
 
     return x509.load_pem_x509_certificates(anchors)
-
-
-def _holds(path: Path, words: bytes) -> bool:
-    """Whether these bytes are somewhere in a file."""
-    before = b""
-    with open(path, "rb") as stream:
-        while block := stream.read(2**20):
-            if words in before + block:
-                return True
-            before = block[-len(words) :]
-    return False

@@ -22,6 +22,7 @@ SUFFIX = ".c2pa"  # after the whole name of the copy: a.tif and a.jp2 may both n
 _TYPES = {name: f"image/{name.lower()}" for name in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JXL")}
 _EMBEDS = tuple(_TYPES)
 _TYPES |= {"JPEG2000": "image/jp2", "BMP": "image/bmp", "GIF": "image/gif"}
+_MARK = b"jumdc2pa"  # in every manifest
 _SETTINGS = {
     "verify": {"verify_after_sign": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
@@ -148,6 +149,17 @@ def found_beside(path: Path) -> Path | None:
     return next((place for place in (beside(path), path.with_suffix(SUFFIX)) if place.is_file()), None)
 
 
+def holds_one(path: Path) -> bool:
+    """Whether there seems to be a manifest in a file, sound or not; this needs no package."""
+    before = b""
+    with open(path, "rb") as stream:
+        while block := stream.read(2**20):
+            if _MARK in before + block:
+                return True
+            before = block[-len(_MARK) :]
+    return False
+
+
 def read(path: Path, anchors: bytes | None = None) -> Finding | None:
     """What the credentials in or beside a picture come to, None where there are none. anchors: certificates as PEM that are
     believed; None: nobody was named. Raises MissingPackageError without the extra c2pa, OSError."""
@@ -166,7 +178,7 @@ def read(path: Path, anchors: bytes | None = None) -> Finding | None:
             embedded = not isinstance(error, c2pa.C2paError.ManifestNotFound | c2pa.C2paError.NotSupported)
             if isinstance(error, c2pa.C2paError.RemoteManifest):
                 return Finding("", 0, (f"they are elsewhere, and nothing is fetched here ({_words(error)})",), "")
-            if embedded and apart is None:
+            if embedded and apart is None and holds_one(path):
                 return Finding("", 0, (f"they are damaged ({_words(error)})",), "")
         if apart is None:
             return None
