@@ -536,7 +536,7 @@ def test_credentials_of_a_source_that_do_not_hold_are_told(colour, camera, tmp_p
     check(tmp_path / "b.jpg.json")
 
 
-LEADS_ELSEWHERE = b'xmlns:t="http://purl.org/dc/terms/" t:provenance="https://127.0.0.1:9/a.c2pa"'
+LEADS_ELSEWHERE = b'xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="https://127.0.0.1:9/a.c2pa"'
 
 
 def with_xmp(path, attributes):
