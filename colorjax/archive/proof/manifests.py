@@ -176,7 +176,7 @@ def read(path: Path, anchors: bytes | None = None) -> Finding | None:
                 return _finding(json.loads(reader.json()), anchors is not None)
         except c2pa.C2paError as error:
             embedded = not isinstance(error, c2pa.C2paError.ManifestNotFound | c2pa.C2paError.NotSupported)
-            if isinstance(error, c2pa.C2paError.RemoteManifest):
+            if apart is None and str(error).startswith("Remote"):  # there is no class for it
                 return Finding("", 0, (f"they are elsewhere, and nothing is fetched here ({_words(error)})",), "")
             if embedded and apart is None and holds_one(path):
                 return Finding("", 0, (f"they are damaged ({_words(error)})",), "")
