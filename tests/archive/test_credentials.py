@@ -583,6 +583,12 @@ def test_a_copy_that_cannot_be_signed_leaves_everything_as_it_was(colour, monkey
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
+def test_a_time_stamp_that_cannot_be_had_is_told(colour, tmp_path):
+    with pytest.raises(photos.PhotoError, match="could not be signed.*--sign-tsa"):
+        colour(source(tmp_path / "a.png"), tmp_path / "b.png", sign_tsa="http://127.0.0.1:9/")
+    assert not (tmp_path / "b.png").exists()
+
+
 def test_an_unsigned_copy_takes_all_that_was_of_a_signed_one(colour, tmp_path):
     photo = source(tmp_path / "a.png")
     assert colour(photo, tmp_path / "b.jp2").status == "coloured"
@@ -645,6 +651,8 @@ def test_workers_are_told_where_the_key_is_and_never_what_it_is(capsys, monkeypa
     assert secret not in pickle.dumps(setup)
     away = dataclasses.replace(setup, seen={str(tmp_path / "key.pem"): "the key's file key.pem"})
     assert "does not see the key's file key.pem" in str(colorize_cluster.Worker(away)._problem)
+    other = dataclasses.replace(setup.options, sign_cert=str(photo))
+    assert "holds no certificates" in str(colorize_cluster.Worker(dataclasses.replace(setup, options=other))._problem)
 
 
 def test_names_leave_room_for_the_signature(tmp_path):

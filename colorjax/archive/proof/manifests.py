@@ -110,7 +110,8 @@ def sign(unsigned: BinaryIO, stream: BinaryIO, name: str, keys: Keys, story: Sto
         unsigned.seek(0)
         manifest = builder.sign(_signer(keys), _TYPES[name], unsigned, stream if inside else io.BytesIO())
     except _errors() as error:
-        raise photos.PhotoError(f"its copy could not be signed ({_words(error)})") from None
+        stamps = f"; perhaps the authority {keys.stamps} does not answer, which --sign-tsa names" if keys.stamps else ""
+        raise photos.PhotoError(f"its copy could not be signed ({_words(error)}){stamps}") from None
     if inside:
         return None
     unsigned.seek(0)
@@ -168,7 +169,7 @@ def read(path: Path, anchors: bytes | None = None) -> Finding | None:
     kind, apart = _TYPES.get(photos.kind(path) or ""), found_beside(path)
     if kind is None:
         return None
-    settings = _SETTINGS | ({"trust": {"user_anchors": anchors.decode()}} if anchors is not None else {})
+    settings = _SETTINGS | ({"trust": {"user_anchors": anchors.decode("ascii", "replace")}} if anchors is not None else {})
     with open(path, "rb") as stream, c2pa.Context(c2pa.Settings.from_dict(settings)) as context:
         found: dict[str, Any] = {"context": context}
         try:
