@@ -584,7 +584,7 @@ def test_a_copy_that_cannot_be_signed_leaves_everything_as_it_was(colour, monkey
 
 
 def test_a_time_stamp_that_cannot_be_had_is_told(colour, tmp_path):
-    with pytest.raises(photos.PhotoError, match="could not be signed.*--sign-tsa"):
+    with pytest.raises(photos.PhotoError, match=r"could not be signed.*--sign-tsa"):
         colour(source(tmp_path / "a.png"), tmp_path / "b.png", sign_tsa="http://127.0.0.1:9/")
     assert not (tmp_path / "b.png").exists()
 
