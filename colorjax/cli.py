@@ -220,24 +220,9 @@ def _colorize(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     """Check that source and copy are those of the sidecar, that their lightness agrees, and that what is signed still holds:
     valid, changed since, or by an issuer whom nobody named. Exit code 1 if not."""
-    from colorjax import checkpoint, photos
-    from colorjax.archive import places
-    from colorjax.archive.proof import checking, manifests
+    from colorjax.archive.proof import checking
 
-    pixels, anchors = round(args.max_megapixels * 1e6), manifests.anchors_of(args.trust)
-    photos.allow_large(pixels)
-    weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
-    paths = dict.fromkeys(found for path in args.sidecars for found in checking.named(path))
-    paths = [path for path in paths if not path.name.endswith((photos.HINTS, f"{photos.OWN_MAP}.png"))]  # as DIR/* names them
-    search = places.Sources(args.source).find if args.source else None
-    if not paths:
-        raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
-    failed = 0
-    for path in paths:
-        holds, words = checking.in_words(path, weights, pixels, search, anchors)
-        failed += not holds
-        print(photos.legible(f"{path}: {words}"))
-    return 1 if failed else 0
+    return checking.run(args)
 
 
 def _keys(args: argparse.Namespace) -> int:

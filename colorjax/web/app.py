@@ -247,10 +247,7 @@ class Page:
 
     @_polite
     async def beside(self, request: Request) -> Response:
-        found = [path for path in self._ready(request).beside if path.name == request.path_params["name"]]
-        if not found:
-            raise Refused(404, "there is no such file beside this copy")
-        return _file(found[0])
+        return _file(self._ready(request).named(request.path_params["name"]))
 
     @_polite
     async def copies(self, request: Request) -> Response:

@@ -70,6 +70,13 @@ class Copy:
         """All of a copy that is ready."""
         return (self.target, self.sidecar, *self.beside)
 
+    def named(self, name: str) -> Path:
+        """What is beside a signed one, by its name. Raises Refused where there is no such file."""
+        found = next((path for path in self.beside if path.name == name), None)
+        if found is None:
+            raise Refused(404, "there is no such file beside this copy")
+        return found
+
 
 @dataclass(eq=False)
 class Photograph:

@@ -1,10 +1,15 @@
-"""Whether copies, and pictures of others, are what they say: sidecar, its signature, and content credentials, told in words."""
+"""`colorjax verify`: whether copies, and pictures of others, are what they say, told in words.
 
+That is what the sidecar says, who signed it, and the content credentials in the copy or beside it.
+"""
+
+import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from colorjax import photos
+from colorjax import checkpoint, photos
+from colorjax.archive import places
 from colorjax.archive.proof import manifests, sidecar, signatures
 from colorjax.archive.proof.manifests import Finding
 from colorjax.archive.proof.sidecar import Search, Verdict
@@ -12,6 +17,24 @@ from colorjax.inference import engines
 
 _UNCHECKED = "it is signed, which is not checked here: pip install 'colorjax[c2pa]'"
 _UNSIGNED = "it is not signed, as --trust asks"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check what the arguments name. Returns 0, or 1 where something is not what it says; raises ValueError for wrong usage."""
+    pixels, anchors = round(args.max_megapixels * 1e6), manifests.anchors_of(args.trust)
+    photos.allow_large(pixels)
+    weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
+    paths = dict.fromkeys(found for path in args.sidecars for found in named(path))
+    paths = [path for path in paths if not path.name.endswith((photos.HINTS, f"{photos.OWN_MAP}.png"))]  # as DIR/* names them
+    search = places.Sources(args.source).find if args.source else None
+    if not paths:
+        raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
+    failed = 0
+    for path in paths:
+        holds, words = in_words(path, weights, pixels, search, anchors)
+        failed += not holds
+        print(photos.legible(f"{path}: {words}"))
+    return 1 if failed else 0
 
 
 def named(path: Path) -> list[Path]:
