@@ -45,7 +45,7 @@ def make(
     """The application; see `security.Guard` for `token`, `hosts` and `root`, `addresses` for proxies, `Studio` for signing."""
     behind = [Middleware(Forwarded, proxies=proxies)] if proxies else []
     guard = Middleware(Guard, hosts=hosts, token=token, root=root)
-    return Page(colorizer, sessions, signing or {}).app([*behind, guard, Middleware(Shares)])
+    return Page(colorizer, sessions, signing).app([*behind, guard, Middleware(Shares)])
 
 
 def _polite(endpoint: Endpoint) -> Endpoint:
@@ -80,7 +80,7 @@ def _polite(endpoint: Endpoint) -> Endpoint:
 class Page:
     """What the routes share."""
 
-    def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any]):
+    def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any] | None = None):
         self.sessions, self.studio, self._cookies = sessions, Studio(colorizer, sessions, signing), Cookies()
         self._files = {f"/{path.name}": _answer(path) for path in _STATIC.iterdir() if path.suffix in _KINDS}
         self._files["/"] = self._files.pop("/index.html")

@@ -38,11 +38,11 @@ class Studio:
     while views are waiting, but for a second at most.
     """
 
-    def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any]):
+    def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any] | None = None):
         """signing: settings of `Options` for the key that signs what is downloaded. Raises ValueError where it cannot."""
         limits: Limits = sessions.limits
         self.colorizer, self.guided = colorizer, colorizer.guided
-        self._sessions, self._options = sessions, Options(max_pixels=limits.pixels, **signing)
+        self._sessions, self._options = sessions, Options(max_pixels=limits.pixels, **(signing or {}))
         self._keys = companions.keys_of(self._options)
         self.signed_by = self._keys.who if self._keys else ""
         self._views, self._predictions = _Recent(_KEPT), _Recent(_KEPT)
