@@ -1,4 +1,4 @@
-"""The console command: colorjax colorize | verify | sheet | export | serve."""
+"""The console command: colorjax colorize | verify | keys | sheet | export | serve."""
 
 import argparse
 import contextlib
@@ -78,14 +78,19 @@ def _parser() -> argparse.ArgumentParser:
 
     _colorize_parser(commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__))
 
-    verify = commands.add_parser("verify", help="check copies against their sidecars", description=_verify.__doc__)
-    verify.add_argument(
-        "sidecars", nargs="+", type=Path, metavar="SIDECAR", help="NAME.colorized.jpg.json, its copy, or a folder of them"
-    )
+    verify = commands.add_parser("verify", help="check copies, and who signed them", description=_verify.__doc__)
+    what = "NAME.colorized.jpg.json, its copy, a folder of them; or any picture with content credentials (C2PA)"
+    verify.add_argument("sidecars", nargs="+", type=Path, metavar="PATH", help=what)
+    verify.add_argument("--trust", type=Path, metavar="FILE.pem", help="only what these certificates vouch for passes")
     verify.add_argument("--source", type=Path, metavar="DIR", help="look here for sources that moved or are other files now")
     verify.add_argument("--ckpt", help=f"also check that these weights, as {_SHIPPED}, were used")
     _limit(verify.add_argument)
     verify.set_defaults(run=_verify)
+
+    keys = commands.add_parser("keys", help="a key to sign copies with, for trying", description=_keys.__doc__)
+    keys.add_argument("--new", required=True, type=Path, metavar="DIR", help="the folder that it is written into")
+    keys.add_argument("--name", default="colorjax, for trying", help="whom its certificate names (default: %(default)s)")
+    keys.set_defaults(run=_keys)
 
     sheet = commands.add_parser("sheet", help="a contact sheet of coloured copies", description=_sheet.__doc__)
     sheet.add_argument("folder", type=Path, metavar="DIR", help="what was --out of colorize")
@@ -131,6 +136,13 @@ def _network(add: Callable[..., Any]) -> None:
     add("--engine", choices=engines, default="auto", help="what computes: onnx is faster without a GPU (default: auto)")
 
 
+def _signing(add: Callable[..., Any]) -> None:
+    key, cert = (os.environ.get(name) or None for name in ("COLORJAX_SIGN_KEY", "COLORJAX_SIGN_CERT"))
+    add("--sign-key", metavar="KEY.pem", default=key, help="sign copies and sidecars with it; or $COLORJAX_SIGN_KEY names it")
+    add("--sign-cert", metavar="CHAIN.pem", default=cert, help="its certificates, its own first; or $COLORJAX_SIGN_CERT")
+    add("--sign-tsa", metavar="URL", default="", help="ask this authority for a time stamp of each copy (default: nobody)")
+
+
 def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     colorize.usage, colorize.epilog = "colorjax colorize PATH... [--out DIR or FILE] [OPTION...]", _EXAMPLES
     add = colorize.add_argument_group("what is coloured, and where the copies go").add_argument
@@ -161,6 +173,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add("--burn-in", metavar="TEXT", help="also write these words into a corner of the picture")
     marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
     add("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copies: {marks}")
+    _signing(add)
 
     add = colorize.add_argument_group("many machines").add_argument
     add("--cluster", metavar="ADDRESS", help="let a Ray cluster do it: HOST:PORT, auto, or local to start one here")
@@ -192,6 +205,7 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
     add("--no-browser", action="store_true", help="do not open the page in a browser")
     add("--max-upload-mb", type=float, default=200, help="refuse larger files (default: 200)")
     add("--timeout", type=float, default=120, help="seconds that a view or a copy may take (default: 120)")
+    _signing(add)
     _limit(add)
     serve.set_defaults(run=_serve)
 
@@ -204,27 +218,21 @@ def _colorize(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    """Check that source and copy are those of the sidecar, and that their lightness agrees. Exit code 1 if not."""
-    from colorjax import checkpoint, photos
-    from colorjax.archive import places, sidecar
+    """Check that source and copy are those of the sidecar, that their lightness agrees, and that what is signed still holds:
+    valid, changed since, or by an issuer whom nobody named. Exit code 1 if not."""
+    from colorjax.archive.proof import checking
 
-    pixels = round(args.max_megapixels * 1e6)
-    photos.allow_large(pixels)
-    weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
-    paths = dict.fromkeys(found for path in args.sidecars for found in sidecar.named(path))
-    paths = [path for path in paths if not path.name.endswith((photos.HINTS, f"{photos.OWN_MAP}.png"))]  # as DIR/* names them
-    search = places.Sources(args.source).find if args.source else None
-    if not paths:
-        raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
-    failed = 0
-    for path in paths:
-        try:
-            problems, notes = sidecar.verify(path, weights, pixels, search)
-        except sidecar.SidecarError as error:
-            problems, notes = [str(error)], []
-        failed += bool(problems)
-        print(photos.legible(f"{path}: {'; '.join([*(problems or ['as it says']), *notes])}"))
-    return 1 if failed else 0
+    return checking.run(args)
+
+
+def _keys(args: argparse.Namespace) -> int:
+    """Make a key and certificates to sign copies with. Nobody vouches for them but you: programs of others will show what they
+    sign as of an untrusted or unknown issuer. For more, get a certificate from an authority that C2PA knows."""
+    from colorjax import photos
+    from colorjax.archive.proof import keys
+
+    print("\n".join(photos.legible(line) for line in keys.new(args.new, args.name)))
+    return 0
 
 
 def _sheet(args: argparse.Namespace) -> int:

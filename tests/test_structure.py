@@ -27,6 +27,9 @@ ONLY_IN = {
     "orbax": "checkpoint",
     "ray": "archive",
     "fsspec": "archive",
+    "c2pa": "archive",
+    "cryptography": "archive",
+    "jwt": "archive",
     "onnx": "inference",
     "onnxruntime": "inference",
     "starlette": "web",
@@ -129,6 +132,9 @@ def test_importing_is_quick_and_colouring_imports_no_training_library():
         "absl.app",
         "ray",
         "keras",
+        "c2pa",
+        "cryptography",
+        "jwt",
     ]
     code = f"""
 import sys, time

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from colorjax import photos
-from colorjax.archive import colorize_many, urls
+from colorjax.archive import colorize_many, companions, urls
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
 from colorjax.platform import caching
@@ -62,6 +62,7 @@ class Worker:
             for path, name in setup.seen.items():
                 if not os.path.lexists(path):
                     raise ValueError(f"does not see {name}: give what all machines share, or a URL")
+            companions.keys_of(setup.options)  # a key that is there may not be one that this machine can sign with
             caching.keep_compiled()
             self._colorizer = colorize_many.load(setup.ckpt, setup.size, setup.flip, setup.engine)
         except Exception as error:  # an actor that does not start would be tried for ever

@@ -1,17 +1,17 @@
 """One photograph and its coloured copy: read, coloured page by page, marked, written together with its sidecar."""
 
 import hashlib
-import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
+from colorjax.archive.companions import Companions, keys_of, of_copy, of_source
 from colorjax.archive.plan import (
     AS_GOOD_AS_GREY,
     GREY,
@@ -20,7 +20,6 @@ from colorjax.archive.plan import (
     NEGATIVE,
     NO_NEGATIVE,
     Guide,
-    Job,
     Options,
     Outcome,
     digest_of_hints,
@@ -43,7 +42,7 @@ def _version(path: Path) -> tuple[int, int, int]:
 class Reading:
     """A photograph whose first page is read. source_sha256: of its file. pixels: a digest, of the pages read so far.
 
-    left_out: pages that cannot be read, in words.
+    left_out: pages that cannot be read, in words. origin: of the copy, once its first page is coloured.
     """
 
     outcome: Outcome
@@ -52,6 +51,7 @@ class Reading:
     source_sha256: str
     pixels: Any
     left_out: list[str]
+    origin: provenance.Origin | None = None
 
 
 @dataclass
@@ -65,9 +65,13 @@ class Page:
 
 
 class Copier:
-    """Makes copies with one `Colorizer` and one set of options; `read` and `write` may run in threads beside `colour`."""
+    """Makes copies with one `Colorizer` and one set of options; `read` and `write` may run in threads beside `colour`.
+
+    Raises ValueError where there is to be signed and the key cannot do that.
+    """
 
     def __init__(self, colorizer: Colorizer, options: Options):
+        self._keys = keys_of(options)
         self._colorizer, self._options = colorizer, options
         self._settings = {"size": colorizer.size, "flip": colorizer.flip, "strength": options.strength}
         self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
@@ -154,6 +158,8 @@ class Copier:
         settings = self._settings_of(reading.outcome) | {"weights": self._weights["sha256"]}
         settings |= {"hints_sha256": guide.digest} if guide.hints else {}
         origin = provenance.Origin(job.source.name, reading.source_sha256, self._options.source_type, settings)
+        reading.origin = reading.origin or origin
+        about |= {"smaller": len(photo.stored.smaller)} if photo.stored is not None else {}
         xmp, notes = provenance.marked(photo.metadata.xmp, origin)
         notes = (*photo.notes, *notes, *photos.not_carried(name, photo))
         reading.outcome.notes = tuple(dict.fromkeys((*reading.outcome.notes, *notes)))
@@ -176,37 +182,35 @@ class Copier:
         """The copy and its sidecar; the copy appears last: where it is, all is there."""
         outcome, job, about, start = reading.outcome, reading.outcome.job, [], time.perf_counter()
         before, name, image = outcome.seconds["colour"], photos.file_format(job.target), None
-        previous = job.sidecar.read_bytes() if job.sidecar.is_file() else None
-        new_maps: list[Path] = []
+        files = Companions(job, self._keys)
 
         def drained() -> Iterator[tuple[np.ndarray, photos.Photo]]:
             nonlocal image
             for page in pages:
                 about.append(page.about)
                 if page.spread is not None:
-                    place = job.map(len(about))
-                    new_maps.extend([] if place.exists() else [place])
-                    marks.write_uncertainty(place, page.spread, page.image.shape[:2])
+                    files.write_map(len(about), page.spread, page.image.shape[:2])
                 image = page.image if name in photos.LOSSY else None
                 yield page.image, page.photo
 
         try:
-            with photos.atomic(job.target) as stream:
-                photos.encode(stream, name, drained(), self._options.quality)
+            with photos.atomic(job.target) as stream, files.unsigned(stream) as plain:
+                photos.encode(plain, name, drained(), self._options.quality)
+                files.sign(plain, stream, reading.origin, self._weights, about)
                 stream.flush()
                 outcome.notes, outcome.pages = (*outcome.notes, *reading.left_out), len(about)
-                outcome.warnings += tuple(f"left out of its copy: {words}" for words in reading.left_out)
+                outcome.notes, warnings = files.credentials(outcome.notes)
+                warnings += tuple(f"left out of its copy: {words}" for words in reading.left_out)
+                outcome.warnings += warnings
                 if image is not None:  # what a lossy format did to it, as anyone will read it
                     stream.seek(0)
                     copy = photos.read(stream.read(), self._options.max_pixels)
                     about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
-                sidecar.write(job.sidecar, job.source, self._sidecar(reading, about, _of_copy(job, stream)))
+                files.write_sidecar(self._sidecar(reading, about, of_copy(job, stream)))
         except BaseException:
-            _undo(job, previous, new_maps)
+            files.undo()
             raise
-        for name in sidecar.maps(previous) - {page.get("map") for page in about}:  # of the copy that was here before
-            if marks.is_map(job.target.with_name(name)):
-                job.target.with_name(name).unlink()
+        files.clear(about)
         guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
         outcome.uncertainty = round(float(np.mean(guesses)), 3) if guesses else None
         outcome.seconds["write"] = time.perf_counter() - start - (outcome.seconds["colour"] - before)
@@ -214,7 +218,7 @@ class Copier:
 
     def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], copy: dict[str, Any]) -> dict[str, Any]:
         return {
-            "source": _of_source(reading.outcome.job, reading.source_sha256, reading.pixels.hexdigest()),
+            "source": of_source(reading.outcome.job, reading.source_sha256, reading.pixels.hexdigest()),
             "copy": copy,
             "weights": self._weights,
             "settings": self._settings_of(reading.outcome),
@@ -229,8 +233,10 @@ class Copier:
 
         Raises PhotoError where the copy is not the one that was made, or is of a format of which that cannot be done.
         """
-        job, previous = outcome.job, outcome.job.sidecar.read_bytes()
-        about, name = sidecar.read(job.sidecar), photos.file_format(job.target)
+        job, files, name = outcome.job, Companions(outcome.job, self._keys), photos.file_format(outcome.job.target)
+        about, origins = sidecar.read(job.sidecar), []
+        if about.get("signed") and self._keys is None:
+            raise photos.PhotoError("its copy is signed, which a refreshed one would not be; give --sign-key and --sign-cert")
         if sidecar.digest_of(job.target) != about["copy"]["sha256"]:
             raise photos.PhotoError("its copy has changed since it was made; --overwrite makes it anew")
         sha256, pixels, notes, left_out = sidecar.digest_of(job.source), about["source"]["pixels_sha256"], [], []
@@ -242,47 +248,31 @@ class Copier:
                 settings = about["settings"] | {"weights": about["weights"]["sha256"]}
                 settings |= {"hints_sha256": digest_of_hints(page["hints"])} if "hints" in page else {}
                 mark = about["digital_source_type"].rpartition("/")[2]
-                xmp, lost = provenance.marked(source.metadata.xmp, provenance.Origin(job.source.name, sha256, mark, settings))
+                origins.append(provenance.Origin(job.source.name, sha256, mark, settings))
+                xmp, lost = provenance.marked(source.metadata.xmp, origins[-1])
+                page |= {"smaller": len(source.stored.smaller)} if source.stored is not None else {}
                 page["digital_source_type"] = provenance.source_type(source.metadata.xmp)
                 notes.extend((*source.notes, *lost, *photos.not_carried(name, source)))
                 yield copy.image, replace(copy, metadata=replace(source.metadata, xmp=xmp), stored=source.stored)
 
         try:
-            with photos.atomic(job.target) as stream:
+            with photos.atomic(job.target) as stream, files.unsigned(stream) as plain:
                 if name in photos.LOSSY:
-                    photos.graft(stream, name, job.target.read_bytes(), next(joined())[1])
+                    photos.graft(plain, name, job.target.read_bytes(), next(joined())[1])
                 else:
-                    photos.encode(stream, name, joined(), self._options.quality)
+                    photos.encode(plain, name, joined(), self._options.quality)
+                files.sign(plain, stream, origins[0], about["weights"], about["pages"])
                 stream.flush()
-                about |= {"source": _of_source(job, sha256, pixels), "copy": _of_copy(job, stream)}
-                about["not_carried"] = list(dict.fromkeys((*notes, *left_out)))
-                sidecar.write(job.sidecar, job.source, about)
+                about |= {"source": of_source(job, sha256, pixels), "copy": of_copy(job, stream)}
+                notes, warnings = files.credentials(tuple(dict.fromkeys((*notes, *left_out))))
+                about["not_carried"] = list(notes)
+                files.write_sidecar(about)
         except BaseException:
-            _undo(job, previous, [])
+            files.undo()
             raise
+        files.clear(about["pages"])
+        outcome = replace(outcome, warnings=(*outcome.warnings, *warnings))
         return replace(outcome, status="refreshed", notes=tuple(about["not_carried"]), pages=len(about["pages"]))
-
-
-def _of_source(job: Job, sha256: str, pixels_sha256: str) -> dict[str, Any]:
-    """What a sidecar says of the source."""
-    origin = {"path": job.origin} if job.origin else {}
-    return {"name": job.source.name, "sha256": sha256, "pixels_sha256": pixels_sha256} | origin
-
-
-def _of_copy(job: Job, stream: BinaryIO) -> dict[str, Any]:
-    """What a sidecar says of the copy, which is in the stream."""
-    return {"name": job.target.name, "sha256": sidecar.digest(stream), "bytes": stream.seek(0, io.SEEK_END)}
-
-
-def _undo(job: Job, previous: bytes | None, new_maps: list[Path]) -> None:
-    """Leave beside a copy that could not be written what was there before."""
-    for path in new_maps:
-        path.unlink(missing_ok=True)
-    if previous is None:
-        job.sidecar.unlink(missing_ok=True)
-    else:
-        with photos.atomic(job.sidecar) as stream:
-            stream.write(previous)
 
 
 def _flatness(of_source: str, copy: np.ndarray) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def planned(found: list[tuple[Place, Place]], named: list[Place], out: Place | N
         raise ValueError(f"--out {out} names one photograph's copy, and {here}; name a folder with --out")
     if options.format not in (None, photos.file_format(out)):
         raise ValueError(f"--out {out} and --format {options.format.lower()} contradict each other; leave --format out")
-    return [one(named[0], out)]
+    return [one(named[0], out, signed=options.sign_key is not None)]
 
 
 def jobs(found: list[tuple[Place, Place]], out: Place | None, options: Options, named: Container[Place] = ()) -> list[Job]:
@@ -67,7 +67,7 @@ def jobs(found: list[tuple[Place, Place]], out: Place | None, options: Options, 
     for path in plain:
         job = Job(path, targets[path])
         place = place_of(job.target)
-        made.append(replace(job, problem=_problem(job, sources, taken.get(place))))
+        made.append(replace(job, problem=_problem(job, sources, taken.get(place), options.sign_key is not None)))
         taken.setdefault(place, path)
     return made
 
@@ -103,13 +103,16 @@ def in_words(named: Iterable[Place], out: Place | None) -> str:
     return " and ".join(words)
 
 
-def one(path: Place, target: Place) -> Job:
-    """The job of one photograph whose copy is `target` itself; what is there and not by colorjax is never replaced."""
+def one(path: Place, target: Place, signed: bool = False) -> Job:
+    """The job of one photograph whose copy is `target` itself; what is there and not by colorjax is never replaced.
+
+    signed: whether there is a key.
+    """
     sources = {place_of(path)} | ({path.resolve()} if isinstance(path, Path) else set())
     job = Job(path, target)
     there = isinstance(target, Path) and os.path.lexists(target) and not provenance.is_copy(target)
     taken = f"{target} is there already, and not by colorjax; name another --out" if there else ""
-    return replace(job, problem=_problem(job, sources, None) or taken)
+    return replace(job, problem=_problem(job, sources, None, signed) or taken)
 
 
 def is_file(out: Place) -> bool:
@@ -129,9 +132,10 @@ def place_of(path: Place) -> Place:
     return path if isinstance(path, Url) else Path(os.path.realpath(path.parent)) / path.name
 
 
-def _problem(job: Job, sources: set[Place], other: Place | None) -> str:
+def _problem(job: Job, sources: set[Place], other: Place | None, signed: bool) -> str:
     """Why a photograph cannot have its copy there, "" where it can."""
-    outputs = [place_of(file) for file in (job.target, job.sidecar, job.map(1))]
+    beside = (job.signature,) if signed else ()
+    outputs = [place_of(file) for file in (job.target, job.sidecar, job.map(1), *beside)]
     if overwritten := next((file for file in outputs if file in sources), None):
         return f"its copy would overwrite the photograph {overwritten}; name another --out"
     if other is not None:

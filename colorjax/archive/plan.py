@@ -9,6 +9,7 @@ from typing import Any
 
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
+from colorjax.archive.proof import manifests, signatures
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.science import hints
@@ -26,7 +27,8 @@ GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below 
 class Options:
     """What a run asks for, beside the `Colorizer`'s own settings.
 
-    format: Pillow's name, None for that of the source. hint_files: whether those beside photographs count. Raises ValueError
+    format: Pillow's name, None for that of the source. hint_files: whether those beside photographs count. sign_key, sign_cert:
+    PEM files of the key that signs copies, and of its certificates; sign_tsa: URL of a time-stamp authority. Raises ValueError
     for values out of range, naming them.
     """
 
@@ -43,8 +45,15 @@ class Options:
     only_grey: bool = False
     negative: bool = False
     max_pixels: int = photos.MAX_PIXELS
+    sign_key: str | None = None
+    sign_cert: str | None = None
+    sign_tsa: str = ""
 
     def __post_init__(self):
+        if (self.sign_key is None) != (self.sign_cert is None):
+            raise ValueError("sign-key and sign-cert go together: the key, and the certificates that say whose it is")
+        if self.sign_tsa and not (self.sign_key and self.sign_tsa.startswith(("http://", "https://"))):
+            raise ValueError(f"sign-tsa {self.sign_tsa!r} must be the URL of a time-stamp authority, and needs sign-key")
         if not 0 <= self.strength <= MAX_STRENGTH:
             raise ValueError(f"strength {self.strength} must be in 0..{MAX_STRENGTH}")
         if not 1 <= self.quality <= 100:
@@ -81,6 +90,16 @@ class Job:
     def sidecar(self) -> Path | Url:
         """Where the sidecar of the copy goes."""
         return self.target.with_name(self.target.name + sidecar.SUFFIX)
+
+    @property
+    def signature(self) -> Path | Url:
+        """Where the signature of the sidecar goes, where there is a key."""
+        return self.sidecar.with_name(self.sidecar.name + signatures.SUFFIX)
+
+    @property
+    def manifest(self) -> Path | Url:
+        """Where the manifest of a copy goes that has no room for one."""
+        return manifests.beside(self.target)
 
     def map(self, page: int) -> Path | Url:
         """Where the uncertainty map of a page goes."""
@@ -200,7 +219,8 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide:
     try:
         about = sidecar.read(job.sidecar)
     except sidecar.SidecarError:
-        taken = [file for file in (job.target, job.sidecar) if os.path.lexists(file)]
+        beside = [job.manifest] if options.sign_key and not manifests.embeds(photos.file_format(job.target), 2, True) else []
+        taken = [file for file in (job.target, job.sidecar, *beside) if os.path.lexists(file)]
         taken += [job.map(1)] if options.uncertainty and job.map(1).exists() and not marks.is_map(job.map(1)) else []
         if taken and not options.overwrite:
             return Outcome(job, "failed", f"{taken[0]} is there already, and not by colorjax; --overwrite replaces it")
@@ -228,6 +248,7 @@ def _others(about: dict[str, Any], options: Options, made_with: dict[str, Any], 
     others = [name for name, value in asked.items() if said.get(name) != value]
     others += ["negative"] if bool(said.get("negative")) != options.negative else []
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
+    others += ["signature"] if bool(about.get("signed")) != bool(options.sign_key) else []
     others += ["set of hints"] if about["pages"][0].get("hints", []) != guide.as_dicts else []
     return others + (["uncertainty"] if options.uncertainty and "map" not in about["pages"][0] else [])
 

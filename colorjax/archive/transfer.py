@@ -131,16 +131,17 @@ def delivered(outcome: Outcome) -> Outcome:
     previous, maps = urls.fetch_small(here.away.sidecar), sidecar.maps(here.sidecar.read_bytes())
     for name in (name for name in maps if here.target.with_name(name).exists()):  # those of a refreshed copy stay there
         urls.put(here.target.with_name(name), here.away.target.with_name(name))
+    beside = _signing(here, previous)
+    before = {there: urls.fetch_small(there) for there in beside.values()} | {here.away.sidecar: previous}
     try:
         urls.put(here.sidecar, here.away.sidecar)
+        for file, there in beside.items():
+            _settle(there, file.read_bytes() if file.is_file() else None, before[there], file)
         urls.put(here.target, here.away.target)
     except BaseException:
-        with contextlib.suppress(OSError):
-            if previous is None:
-                urls.remove(here.away.sidecar)
-            else:
-                here.sidecar.write_bytes(previous)
-                urls.put(here.sidecar, here.away.sidecar)
+        for there, content in before.items():
+            with contextlib.suppress(OSError):
+                _settle(there, content, b"", here.desk / "before")
         raise
     for name in sidecar.maps(previous) - maps:  # of the copy that was there before
         with contextlib.suppress(FileNotFoundError):
@@ -148,6 +149,22 @@ def delivered(outcome: Outcome) -> Outcome:
             if marks.is_map(here.desk / "map"):
                 urls.remove(here.away.target.with_name(name))
     return outcome
+
+
+def _signing(here: Staged, previous: bytes | None) -> dict[Path, Url]:
+    """What only signed copies have beside them, where it is here: and where it belongs. previous: the sidecar of before."""
+    now, before = sidecar.signed(here.sidecar.read_bytes()), sidecar.signed(previous)
+    files = {here.signature: here.away.signature} if now or before else {}
+    return files | ({here.manifest: here.away.manifest} if "manifest" in now or "manifest" in before else {})
+
+
+def _settle(there: Url, content: bytes | None, was: bytes | None, file: Path) -> None:
+    """Have a small file there, by way of one here, or have none. was: what there is now, None for nothing."""
+    if content is not None:
+        file.write_bytes(content)
+        urls.put(file, there)
+    elif was is not None:
+        urls.remove(there)
 
 
 def told(outcome: Outcome) -> Outcome:

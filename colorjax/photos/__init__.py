@@ -21,6 +21,7 @@ from colorjax.photos.finding import (
     other,
     unwanted,
 )
+from colorjax.photos.formats.beside import CREDENTIALS
 from colorjax.photos.formats.grafting import can_refresh, graft
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
@@ -29,6 +30,7 @@ from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format,
 
 __all__ = [
     "ASTRAY",
+    "CREDENTIALS",
     "FORMATS",
     "HINTS",
     "LOSSY",

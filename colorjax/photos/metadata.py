@@ -15,12 +15,12 @@ from colorjax.photos.formats import beside, directories
 from colorjax.photos.formats.directories import Tag
 from colorjax.photos.formats.pictures import Picture
 
-# Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC and layers lie in the file.
+# Orientation, and the tags of a TIFF that say how its pixels, profile, XMP, IPTC, layers and credentials lie in the file.
 PIXEL_TAGS = {*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 301, *range(317, 323)}
 PIXEL_TAGS |= {*range(323, 331), *range(332, 335), 336, *range(338, 348), 512, 513, 514, 519, 520, 521, 529, 530, 531, 532}
-PIXEL_TAGS |= {700, 33723, 34377, 34675, 37724, 50838, 50839}
+PIXEL_TAGS |= {700, 33723, 34377, 34675, 37724, 50838, 50839, 52545}
 _PLACES_OF_PIXELS = {273, 279, 288, 289, 324, 325, 330, 513, 514, 519, 520, 521}  # where the pixels lie in the file
-_LAYERS, _COLOUR_SPACE, _XMP_NAME = 37724, 40961, b"http://ns.adobe.com/xap/1.0/\0"
+_LAYERS, _CREDENTIALS, _COLOUR_SPACE, _XMP_NAME = 37724, 52545, 40961, b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_TAG, _IPTC_TAG = 700, 33723
 _PHOTOSHOP = b"Photoshop 3.0\0"  # before them in a JPEG
 _IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
@@ -120,6 +120,8 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
         notes.append("its extended XMP")
     if _LAYERS in tags:
         notes.append("its layers")
+    if _CREDENTIALS in tags:
+        notes.append(beside.CREDENTIALS)
     comments = [data for name, data in getattr(picture, "applist", ()) if name == "COM"]
     if len(comments) > 1:
         notes.append(f"{len(comments) - 1} of its comments")

@@ -40,11 +40,12 @@ def make(
     hosts: list[str] | None = None,
     proxies: addresses.Proxies | None = None,
     root: str = "",
+    signing: dict[str, Any] | None = None,
 ) -> Starlette:
-    """The application; see `security.Guard` for `token`, `hosts` and `root`. proxies: whose word counts, see `addresses`."""
+    """The application; see `security.Guard` for `token`, `hosts` and `root`, `addresses` for proxies, `Studio` for signing."""
     behind = [Middleware(Forwarded, proxies=proxies)] if proxies else []
     guard = Middleware(Guard, hosts=hosts, token=token, root=root)
-    return Page(colorizer, sessions).app([*behind, guard, Middleware(Shares)])
+    return Page(colorizer, sessions, signing).app([*behind, guard, Middleware(Shares)])
 
 
 def _polite(endpoint: Endpoint) -> Endpoint:
@@ -79,8 +80,8 @@ def _polite(endpoint: Endpoint) -> Endpoint:
 class Page:
     """What the routes share."""
 
-    def __init__(self, colorizer: Colorizer, sessions: Sessions):
-        self.sessions, self.studio, self._cookies = sessions, Studio(colorizer, sessions), Cookies()
+    def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any] | None = None):
+        self.sessions, self.studio, self._cookies = sessions, Studio(colorizer, sessions, signing), Cookies()
         self._files = {f"/{path.name}": _answer(path) for path in _STATIC.iterdir() if path.suffix in _KINDS}
         self._files["/"] = self._files.pop("/index.html")
 
@@ -100,6 +101,7 @@ class Page:
             ("POST", f"{one}/copy", self.copy),
             ("GET", f"{one}/copy", self.download),
             ("GET", f"{one}/sidecar", self.sidecar),
+            ("GET", f"{one}/beside/{{name}}", self.beside),
             ("GET", "/api/progress", self.progress),
             ("GET", "/api/copies.zip", self.copies),
             ("GET", HEALTH, self.health),
@@ -141,6 +143,7 @@ class Page:
             {
                 "version": VERSION,
                 "guided": self.studio.guided,
+                "signed_by": self.studio.signed_by,
                 "suffixes": photos.SUFFIXES,
                 "formats": looks.formats(),
                 "upload": limits.upload,
@@ -243,14 +246,17 @@ class Page:
         return _file(self._ready(request).sidecar)
 
     @_polite
+    async def beside(self, request: Request) -> Response:
+        return _file(self._ready(request).named(request.path_params["name"]))
+
+    @_polite
     async def copies(self, request: Request) -> Response:
         visitor = self._visitor(request)
         ready = [one.copy for one in visitor.photographs.values() if one.copy and one.copy.state == "ready"] if visitor else []
         if not ready:
             raise Refused(404, "there are no coloured copies yet")
         headers = {"Content-Disposition": 'attachment; filename="colorized.zip"'}
-        pairs = [(copy.target, copy.sidecar) for copy in ready]
-        return StreamingResponse(zipped.chunks(pairs), media_type="application/zip", headers=headers)
+        return StreamingResponse(zipped.chunks([copy.files for copy in ready]), media_type="application/zip", headers=headers)
 
     def _visitor(self, request: Request) -> Visitor | None:
         return self.sessions.find(self._cookies.of(request))
@@ -267,6 +273,7 @@ class Page:
     def _progress(self, photograph: Photograph) -> dict[str, Any]:
         copy = photograph.copy
         about = {"state": copy.state, "reason": copy.reason, "not_carried": copy.notes, "warnings": copy.warnings}
+        about["beside"] = [path.name for path in copy.beside]
         if copy.state == "waiting" and copy.task is not None:
             about["ahead"] = self.studio.slow.ahead(copy.task)
         return about

@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from colorjax import photos
-from colorjax.archive import colorize_many
+from colorjax.archive import colorize_command, colorize_many
 from colorjax.inference import engines
 from colorjax.platform import caching
 from colorjax.web.addresses import Proxies, is_local
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if not local and token is None:
         what = f"--behind-proxy {args.behind_proxy}" if proxies else f"--host {args.host}"
         raise ValueError(f"{what} lets others in; --token (or --token-file FILE) makes a link that they need")
+    signing = colorize_command.signing(args)
     photos.allow_large(limits.pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt=_TIME, level=logging.WARNING, force=True)
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     with _listening(args.host, args.port) as listening, _ends(), _private_folder() as folder:
         colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
         hosts = ["127.0.0.1", "localhost", "::1", args.host] if token is None else None
-        page = app.make(colorizer, Sessions(folder, limits), token, hosts, proxies, root)
+        page = app.make(colorizer, Sessions(folder, limits), token, hosts, proxies, root, signing)
         home = f"{_address(args.host, listening)}{root}/"
         print(f"{home}{f'?token={shown}' if token else ''}\n{_words(local, proxies)}", flush=True)
         if not (args.no_browser or proxies):

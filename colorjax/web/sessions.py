@@ -52,7 +52,7 @@ class Copy:
     """The coloured copy of a photograph: what was asked for, and what became of it.
 
     state: "waiting", "ready" or "failed"; task: the work. notes: what the copy does not carry. warnings: what may be
-    wrong with it.
+    wrong with it. beside: what belongs to a signed one, but its sidecar.
     """
 
     asked: Any
@@ -63,6 +63,19 @@ class Copy:
     warnings: tuple[str, ...] = ()
     target: Path | None = None
     sidecar: Path | None = None
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of a copy that is ready."""
+        return (self.target, self.sidecar, *self.beside)
+
+    def named(self, name: str) -> Path:
+        """What is beside a signed one, by its name. Raises Refused where there is no such file."""
+        found = next((path for path in self.beside if path.name == name), None)
+        if found is None:
+            raise Refused(404, "there is no such file beside this copy")
+        return found
 
 
 @dataclass(eq=False)

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from colorjax import photos
-from colorjax.archive import places, plan, provenance, sidecar
+from colorjax.archive import companions, places, plan, provenance, sidecar
 from colorjax.archive.plan import Job, Options, Outcome
+from colorjax.archive.proof import manifests
 from colorjax.inference.colorizer import Colorizer, Prediction
 from colorjax.science.hints import Hint
 from colorjax.web import comparing
@@ -37,10 +38,13 @@ class Studio:
     while views are waiting, but for a second at most.
     """
 
-    def __init__(self, colorizer: Colorizer, sessions: Sessions):
+    def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any] | None = None):
+        """signing: settings of `Options` for the key that signs what is downloaded. Raises ValueError where it cannot."""
         limits: Limits = sessions.limits
         self.colorizer, self.guided = colorizer, colorizer.guided
-        self._sessions, self._options = sessions, Options(max_pixels=limits.pixels)
+        self._sessions, self._options = sessions, Options(max_pixels=limits.pixels, **(signing or {}))
+        self._keys = companions.keys_of(self._options)
+        self.signed_by = self._keys.who if self._keys else ""
         self._views, self._predictions = _Recent(_KEPT), _Recent(_KEPT)
         self.quick = Lane("views", limits.seconds)
         self.slow = Lane("copies", limits.seconds, before=self.quick)
@@ -158,8 +162,12 @@ class Studio:
     def _compared(self, photograph: Photograph, look: Look, kind: str) -> bytes:
         settings = look.settings | {"strength": look.strength, "hints": len(look.hints)}
         sha256 = sidecar.digest_of(photograph.source)
-        xmp, _ = provenance.marked(b"", provenance.Origin(photograph.name, sha256, provenance.SOURCE_TYPES[0], settings))
-        return comparing.KINDS[kind][0](self._view(photograph), self._coloured(photograph, look), xmp)
+        origin = provenance.Origin(photograph.name, sha256, provenance.SOURCE_TYPES[0], settings)
+        made, media_type, _ = comparing.KINDS[kind]
+        picture = made(self._view(photograph), self._coloured(photograph, look), provenance.marked(b"", origin)[0])
+        weights = {"name": self.colorizer.network.source.name, "sha256": self.colorizer.network.digest}
+        story = manifests.Story("before and after", photograph.source, origin, weights, len(look.hints))
+        return manifests.signed(picture, media_type, self._keys, story)
 
     def _suggestions(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> list[dict[str, Any]]:
         view, shape = self._view(photograph), (photograph.height, photograph.width)
@@ -190,6 +198,7 @@ class Studio:
             self._sessions.drop_copy(photograph)
             raise
         copy.target, copy.sidecar = job.target, job.sidecar
+        copy.beside = tuple(path for path in (job.signature, job.manifest) if path.exists())
 
     def _outcome(self, job: Job, copier: Stylist, options: Options, step: Callable[[], None]) -> Outcome:
         """As `colorize_many.run` makes it; `step` is called before each page is written."""

@@ -27,16 +27,17 @@ class _Pipe:
         return data
 
 
-def chunks(pairs: list[tuple[Path, Path]]) -> Iterator[bytes]:
-    """The bytes of the archive; each copy and its sidecar is a pair. Pairs of one name get folders of their own."""
+def chunks(copies: list[tuple[Path, ...]]) -> Iterator[bytes]:
+    """The bytes of the archive; each copy is with its sidecar, and what else belongs to it. Copies of one name get folders of
+    their own."""
     pipe, names = _Pipe(), set()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-        for pair in pairs:
+        for files in copies:
             folder, number = "", 2
-            while folder + pair[0].name.casefold() in names:
+            while folder + files[0].name.casefold() in names:
                 folder, number = f"{number}/", number + 1
-            names.add(folder + pair[0].name.casefold())
-            for path in pair:
+            names.add(folder + files[0].name.casefold())
+            for path in files:
                 with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
                     yield from _entry(archive, path, folder + path.name, pipe)
     yield pipe.taken()

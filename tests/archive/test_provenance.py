@@ -137,6 +137,7 @@ PACKETS = {
 }
 ORIGIN = provenance.Origin("grandmother.jpg", "5e" * 32, provenance.SOURCE_TYPES[0], {"size": 256, "weights": "ab"})
 OURS = {name(key) for key in ("Iptc4xmpExt:DigitalSourceType", "xmpMM:DerivedFrom", "xmpMM:DocumentID", "xmpMM:InstanceID")}
+OURS |= {name(key) for key in ("Iptc4xmpExt:AISystemUsed", "Iptc4xmpExt:AISystemVersionUsed")}
 
 
 def mark(xmp, origin=ORIGIN):

@@ -1694,6 +1694,13 @@ def test_each_kind_of_refusal_has_its_own_sentence(what):
 DUCKY, CIFF = b"Ducky\0\1\0\4\0\0\0\x3c\0\0", b"II\x1a\0\0\0HEAPJPGM" + bytes(range(64))
 GAINED = XMP.replace(b'dc:title="', b'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" dc:title="')
 FILM = b"\0\0\0\x18ftypmp42" + bytes(90)
+
+
+def with_c2pa(webp):
+    body = webp[8:] + b"C2PA" + struct.pack("<I", 4) + b"jumb"
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 BESIDE = {
     "a gain map": (lambda: source("JPEG", xmp=GAINED) + saved("JPEG", GREY), "its HDR gain map"),
     "a gain map of ISO": (lambda: with_segment(saved("JPEG"), 0xE2, b"urn:iso:std:iso:ts:21496:-1\0abc"), "its HDR gain map"),
@@ -1704,6 +1711,12 @@ BESIDE = {
     "anything": (lambda: saved("JPEG") + b"what is this", "12 bytes behind its end"),
     "a segment": (lambda: with_segment(saved("JPEG"), 0xE3, b"Meta\0\0II"), "its APP3 segment (Meta)"),
     "credentials": (lambda: with_segment(saved("JPEG"), 0xEB, b"JP\0\1"), "its content credentials (C2PA)"),
+    "credentials of a TIFF": (lambda: tiff((RGB, {52545: (7, b"jumb")})), "its content credentials (C2PA)"),
+    "credentials of a WebP": (lambda: with_c2pa(saved("WEBP", lossless=True)), "its content credentials (C2PA)"),
+    "credentials of a HEIC": (
+        lambda: saved("HEIF") + b"\0\0\0\x1cuuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + b"jumb",
+        "its content credentials (C2PA)",
+    ),
     "a film in a HEIC": (lambda: saved("HEIF") + b"\0\0\0\x0cmpvdfilm", "its motion video"),
     "a gain map of Apple": (lambda: saved("HEIF") + b"\0\0\0\x18free aux:hdrgainmap", "its HDR gain map"),
     "behind a PNG": (lambda: saved("PNG") + FILM, "102 bytes behind its end"),

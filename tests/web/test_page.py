@@ -15,6 +15,7 @@ from helpers.painter import Painter
 from PIL import Image
 
 from colorjax import photos
+from colorjax.archive.proof import keys
 from colorjax.science import color
 from colorjax.web import app
 from colorjax.web.sessions import Limits, Sessions
@@ -40,17 +41,22 @@ def serve(tmp_path_factory):
     """A function that starts a server, once for what it is asked for, and gives its address."""
     running = {}
 
-    def start(guided=True, token=None):
-        if (guided, token) not in running:
-            sessions = Sessions(tmp_path_factory.mktemp("private"), Limits(upload=2_000_000))
-            config = uvicorn.Config(app.make(Painter(guided), sessions, token, HOSTS), port=0, log_level="warning")
+    def start(guided=True, token=None, signed=False):
+        if (asked := (guided, token, signed)) not in running:
+            sessions, signing = Sessions(tmp_path_factory.mktemp("private"), Limits(upload=2_000_000)), {}
+            if signed:
+                folder = tmp_path_factory.mktemp("keys")
+                keys.new(folder, "The Museum")
+                signing = {"sign_key": str(folder / keys.KEY), "sign_cert": str(folder / keys.CHAIN)}
+            application = app.make(Painter(guided), sessions, token, HOSTS, signing=signing)
+            config = uvicorn.Config(application, port=0, log_level="warning")
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run)
             thread.start()
             while not server.started:
                 time.sleep(0.01)
-            running[guided, token] = (server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
-        return running[guided, token][-1]
+            running[asked] = (server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/")
+        return running[asked][-1]
 
     yield start
     for server, thread, _ in running.values():
@@ -63,8 +69,8 @@ def visit(browser, serve):
     """A function that opens the page; what it asks of anybody else, and its errors, fail the test."""
     contexts, wrong = [], []
 
-    def open_page(size=WIDE, guided=True, before=lambda page: None):
-        home = serve(guided)
+    def open_page(size=WIDE, guided=True, before=lambda page: None, signed=False):
+        home = serve(guided, signed=signed)
         context = browser.new_context(
             viewport=size, has_touch=size is not WIDE, is_mobile=size is not WIDE, accept_downloads=True
         )
@@ -946,3 +952,25 @@ def test_what_cannot_be_coloured_is_told_once_for_each_and_a_server_that_is_gone
     page.wait_for_selector(".problem:text-is('The server does not answer.')")
     page.wait_for_timeout(200)
     assert page.locator(".problem").count() == 4
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_a_line_under_the_photograph_says_who_signs(visit, size):
+    page = visit(size, signed=True)
+    opened(page)
+    line, stage = page.locator("#signed"), page.locator("#stage")
+    assert line.inner_text() == "What you download is signed by The Museum."
+    below, above = line.bounding_box(), stage.bounding_box()
+    assert below["y"] >= above["y"] + above["height"] and below["height"] < 60
+    easel = page.locator("#easel").bounding_box()
+    assert below["y"] + below["height"] <= easel["y"] + easel["height"] + 1
+    downloaded(page)
+    page.wait_for_selector("#status .saved")
+    assert "Saved at full size and signed" in page.inner_text("#status")
+    assert downloaded(page, "#status a:last-of-type").suggested_filename == "cat.colorized.png.json.jws"
+
+
+def test_without_a_key_nothing_is_said_of_signing(visit):
+    page = visit()
+    opened(page)
+    assert page.locator("#signed").is_hidden()

@@ -18,13 +18,14 @@ import httpx2
 import numpy as np
 import pytest
 import skimage.data
-from helpers import ROOT
+from helpers import ROOT, console
 from helpers.painter import Painter
 from PIL import Image
 from starlette.testclient import TestClient
 
 from colorjax import cli, photos
 from colorjax.archive import sidecar
+from colorjax.archive.proof import keys, manifests, signatures
 from colorjax.science import color
 from colorjax.web import app, lanes, server
 from colorjax.web.looks import Look
@@ -726,3 +727,48 @@ def test_views_ahead_of_time_wait_for_those_that_somebody_looks_at(page, painter
         painter.slowly.set()
         assert [one.result(10).status_code for one in asked] == [200] * 3
     assert [shape[0] for shape, _ in painter.seen] == [40, 42, 41]
+
+
+# --- signed downloads ---
+
+
+@pytest.fixture(scope="module")
+def signing(tmp_path_factory):
+    """Settings for a key of the server."""
+    folder = tmp_path_factory.mktemp("keys")
+    keys.new(folder, "The Museum")
+    return {"sign_key": str(folder / keys.KEY), "sign_cert": str(folder / keys.CHAIN)}
+
+
+def test_downloads_are_signed_where_the_server_has_a_key(painter, folder, signing, tmp_path):
+    with visitor(app.make(painter, Sessions(folder, Limits()), hosts=["127.0.0.1"], signing=signing)) as client:
+        assert client.get("/api/about").json()["signed_by"] == "The Museum"
+        id = upload(client, encoded(cat()))["id"]
+        (tmp_path / "cat.colorized.png").write_bytes(copied(client, id)[0].content)
+        assert manifests.read(tmp_path / "cat.colorized.png").who == "The Museum"
+        sidecar_file = client.get(f"/api/photographs/{id}/sidecar").content
+        assert finished(client, id)["beside"] == ["cat.colorized.png.json.jws"]
+        signature = client.get(f"/api/photographs/{id}/beside/cat.colorized.png.json.jws").content
+        assert signatures.check(sidecar_file, signature).who == "The Museum"
+        assert client.get(f"/api/photographs/{id}/beside/cat.colorized.png").status_code == 404
+        with zipfile.ZipFile(io.BytesIO(client.get("/api/copies.zip").content)) as archive:
+            names = ["cat.colorized.png", "cat.colorized.png.json", "cat.colorized.png.json.jws"]
+            assert archive.namelist() == names
+        pair = client.post(f"/api/photographs/{id}/compare", json={"kind": "pair"}).content
+        (tmp_path / "pair.jpg").write_bytes(pair)
+        assert manifests.read(tmp_path / "pair.jpg").problems == ()
+        clip = client.post(f"/api/photographs/{id}/compare", json={"kind": "clip"}).content
+        assert b"c2pa" in clip and Image.open(io.BytesIO(clip)).n_frames > 9
+
+
+def test_without_a_key_nothing_is_signed_or_said_of_it(page):
+    with visitor(page()) as client:
+        assert client.get("/api/about").json()["signed_by"] == ""
+        id = upload(client, encoded(cat()))["id"]
+        assert b"c2pa" not in copied(client, id)[0].content
+        assert finished(client, id)["beside"] == []
+
+
+def test_a_server_whose_key_cannot_sign_does_not_start(capsys, tmp_path):
+    outcome = console.run(capsys, "serve", "--sign-key", tmp_path / "no.pem", "--sign-cert", tmp_path / "no.pem")
+    console.check_failed_before_the_work(outcome, "--sign-key", "no.pem")

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from colorjax import checkpoint, photos
-from colorjax.archive import colorize_cluster, colorize_many, places, transfer, urls
+from colorjax.archive import colorize_cluster, colorize_many, companions, places, transfer, urls
 from colorjax.archive.colorize_command import telling
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
+from colorjax.inference import engines
 from colorjax.platform import caching
 from colorjax.science import hints
 
@@ -97,6 +98,7 @@ def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options, folde
     ckpt = ckpt.expanduser().absolute() if isinstance(ckpt, Path) else ckpt
     named = [place for place in (*map(urls.place, args.paths), ckpt) if isinstance(place, Path) and os.path.lexists(place)]
     seen = {str((path if path.is_dir() else path.parent).absolute()): str(path) for path in named}
+    seen |= {path: f"the key's file {path}" for path in (options.sign_key, options.sign_cert) if path}
     setup = colorize_cluster.Setup(str(ckpt), args.size, args.flip, options, args.engine, seen)
     return colorize_cluster.run(jobs, args.cluster, args.workers, setup, folders)
 
@@ -152,11 +154,25 @@ def _options(args: argparse.Namespace) -> Options:
         raise ValueError(f"--workers {args.workers} must be positive, and needs --cluster")
     same = ("strength", "format", "quality", "source_type", "uncertainty", "burn_in", "overwrite", "accept_truncated")
     same += ("refresh_metadata", "only_grey", "negative")
-    settings = {name: getattr(args, name) for name in same}
+    settings = {name: getattr(args, name) for name in same} | signing(args)
     try:
         return Options(**settings, hint_files=not args.no_hints, max_pixels=round(args.max_megapixels * 1e6))
     except ValueError as error:  # it begins with the name of the value
         raise ValueError(f"--{error}") from error
+
+
+def signing(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of `Options` for --sign-key and its like, once that key has signed something; the paths hold wherever a
+    worker runs. Raises ValueError, naming the option, where it cannot sign."""
+    key, chain = (path and os.path.abspath(os.path.expanduser(path)) for path in (args.sign_key, args.sign_cert))
+    settings = {"sign_key": key, "sign_cert": chain, "sign_tsa": args.sign_tsa}
+    try:
+        companions.keys_of(Options(**settings))
+    except engines.MissingPackageError:
+        raise
+    except ValueError as error:  # it begins with the name of the option
+        raise ValueError(f"--{error}") from error
+    return settings
 
 
 def _hints(args: argparse.Namespace) -> tuple[hints.Hint, ...]:

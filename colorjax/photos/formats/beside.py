@@ -21,11 +21,12 @@ _KNOWN_CHUNKS = {*TEXTS, *_BESIDE, b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", 
 _KNOWN_CHUNKS |= {b"iDOT"}  # how Apple decodes it
 _SRGB_GAMMA = range(45000, 46000)  # gAMA: 1/2.2
 _SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # cHRM
-_GAIN_MAP, _FILM, _CREDENTIALS = "its HDR gain map", "its motion video", "its content credentials (C2PA)"
+_GAIN_MAP, _FILM, CREDENTIALS = "its HDR gain map", "its motion video", "its content credentials (C2PA)"
+C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # of the box that holds them in HEIC and AVIF
 # Segments of a JPEG that copies have their own of, or that are carried, and what others are.
 _KNOWN_SEGMENTS = ("APP0 JFIF", "APP0 JFXX", "APP1 Exif", "APP1 http://ns.adobe.com/", "APP2 ICC_PROFILE")
 _KNOWN_SEGMENTS += ("APP2 MPF", "APP13 Photoshop 3.0", "APP14 Adobe", "COM ")
-_SEGMENTS = {"APP2 urn:iso:std:iso:ts:21496": _GAIN_MAP, "APP11 JP": _CREDENTIALS, "APP2 FPXR": "its FlashPix segment"}
+_SEGMENTS = {"APP2 urn:iso:std:iso:ts:21496": _GAIN_MAP, "APP11 JP": CREDENTIALS, "APP2 FPXR": "its FlashPix segment"}
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but those within the pixels
 _TRAILERS = {b"\xa1\xb2\xc3\xd4": "FotoStation", b"SEFT": "Samsung", b"cbipcbbl": "Photo Mechanic"}  # how they end
 _PATHS = range(2000, 3000)  # of Photoshop's image resources: clipping paths, and which of them is the one
@@ -174,7 +175,9 @@ def content(stream: Any, place: int, size: int) -> bytes:
 
 def left_behind(picture: Any, stream: Any) -> tuple[str, ...]:
     """What lies beside the pixels of an opened picture and comes into no copy, in words."""
-    find = {"JPEG": _of_jpeg, "MPO": _of_jpeg, "PNG": _of_png, "HEIF": _of_heif, "AVIF": _of_heif}.get(picture.format)
+    find = {"JPEG": _of_jpeg, "MPO": _of_jpeg, "PNG": _of_png, "HEIF": _of_heif, "AVIF": _of_heif, "WEBP": _of_webp}.get(
+        picture.format
+    )
     place = stream.tell()
     found = find(picture, stream) if find else []
     stream.seek(place)
@@ -228,7 +231,7 @@ def _of_png(_: Any, stream: Any) -> list[str]:
             stream.seek(place)
             said[kind] = stream.read(min(size, 32))
         elif kind not in _KNOWN_CHUNKS:
-            found.append(_CREDENTIALS if kind == b"caBX" else f"its PNG chunk {kind.decode('latin-1')!r}")
+            found.append(CREDENTIALS if kind == b"caBX" else f"its PNG chunk {kind.decode('latin-1')!r}")
         end = place + size + 4
         if kind == b"IEND":
             break
@@ -250,7 +253,20 @@ def _of_heif(_: Any, stream: Any) -> list[str]:
     head = (stream.seek(0), stream.read(2**16))[1]
     found = [_GAIN_MAP] if b"aux:hdrgainmap" in head or re.search(rb"infe.{8}tmap", head, re.DOTALL) else []
     found += ["its depth map"] if re.search(rb"auxid:2\0|aux:(disparity|depth|portraiteffectsmatte)", head) else []
-    return found + [_FILM for kind, *_ in boxes(stream) if kind == b"mpvd"]
+    for kind, place, _ in boxes(stream):
+        found += [_FILM] if kind == b"mpvd" else []
+        found += [CREDENTIALS] if kind == b"uuid" and content(stream, place, 16) == C2PA_UUID else []
+    return found
+
+
+def _of_webp(_: Any, stream: Any) -> list[str]:
+    place = 12
+    while len(head := (stream.seek(place), stream.read(8))[1]) == 8:
+        if head[:4] == b"C2PA":
+            return [CREDENTIALS]
+        size = int.from_bytes(head[4:], "little")
+        place += 8 + size + size % 2
+    return []
 
 
 # --- Photoshop's image resources ---

@@ -19,7 +19,7 @@ _EXIF, _XMP, _IPTC = (  # the UUID boxes of a JPEG 2000 that hold metadata, as E
 )
 _OF_JP2 = (b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"rreq", b"free")  # boxes that only tell of the pixels
 _OF_JXL = (b"JXL ", b"ftyp", b"jxll", b"jxli", b"jxlc", b"jxlp", b"jbrd", b"free")
-_NAMES = {b"jhgm": "its HDR gain map", b"jumb": "its content credentials", b"uuid": "a UUID box"}
+_NAMES = {b"jhgm": "its HDR gain map", b"jumb": beside.CREDENTIALS, b"uuid": "a UUID box"}
 _GREY_OR_SRGB = (16, 17)  # enumerated colour spaces of a JPEG 2000
 _METRE = 10000 / 254  # inches, by which it counts its resolution
 _LARGEST_PACKED = 2**24

@@ -386,6 +386,8 @@ async function start() {
     if (about.cookie === false) throw new Error("This page needs cookies.");
     element("files").accept = about.suffixes.join(",");
     element("version").textContent = `colorjax ${about.version}`;
+    element("signed").hidden = !about.signed_by;
+    element("signed").textContent = `What you download is signed by ${about.signed_by}.`;
     offer(about.formats);
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +

@@ -45,6 +45,7 @@ export const progress = async () => (await json(ask("api/progress"))).copies;
 export const remove = (id) => ask(one(id), { method: "DELETE", keepalive: true });
 export const copyPath = (id) => `${one(id)}/copy`;
 export const sidecarPath = (id) => `${one(id)}/sidecar`;
+export const besidePath = (id, name) => `${one(id)}/beside/${encodeURIComponent(name)}`;
 export const copiesPath = "api/copies.zip";
 
 /** The photograph that a file becomes; `told` hears the share that has been sent. */

@@ -1,18 +1,17 @@
 """Never mistaken for an original: the mark of a colourised copy in its XMP."""
 
 import json
-import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape, quoteattr
 
-from colorjax.photos import kind, legible
+from colorjax.archive.proof.bearing import PREDICTED
+from colorjax.archive.proof.bearing import is_copy as is_copy
+from colorjax.photos import legible
 from colorjax.platform.version import VERSION
 
 SOFTWARE = f"colorjax {VERSION}"
@@ -29,7 +28,9 @@ _RDF, _EXT, _MM, _REF, _EVENT, _XMP, _TIFF = (
     "http://ns.adobe.com/tiff/1.0/",
 )
 _OURS = [(_EXT, "DigitalSourceType"), (_MM, "DerivedFrom"), (_MM, "DocumentID"), (_MM, "InstanceID")]
+_OURS += [(_EXT, "AISystemUsed"), (_EXT, "AISystemVersionUsed")]  # IPTC Photo Metadata 2025.1
 _OURS += [("http://ns.adobe.com/xmp/note/", "HasExtendedXMP")]  # it names a second packet that no copy has
+_OURS += [("http://purl.org/dc/terms/", "provenance")]  # where the source's content credentials are: none hold for a copy
 # What promises a gain map, a film, a depth map or a sound behind the picture, which no copy has: whole namespaces, and names.
 _PROMISES = ["http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/"]
 _PROMISES += [f"http://ns.google.com/photos/1.0/{name}/" for name in ("container", "depthmap", "image", "audio")]
@@ -38,8 +39,6 @@ _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le"
 # What a parser would change in an attribute, or anywhere; meanwhile control characters stand for it, which XML cannot hold.
 _SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
-_PREDICTED = "colour predicted by a trained network: "
-_NEAR_AN_END = 2**20  # bytes
 _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
 
 
@@ -67,101 +66,23 @@ class Origin:
         """Of the copy; the same source and settings have the same."""
         return uuid.uuid5(uuid.NAMESPACE_URL, json.dumps([self.sha256, self.settings], sort_keys=True))
 
+    @property
+    def system_version(self) -> str:
+        """What coloured the copy: this version, and the SHA-256 of its weights where the settings name them."""
+        return f"{VERSION}, weights {self.settings['weights']}" if "weights" in self.settings else VERSION
+
 
 def marked(xmp: bytes, origin: Origin) -> tuple[bytes, tuple[str, ...]]:
     """An XMP packet (b"" for none) with the mark of a colourised copy; and what of the packet is lost, in words.
 
-    Sets Iptc4xmpExt:DigitalSourceType, xmpMM:DerivedFrom (with the source's own identifiers where it has some), the copy's
-    identifiers and an entry of xmpMM:History; tiff:Orientation becomes 1, as the pixels are upright. All else stays.
+    Sets Iptc4xmpExt:DigitalSourceType, AISystemUsed and AISystemVersionUsed, xmpMM:DerivedFrom (with the source's own
+    identifiers where it has some), the copy's identifiers and an entry of xmpMM:History; tiff:Orientation becomes 1, as the
+    pixels are upright; dcterms:provenance, which names the source's content credentials, goes. All else stays.
     """
     try:
         return _marked(xmp, origin), ()
     except (ExpatError, ValueError, LookupError, RecursionError) as error:
         return _marked(b"", origin), (f"its XMP, which is damaged ({error})",)
-
-
-def is_copy(path: Path) -> bool:
-    """Whether a file bears the mark of a copy that colorjax made, whatever it is called; False where it cannot be read.
-
-    It is never compressed. In TIFF, AVIF and HEIC it is looked for near both ends, in others wherever it may lie.
-    """
-    name = kind(path)
-    if name is None:
-        return False
-    try:
-        with open(path, "rb") as stream:
-            return any(_bears_mark(stream, start, size) for start, size in _PARTS.get(name, _ends)(stream))
-    except OSError:
-        return False
-
-
-def _bears_mark(stream: BinaryIO, start: int, size: int) -> bool:
-    """Whether the mark is among so many bytes, which are read a part at a time."""
-    stream.seek(start)
-    before, mark = b"", _PREDICTED.encode()
-    while size > 0 and (data := stream.read(min(size, _NEAR_AN_END))):
-        if mark in before + data:
-            return True
-        before, size = (before + data)[-len(mark) :], size - len(data)
-    return False
-
-
-def _ends(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The first and the last bytes of a file, as (start, size)."""
-    yield 0, _NEAR_AN_END
-    yield max(0, stream.seek(0, os.SEEK_END) - _NEAR_AN_END), _NEAR_AN_END
-
-
-def _segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The APP1 segments of a JPEG, before its first scan."""
-    place = 2
-    while (head := _at(stream, place, 4)) and head[0] == 0xFF and head[1] not in (0xD9, 0xDA):
-        if head[1] == 0xFF:  # filled up
-            place += 1
-            continue
-        size = int.from_bytes(head[2:], "big")
-        if head[1] == 0xE1:
-            yield place, 2 + size
-        place += 2 + size
-
-
-def _chunks(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The international texts of a PNG, the XMP of a WebP."""
-    png = _at(stream, 0, 4) != b"RIFF"
-    place = 8 if png else 12
-    while head := _at(stream, place, 8):
-        size = int.from_bytes(head[:4], "big") if png else int.from_bytes(head[4:], "little")
-        if head[4:] == b"iTXt" if png else head[:4] == b"XMP ":
-            yield place + 8, size
-        place += 12 + size if png else 8 + size + size % 2
-
-
-def _boxes(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The boxes of a JPEG 2000 or XL that may hold XMP."""
-    place = 0
-    while head := _at(stream, place, 8):
-        size = int.from_bytes(head[:4], "big")
-        size = int.from_bytes(_at(stream, place + 8, 8), "big") if size == 1 else size
-        size = size or stream.seek(0, os.SEEK_END) - place  # 0: up to the end
-        if head[4:] in (b"uuid", b"xml "):
-            yield place, size
-        place += max(8, size)
-
-
-def _at(stream: BinaryIO, place: int, size: int) -> bytes:
-    """So many bytes from a place on, b"" where there are fewer."""
-    stream.seek(place)
-    data = stream.read(size)
-    return data if len(data) == size else b""
-
-
-_PARTS: dict[str, Callable[[BinaryIO], Iterator[tuple[int, int]]]] = {
-    "JPEG": _segments,
-    "PNG": _chunks,
-    "WEBP": _chunks,
-    "JPEG2000": _boxes,
-    "JXL": _boxes,
-}
 
 
 def source_type(xmp: bytes) -> str:
@@ -184,7 +105,7 @@ def _marked(xmp: bytes, origin: Origin) -> bytes:
     if _value(document, _TIFF, "Orientation"):
         _set(document, _TIFF, "Orientation", "1")
     entries = "".join(f"<stRef:{key}>{escape(value)}</stRef:{key}>" for key, value in sorted(derived.items()))
-    parameters = escape(_PREDICTED + json.dumps(origin.settings, sort_keys=True))
+    parameters = escape(PREDICTED + json.dumps(origin.settings, sort_keys=True))
     event = (
         f'<rdf:li xmlns:rdf="{_RDF}" xmlns:stEvt="{_EVENT}" rdf:parseType="Resource"><stEvt:action>edited</stEvt:action>'
         f"<stEvt:softwareAgent>{SOFTWARE}</stEvt:softwareAgent><stEvt:parameters>{parameters}</stEvt:parameters></rdf:li>"
@@ -197,6 +118,8 @@ def _marked(xmp: bytes, origin: Origin) -> bytes:
         lists[0].appendChild(document.importNode(minidom.parseString(event).documentElement, True))
     ours = [
         f"<Iptc4xmpExt:DigitalSourceType>{source_type_uri(origin.source_type)}</Iptc4xmpExt:DigitalSourceType>",
+        "<Iptc4xmpExt:AISystemUsed>colorjax</Iptc4xmpExt:AISystemUsed>",
+        f"<Iptc4xmpExt:AISystemVersionUsed>{escape(origin.system_version)}</Iptc4xmpExt:AISystemVersionUsed>",
         f'<xmpMM:DerivedFrom rdf:parseType="Resource">{entries}</xmpMM:DerivedFrom>',
         f"<xmpMM:DocumentID>xmp.did:{origin.identifier}</xmpMM:DocumentID>",
         f"<xmpMM:InstanceID>xmp.iid:{origin.identifier}</xmpMM:InstanceID>",

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from colorjax import photos
-from colorjax.archive import marks, provenance
+from colorjax.archive.proof import marks, provenance
 from colorjax.inference import pixels
 from colorjax.platform.version import VERSION
 
@@ -111,6 +111,14 @@ def maps(data: bytes | None) -> set[str]:
         return {Path(page["map"]).name for page in json.loads(data or b"{}")["pages"] if "map" in page}
     except (ValueError, KeyError, TypeError):
         return set()
+
+
+def signed(data: bytes | None) -> dict[str, Any]:
+    """What the content of a sidecar says of who signed its copy, nothing where nobody did."""
+    try:
+        return dict(json.loads(data or b"{}").get("signed") or {})
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def find(folder: Path) -> list[Path]:
