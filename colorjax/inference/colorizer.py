@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from colorjax import checkpoint
-from colorjax.inference import engines, pixels, reaching
+from colorjax.inference import doubts, engines, pixels, reaching, variants
 from colorjax.inference.reaching import Reach
 from colorjax.inference.upsampling import Upsampler
 from colorjax.inference.viewing import Prediction, Told, View
 from colorjax.science import bins
 from colorjax.science.hints import OBJECT, Hint, HintError, drawn
 from colorjax.science.hints import checked as checked_hints
+from colorjax.science.tints import Tint
 
-MAX_STRENGTH, MAX_SIZE = 1.5, 2048
-SCALES = (0.75, 1.0, 1.25)  # of the working size, over which `uncertainty` looks
+MAX_SIZE = 2048
 _LEAST = 32  # pixels that a network is shown
 _NOT_GUIDED = "the network takes no hints: it was trained without (see configs/guided.py)"
 
@@ -87,17 +86,27 @@ class Colorizer:
         """Whether the network follows hints."""
         return self.network.config.model.guided
 
-    def __call__(self, image: np.ndarray, hints: Iterable[Any] | None = None, *, strength: float = 1.0) -> np.ndarray:
+    def __call__(
+        self,
+        image: np.ndarray,
+        hints: Iterable[Any] | None = None,
+        *,
+        strength: float = 1.0,
+        warmth: float = 0.0,
+        saturation: float = 0.0,
+    ) -> np.ndarray:
         """Colour a photograph.
 
         image: (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded; of a picture in colour only the lightness
         is used. hints: colours chosen for points, each (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row
-        from 0, sRGB of 0..255, of which a* and b* count. strength: factor of chroma, 0 (grey) to 1.5.
+        from 0, sRGB of 0..255, of which a* and b* count; how far they go: see `hints.Hint`. strength: factor of chroma,
+        0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of pale colours above all, -1 to 1.
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.
         Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey,
         hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not guided.
         """
-        return self.paint(image, self.predict(image, hints), strength=strength)
+        Tint(strength, warmth, saturation).check()
+        return self.paint(image, self.predict(image, hints), strength=strength, warmth=warmth, saturation=saturation)
 
     def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> Prediction:
         """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does.
@@ -135,38 +144,86 @@ class Colorizer:
         shown = (pixels.join(lightness, ab[None, None], np.dtype(np.uint8))[0, 0] for ab, _ in found)
         return [Suggestion((int(r), int(g), int(b)), share) for (r, g, b), (_, share) in zip(shown, found, strict=True)]
 
+    def variants(self, image: np.ndarray, count: int = 3, hints: Iterable[Any] | None = None) -> list[Prediction]:
+        """`count` answers for a photograph, for `paint`, the likeliest first: the first is that of `predict`.
+
+        The others have other likely colours (`variants`); what hints say stays. image, hints: as `__call__` takes them.
+        Raises as `__call__` does, ValueError for counts out of range, HintError where the network is not guided, for then it
+        has no palette.
+        """
+        if not 1 <= count <= variants.MOST:
+            raise ValueError(f"count={count} must be in 1..{variants.MOST}")
+        if not self.guided:
+            raise HintError("the network has no variants: it was trained without a palette (see configs/guided.py)")
+        first = self.predict(image, hints)
+        if count == 1:
+            return [first]
+        view, hints = self._view(image, hints)
+        told = self._told(view, hints)
+        features = view.features(self._trained, told)
+        shape, onto = features.shape[:2], first.ab.shape[:2]
+        ab, light = pixels.resized(first.ab, shape), pixels.resized(view.lightness(self._trained)[..., None], shape)[..., 0]
+        shifts = variants.shifts(features, view.likely(features), light, ab, count - 1)
+        free = 1 - reaching.kept(told, onto) if told else 1.0  # where nobody has said what the colour is
+        others = (first.ab + view.without_mount(free * pixels.resized(shift, onto)) for shift in shifts)
+        return [first, *(Prediction(first.lightness, ab) for ab in others)]
+
+    def variant(self, image: np.ndarray, number: int, hints: Iterable[Any] | None = None) -> Prediction:
+        """The variant of that number, from 1; of 0 what `predict` says."""
+        return self.variants(image, number, hints)[-1] if number else self.predict(image, hints)
+
     def paint(
-        self, image: np.ndarray, prediction: Prediction, *, strength: float = 1.0, out: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        prediction: Prediction,
+        *,
+        strength: float = 1.0,
+        warmth: float = 0.0,
+        saturation: float = 0.0,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """The photograph in the colours of a prediction, as `__call__` returns it; `out` may be the photograph itself."""
-        if not 0 <= strength <= MAX_STRENGTH:
-            raise ValueError(f"strength={strength} must be in 0..{MAX_STRENGTH}")
+        tint = Tint(strength, warmth, saturation)
+        tint.check()
         image = pixels.checked(image)
         shape = image.shape[:2]
         result = np.empty((*shape, 3), image.dtype) if out is None else out
-        scaled = Upsampler(prediction.lightness, prediction.ab, shape)
+        scaled = Upsampler(prediction.lightness, tint.of(prediction.ab), shape)
 
         def strip(rows: slice) -> None:
             lightness = pixels.lightness(image[rows])
-            result[rows] = pixels.join(lightness, strength * scaled.rows(rows, lightness), image.dtype)
+            result[rows] = pixels.join(lightness, scaled.rows(rows, lightness), image.dtype)
 
         pixels.each(strip, pixels.strips(shape))
         return result
 
-    def uncertainty(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> np.ndarray:
+    @property
+    def calibrated(self) -> bool:
+        """Whether `uncertainty` says how far off colours are; else it only says where they are more of a guess."""
+        return self.network.calibration is not None
+
+    def uncertainty(
+        self, image: np.ndarray, hints: Iterable[Any] | None = None, *, calibrated: bool | None = None
+    ) -> np.ndarray:
         """Where the colour is a guess: (h, w) float32 at the network's scale, in Lab units.
 
-        The standard deviation of ab, root of the sum over both, between the answers for the photograph and its mirror
-        image, each shown at the scales `SCALES` of the working size, or of that of the training if that is smaller.
+        How far a* and b* are off, on average, where a network says so: by the table in `calibration.json` beside its weights.
+        Without that, or with calibrated=False, what the network says: the mean distance to the colours that its palette holds
+        for likely; of one that is not guided the standard deviation between answers for the photograph and its mirror image,
+        each at several scales. Raises as `__call__` does, ValueError for calibrated=True where there is no table.
         """
+        if calibrated and not self.calibrated:
+            raise ValueError("the uncertainty of this network is not calibrated (see benchmarks/quality/calibrate.py)")
         view, hints = self._view(image, hints)
-        told, answers = self._told(view, hints), []
-        for scale in SCALES:
-            for mirrored in (False, True):
-                answers.append(view.answer_at(max(_LEAST, round(scale * self._trained)), (mirrored,), told).ab)
-        shape = max((answer.shape[:2] for answer in answers), key=lambda shape: shape[0])
-        spread = np.stack([pixels.resized(answer, shape, Image.Resampling.BICUBIC) for answer in answers]).std(axis=0)
-        return np.sqrt((spread**2).sum(axis=-1))
+        told, size = self._told(view, hints), self._trained
+        if self.guided:
+            features, answer = view.features(size, told), view.answer_at(size, (False,), told).ab
+            doubt = doubts.expected(view.likely(features), pixels.resized(answer, features.shape[:2]))
+        else:
+            sizes = [max(_LEAST, round(scale * size)) for scale in doubts.SCALES]
+            ways = [(at, mirrored) for at in sizes for mirrored in (False, True)]
+            doubt = doubts.spread([view.answer_at(at, (mirrored,), told).ab for at, mirrored in ways])
+        return doubts.calibrated(doubt, self.network.calibration) if self.calibrated and calibrated is not False else doubt
 
     def _view(self, image: np.ndarray, hints: Iterable[Any] | None) -> tuple[View, tuple[Hint, ...]]:
         """A photograph before the network, and its hints, checked. Raises as `__call__` does."""

@@ -11,11 +11,11 @@ from typing import Any
 from tqdm import tqdm
 
 from colorjax import photos
-from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, Job, Outcome
+from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, UNCALIBRATED, Job, Outcome
 from colorjax.science import toning
 
 _LOOK_LIKE = "look like negatives, taken together"
-_TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE}  # of all photographs, at the end
+_TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE, UNCALIBRATED}  # of all photographs, at the end
 _ONE = {"files": "file", "folders": "folder", "GIFs": "GIF", "documents": "document", "copies": "copy", "keys": "key"}
 _ONE |= {"photographs": "photograph", "are": "is", "them": "it", "their": "its"}
 
@@ -91,6 +91,8 @@ def _doubts(outcomes: list[Outcome]) -> Iterator[str]:
         yield f"look like negatives: {number}; --negative inverts all that it is given"
     if number := warned[NO_NEGATIVE]:
         yield f"look like negatives now that they are inverted: {number}; without --negative they stay as they are"
+    if warned[UNCALIBRATED]:
+        yield UNCALIBRATED
     for verdict in negatives(outcomes):
         yield f"the {verdict['photographs']} photographs of {verdict['folder']} {verdict['warning']}"
 
