@@ -11,7 +11,7 @@ from colorjax import checkpoint
 from colorjax.inference import doubts, engines, pixels, reaching, variants
 from colorjax.inference.reaching import Reach
 from colorjax.inference.upsampling import Upsampler
-from colorjax.inference.viewing import Prediction, Told, View
+from colorjax.inference.viewing import Prediction, View
 from colorjax.science import bins
 from colorjax.science.hints import OBJECT, Hint, HintError, drawn
 from colorjax.science.hints import checked as checked_hints
@@ -135,7 +135,7 @@ class Colorizer:
             raise HintError(_NOT_GUIDED)
         view, hints = self._view(image, hints)
         (point,) = checked_hints([(x, y, (0, 0, 0))], view.image.shape)
-        features = view.features(self._trained, self._told(view, hints))
+        features = view.features(self._trained, self._reach(view, hints).drawn if hints else None)
         row, column = (
             at * small // large for at, small, large in zip((point.y, point.x), features.shape, view.image.shape, strict=False)
         )
@@ -159,7 +159,7 @@ class Colorizer:
         if count == 1:
             return [first]
         view, hints = self._view(image, hints)
-        told = self._told(view, hints)
+        told = self._reach(view, hints).drawn if hints else None
         features = view.features(self._trained, told)
         shape, onto = features.shape[:2], first.ab.shape[:2]
         ab, light = pixels.resized(first.ab, shape), pixels.resized(view.lightness(self._trained)[..., None], shape)[..., 0]
@@ -210,12 +210,14 @@ class Colorizer:
         How far a* and b* are off, on average, where a network says so: by the table in `calibration.json` beside its weights.
         Without that, or with calibrated=False, what the network says: the mean distance to the colours that its palette holds
         for likely; of one that is not guided the standard deviation between answers for the photograph and its mirror image,
-        each at several scales. Raises as `__call__` does, ValueError for calibrated=True where there is no table.
+        each at several scales. Where hints of objects reach, somebody has said what the colour is: there it is 0. Raises as
+        `__call__` does, ValueError for calibrated=True where there is no table.
         """
         if calibrated and not self.calibrated:
             raise ValueError("the uncertainty of this network is not calibrated (see benchmarks/quality/calibrate.py)")
         view, hints = self._view(image, hints)
-        told, size = self._told(view, hints), self._trained
+        reach, size = self._reach(view, hints) if hints else None, self._trained
+        told = reach.drawn if reach else None
         if self.guided:
             features, answer = view.features(size, told), view.answer_at(size, (False,), told).ab
             doubt = doubts.expected(view.likely(features), pixels.resized(answer, features.shape[:2]))
@@ -223,7 +225,9 @@ class Colorizer:
             sizes = [max(_LEAST, round(scale * size)) for scale in doubts.SCALES]
             ways = [(at, mirrored) for at in sizes for mirrored in (False, True)]
             doubt = doubts.spread([view.answer_at(at, (mirrored,), told).ab for at, mirrored in ways])
-        return doubts.calibrated(doubt, self.network.calibration) if self.calibrated and calibrated is not False else doubt
+        table = None if calibrated is False else self.network.calibration
+        doubt = doubt if table is None else doubts.calibrated(doubt, table)
+        return doubt * (1 - pixels.resized(reach.share[..., None], doubt.shape)[..., 0]) if reach else doubt
 
     def _view(self, image: np.ndarray, hints: Iterable[Any] | None) -> tuple[View, tuple[Hint, ...]]:
         """A photograph before the network, and its hints, checked. Raises as `__call__` does."""
@@ -242,16 +246,10 @@ class Colorizer:
         features = view.features(self._trained) if any(hint.reach == OBJECT for hint in hints) else None
         return Reach(hints, view.image.shape[:2], view.lightness(reaching.SIDE), features)
 
-    def _told(self, view: View, hints: tuple[Hint, ...]) -> Told:
-        """What the network is told of hints."""
-        if any(hint.is_bounded for hint in hints):
-            return self._reach(view, hints).drawn
-        return functools.partial(drawn, hints, view.image.shape[:2]) if hints else None
-
     def _answer(self, view: View, hints: tuple[Hint, ...]) -> Prediction:
         """What the network says, as far as the hints reach."""
         free = tuple(hint for hint in hints if not hint.is_bounded)
-        plain = view.answer(self.size, self._told(view, free))
+        plain = view.answer(self.size, functools.partial(drawn, free, view.image.shape[:2]) if free else None)
         if len(free) == len(hints):
             return plain
         reach, lightness = self._reach(view, hints), view.lightness(reaching.SIDE)

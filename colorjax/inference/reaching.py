@@ -23,7 +23,7 @@ from colorjax.science import color
 from colorjax.science.hints import OBJECT, SOFT, Hint, drawn
 
 SIDE = 160  # pixels of the shorter side of what is looked at
-_FAR = 7.7  # that a path within an object costs at most
+_FAR = 6.8  # that a path within an object costs at most
 _EDGE = 5.0  # Lab units of L* between two pixels that cost 1
 _STEP, _UNLIKE = 0.1, 0.1  # what a step over 1/100 of the shorter side costs: always, and for features of unit distance
 _SMOOTH = 1.0  # pixels, standard deviation: grain is no edge

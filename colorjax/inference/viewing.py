@@ -41,18 +41,24 @@ class View:
         self._network, self._engine = network, engine
         self._mirrored = (False, True) if mirrored else (False,)
         self._part = network.config.model.answer
+        self._lumas: dict[int, np.ndarray] = {}
 
     def seen(self, size: int, told: Told = None) -> Float[np.ndarray, "h w c"]:
         """A copy in which the photograph's frame is `size` wide or high: luma (h, w, 1), with hints, if any, (h, w, 4).
 
         Its sides are multiples of `model.answer`, so that the answer covers the photograph exactly.
         """
+        if size not in self._lumas:
+            self._lumas[size] = self._luma(size)
+        luma = self._lumas[size]
+        return np.concatenate([luma, told(luma.shape[:2])], axis=-1) if told else luma
+
+    def _luma(self, size: int) -> Float[np.ndarray, "h w 1"]:
         height, width = self.image.shape[:2]
         short, long = sorted(self.frame.shape)
         scale = size / short * min(1.0, framing.LONGEST * short / long)
         shape = tuple(max(1, round(side * scale / self._part)) * self._part for side in (height, width))
-        luma = (color.grey_to_lightness(pixels.small_grey(self.image, shape))[..., None] - 50) / 50
-        return np.concatenate([luma, told(shape)], axis=-1) if told else luma
+        return (color.grey_to_lightness(pixels.small_grey(self.image, shape))[..., None] - 50) / 50
 
     def lightness(self, size: int) -> Float[np.ndarray, "h w"]:
         """L* of what is `seen` at that size."""

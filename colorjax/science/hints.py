@@ -77,7 +77,7 @@ def parse(text: str) -> Hint:
     if not numbers or max(len(reach), len(share)) > 1 or len(reach) + len(share) < len(more):
         raise HintError(f"hint {text!r} is none; it is written as {_WRITTEN}")
     radius = _radius(float(share[0][1]) / 100) if share else None
-    return Hint(int(x), int(y), _rgb(rgb), *(reach or [OBJECT]), radius)
+    return Hint(int(x), int(y), _rgb(rgb), reach[0] if reach else OBJECT, radius)
 
 
 def read(path: str | os.PathLike) -> tuple[Hint, ...]:
@@ -110,7 +110,7 @@ def of(value: Any) -> Hint:
         value = (value["x"], value["y"], value["color"], OBJECT if how[0] is None else how[0], how[1])
     if not isinstance(value, Sequence) or isinstance(value, str) or not 3 <= len(value) <= 5:
         raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
-    x, y, rgb, reach, radius = (*value, *(OBJECT, None)[len(value) - 3 :])
+    x, y, rgb, reach, radius, *_ = (*value, *(OBJECT, None)[len(value) - 3 :])
     if not (_is_integer(x) and _is_integer(y)):
         raise HintError(f"hint {brief(value)}: x and y must be whole numbers of pixels")
     if reach not in REACHES:
