@@ -48,7 +48,7 @@ class Painter(Colorizer):
         ab = np.stack([0.6 * warmth, warmth], axis=-1)
         for hint in hints:
             away = np.hypot(rows - hint.y * scale, columns - hint.x * scale)[..., None] / (0.12 * self.short_side)
-            weight = np.exp(-(away**2) / 2) * (0.12 * self.short_side * away < hint.radius_in(image.shape) * scale)
+            weight = np.exp(-(away**2) / 2) * (0.12 * self.short_side * away < hint.radius_in(image.shape) * scale + 1)
             ab = (1 - weight) * ab + weight * color.rgb_to_lab(np.asarray(hint.rgb, np.float32) / 255)[1:]
         return Prediction(small_lightness(image, shape), ab.astype(np.float32))
 

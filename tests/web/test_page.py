@@ -910,7 +910,7 @@ def test_a_hint_reaches_as_far_as_it_may(visit):
     page.focus("#reach")
     page.keyboard.press("End")
     settled(page)
-    assert page.inner_text("#reach-value") == "as far as it goes" and not page.is_visible("#ring")
+    assert page.inner_text("#reach-value") == "all of the object" and not page.is_visible("#ring")
     assert np.abs(chroma_at(page, 0.78, 0.5) - far).max() < 3
 
 

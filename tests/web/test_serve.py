@@ -145,7 +145,7 @@ def test_a_hint_colours_its_place(page, painter):
         without = pixels(client.post(f"/api/photographs/{id}/view", json={}))
         hint = {"x": 1537, "y": 301, "color": RED}
         with_it = pixels(client.post(f"/api/photographs/{id}/view", json={"hints": [hint]}))
-        assert [tuple(seen) for seen in painter.seen[-1][1]] == [(768, 150, (192, 32, 32))]
+        assert [tuple(seen) for seen in painter.seen[-1][1]] == [(768, 150, (192, 32, 32), "object", None)]
         changed = np.abs(with_it.astype(int) - without).max(axis=-1)
         assert changed[150, 768] > 60 and changed[150, 100] < 5
         ran = len(painter.seen)
