@@ -51,7 +51,7 @@ def ab(copy):
 def test_variants_are_numbered_copies_with_sidecars_that_hold(colorize, album, tmp_path, capsys):
     out = tmp_path / "out"
     code, said, err = colorize(album, "--out", out, "--variants", 3)
-    assert (code, err) == (0, "") and "6 photographs coloured" in said
+    assert (code, err) == (0, "") and "2 photographs coloured into" in said and said.endswith("as 6 copies\n")
     names = [f"{stem}.colorized.{number}.png" for stem in "ab" for number in (1, 2, 3)]
     assert sorted(path.name for path in out.iterdir()) == sorted([*names, *(f"{name}.json" for name in names)])
     assert [about(out / f"a.colorized.{number}.png")["settings"]["variant"] for number in (1, 2, 3)] == [1, 2, 3]

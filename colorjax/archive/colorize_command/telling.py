@@ -67,7 +67,10 @@ def summary(outcomes: list[Outcome], passed_over: photos.PassedOver, where: str,
     for line in _doubts(outcomes):
         print(photos.legible(line))
     counts = Counter(outcome.status for outcome in outcomes)
-    done = f"{counted(counts['to colour' if dry_run else 'coloured'], 'photographs')}{' would be' * dry_run} coloured {where}"
+    copies = [outcome.job.source for outcome in outcomes if outcome.status == ("to colour" if dry_run else "coloured")]
+    number = len(set(copies))
+    done = f"{counted(number, 'photographs')}{' would be' * dry_run} coloured {where}"
+    done += f" as {len(copies)} copies" if len(copies) > number else ""  # variants
     if len(outcomes) == 1 and counts["coloured"]:
         done = f"coloured {outcomes[0].job.source} -> {outcomes[0].job.target}"
     words = [done]
