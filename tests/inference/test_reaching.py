@@ -75,6 +75,9 @@ def test_a_colorizer_follows_the_hint_exactly_there_and_not_beyond(paint, halves
     wanted = color.rgb_to_lab(np.float32(BLUE) / 255)[1:]
     assert np.linalg.norm(after[at] - wanted) < 1
     assert np.linalg.norm(after - before, axis=-1)[:, 110:].max() < 1e-3
+    doubt, known = paint.uncertainty(halves), paint.uncertainty(halves, [(60, 90, BLUE)])
+    at = 90 * known.shape[0] // 160, 60 * known.shape[1] // 200
+    assert known[at] == 0 < doubt[at] and known[:, -4:].min() > 0  # somebody has said what it is
     soft = paint.predict(halves, [(60, 90, BLUE, "soft")]).at(hinted.lightness).ab
     assert np.linalg.norm(soft - before, axis=-1)[:, 60:].max() > 1e-3
 
