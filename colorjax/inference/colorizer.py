@@ -218,7 +218,7 @@ class Colorizer:
         view, hints = self._view(image, hints)
         reach, size = self._reach(view, hints) if hints else None, self._trained
         told = reach.drawn if reach else None
-        if self.guided:
+        if self.network.config.model.guided:  # it has a palette
             features, answer = view.features(size, told), view.answer_at(size, (False,), told).ab
             doubt = doubts.expected(view.likely(features), pixels.resized(answer, features.shape[:2]))
         else:
