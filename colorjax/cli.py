@@ -163,7 +163,13 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
 
     add = colorize.add_argument_group("how it looks").add_argument
     add("--strength", type=float, default=1.0, help="factor of the colour, 0 to 1.5 (default: 1)")
-    add("--hint", action="append", metavar="X,Y,#RRGGBB", help="the colour of a point of the one photograph; repeatable")
+    add("--warmth", type=float, default=0.0, help="-1 (cool) to 1 (as candlelight) (default: 0)")
+    add("--saturation", type=float, default=0.0, help="of pale colours above all, -1 to 1 (default: 0)")
+    numbered = "so many copies with other likely colours, NAME.colorized.1.jpg and on, the likeliest first; up to 6"
+    add("--variants", type=int, default=0, metavar="N", help=numbered)
+    reach = "it reaches over its object; behind it may stand ,soft and a radius, as ,20%%"
+    told = f"the colour of a point of the one photograph; repeatable; {reach}"
+    add("--hint", action="append", metavar="X,Y,#RRGGBB", help=told)
     add("--no-hints", action="store_true", help="pass over NAME.jpg.hints.json beside photographs")
     add("--negative", action="store_true", help="the photographs are negatives: invert them before they are coloured")
     add("--uncertainty", action="store_true", help="also write NAME.uncertainty.png: where the colour is a guess")

@@ -1,115 +1,125 @@
-"""Where one hint's colour goes: over its object, and not across strong edges.
+"""Where one hint's colour goes: over its object, and no farther.
 
-    python benchmarks/quality/hint_spread.py --ckpt=runs/guided --photos=DIR [--pictures=200] [--show=6] [--out=hint_spread.png]
+    python benchmarks/quality/hint_spread.py --photos=UNSEEN [--ckpt=pretrained] [--show=20] [--out=hint_spread.png]
 
-`--pictures` photographs are taken from below DIR, evenly over the sorted names. Each gets one hint at a random point. The hint
-asks for another hue than the network paints there: turned by a quarter, half or three quarters of the circle, with a chroma of
-at least 25, as far as sRGB has it at that lightness.
+On 20 photographs one object each was outlined by hand (`objects.json`: their names below UNSEEN, the hint's point, polygons in
+pixels). The hint asks first for another hue than the network paints there, then for the true colour. For each way in which
+hints reach ("soft", "object") a row says:
 
-Measured are the Delta E between hint and answer at its point, and how much ab changes around it, by distance. A path from the
-point costs the L* that it climbs and falls. At each distance the table has two means: of the quarter of the pixels with the
-cheapest path, and of the quarter with the dearest. A good network changes the first and leaves the second.
+  Delta E at it   between the hint and the 8-bit copy at its point, at the photograph's lightness: the median, the largest
+  hint_spread     share of all that changed (ab, summed over pixels) that lies inside the object
+  filled          how far the object has gone to the hint's colour, mean over its pixels: 1 is all the way
+  in, out         Delta E of the copy to the truth inside the object and outside, the hint telling the true colour
 
-`--out` shows the first `--show`: the photograph without colour, as the network paints it, with the hint, and the change.
+`--out` shows the first `--show`: without colour, as the network paints it, with the hint (another hue) in each way, and what
+changed.
 """
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from skimage.graph import MCP_Geometric
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import common
+from benchmarks.quality.sets import grey_of
 from colorjax import Colorizer, photos
 from colorjax.science import color
+from colorjax.science.hints import OBJECT, SOFT, Hint
 
-BANDS = ((0.03, 0.1), (0.1, 0.2), (0.2, 0.35), (0.35, 0.6))  # of distance, in short sides of the photograph
-SIDE = 256  # of what is shown
-
-
-def pictures(folder: Path, count: int) -> list[np.ndarray]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
-    chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, count).astype(int))]
-    return [np.asarray(Image.open(path).convert("RGB")) for path in chosen]
+SIDE = 240  # of what is shown
+TURNS = (0.5, 1.0, 1.5)  # half circles, by which the hue asked for differs
+CHROMA = 30.0  # at least, of the colour asked for
 
 
-def asked(lightness: float, ab: np.ndarray, turn: float) -> tuple[int, int, int]:
+def inside(about: dict, size: tuple[int, int]) -> np.ndarray:
+    """The object, (H, W) bool."""
+    mask = Image.new("1", size)
+    for key, fill in (("object", 1), ("without", 0)):
+        for polygon in about.get(key, ()):
+            ImageDraw.Draw(mask).polygon([tuple(point) for point in polygon], fill=fill)
+    return np.asarray(mask)
+
+
+def lab_of(rgb: np.ndarray) -> np.ndarray:
+    return color.rgb_to_lab(rgb.astype(np.float32) / 255)
+
+
+def levels(lightness: float, ab: np.ndarray) -> tuple[int, int, int]:
+    """The colour of this lightness, as far as sRGB has it."""
+    rgb = color.lab_to_rgb(color.fit_to_gamut(np.float32([lightness, *ab])))
+    return tuple(int(level) for level in np.round(np.clip(rgb, 0, 1) * 255))
+
+
+def another(lab: np.ndarray, turn: float) -> tuple[int, int, int]:
     """A colour of another hue at this lightness."""
-    hue = np.arctan2(ab[1], ab[0]) + turn
-    lab = np.float32([lightness, *(max(25.0, np.hypot(*ab)) * np.array([np.cos(hue), np.sin(hue)]))])
-    return tuple(int(level) for level in np.round(color.lab_to_rgb(color.fit_to_gamut(lab)) * 255))
+    hue = np.arctan2(lab[2], lab[1]) + turn * np.pi
+    return levels(lab[0], max(CHROMA, np.hypot(*lab[1:])) * np.array([np.cos(hue), np.sin(hue)]))
 
 
-def cost(lightness: np.ndarray, point: tuple[int, int]) -> np.ndarray:
-    """L* that the cheapest path from the point climbs and falls; a little for every step, so that paths stay short."""
-    steps = sum(np.abs(step) for step in np.gradient(lightness))
-    return MCP_Geometric(steps + 0.05).find_costs([point])[0]
+def measured(plain: np.ndarray, copy: np.ndarray, truth: np.ndarray, mask: np.ndarray, hint: Hint) -> list[float]:
+    """Delta E at the hint, hint_spread, filled, Delta E inside and outside. Pictures: Lab."""
+    change = copy[..., 1:] - plain[..., 1:]
+    size = np.linalg.norm(change, axis=-1)
+    at, wanted = copy[hint.y, hint.x], lab_of(np.array(hint.rgb))
+    way = wanted[1:] - plain[hint.y, hint.x, 1:]
+    met = color.delta_e_2000(np.float32([at[0], *wanted[1:]]), at)
+    off = color.delta_e_2000(copy, np.concatenate([copy[..., :1], truth[..., 1:]], axis=-1))
+    filled = (change[mask] @ way / max(way @ way, 1)).mean()
+    return [float(met), size[mask].sum() / max(size.sum(), 1e-6), filled, off[mask].mean(), off[~mask].mean()]
 
 
-def measure(paint: Colorizer, image: np.ndarray, rng: np.random.Generator) -> tuple:
-    """-> ((x, y, rgb), without, with the hint, Delta E at it, change by band for the least and the most crossed quarter)."""
-    height, width = image.shape[:2]
-    x, y = int(rng.uniform(0.1, 0.9) * width), int(rng.uniform(0.1, 0.9) * height)
-    plain = paint.predict(image)
-    h, w = plain.lightness.shape
-    at = y * h // height, x * w // width
-    lightness = plain.lightness[at]
-    rgb = asked(lightness, plain.ab[at], rng.choice([0.5, 1.0, 1.5]) * np.pi)
-    hinted = paint.predict(image, [(x, y, rgb)])
-    wanted = color.rgb_to_lab(np.float32(rgb) / 255)[1:]
-    met = color.delta_e_2000(np.float32([lightness, *hinted.ab[at]]), np.float32([lightness, *wanted]))
-    change = np.linalg.norm(hinted.ab - plain.ab, axis=-1)
-    rows, columns = np.mgrid[:h, :w]
-    distance, crossed = np.hypot(rows - at[0], columns - at[1]) / min(h, w), cost(plain.lightness, at)
-    bands = []
-    for low, high in BANDS:
-        inside = (distance >= low) & (distance < high)
-        least, most = np.quantile(crossed[inside], [0.25, 0.75]) if inside.any() else (np.nan, np.nan)
-        ends = (inside & (crossed <= least), inside & (crossed >= most))
-        bands.append([change[end].mean() if end.any() else np.nan for end in ends])
-    return (x, y, rgb), plain, hinted, float(met), bands
-
-
-def shown(paint: Colorizer, image: np.ndarray, hint: tuple, plain, hinted) -> np.ndarray:
-    """A row of the figure, (SIDE, ., 3) uint8."""
-    grey = np.round(color.lightness_to_grey(color.rgb_to_lab(image / np.float32(255))[..., 0]) * 255).astype(np.uint8)
-    change = np.clip(np.linalg.norm(hinted.ab - plain.ab, axis=-1) / 40, 0, 1)
-    cells = [np.repeat(grey[..., None], 3, -1), paint.paint(image, plain), paint.paint(image, hinted)]
-    cells.append(np.repeat(np.round(change * 255).astype(np.uint8)[..., None], 3, -1))
-    row = [Image.fromarray(cell).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for cell in cells]
-    x, y = (round(part * SIDE / side) for part, side in zip(hint[:2], image.shape[1::-1], strict=True))
-    for cell in (row[0], row[2], row[3]):
-        ImageDraw.Draw(cell).ellipse((x - 6, y - 6, x + 6, y + 6), fill=hint[2], outline="white", width=2)
-    return np.concatenate([np.asarray(cell) for cell in row], axis=1)
+def shown(cells: list[np.ndarray], hint: Hint) -> np.ndarray:
+    """A row of the figure."""
+    row = []
+    for cell in cells:
+        picture = Image.fromarray(cell).convert("RGB")
+        ImageDraw.Draw(picture).ellipse((hint.x - 3, hint.y - 3, hint.x + 3, hint.y + 3), fill=hint.rgb, outline="white")
+        row.append(np.asarray(picture.resize((SIDE, SIDE * 2 // 3), Image.Resampling.BICUBIC)))
+    return np.concatenate(row, axis=1)
 
 
 def main() -> None:
     parser = common.parser(__doc__)
-    parser.add_argument("--ckpt", required=True)
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--pictures", type=common.positive, default=200)
-    parser.add_argument("--show", type=int, default=6)
-    parser.add_argument("--out", type=Path, default=Path("hint_spread.png"))
+    parser.add_argument("--ckpt", default="pretrained")
+    parser.add_argument("--objects", type=Path, default=Path(__file__).with_name("objects.json"))
+    parser.add_argument("--show", type=common.positive, default=20)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    paint, rng = Colorizer.from_checkpoint(args.ckpt), np.random.default_rng(0)
-    rows, met, bands = [], [], []
-    for image in pictures(args.photos, args.pictures):
-        hint, plain, hinted, far, by_band = measure(paint, image, rng)
-        met.append(far)
-        bands.append(by_band)
+    paint, rng, rows = Colorizer.from_checkpoint(args.ckpt), np.random.default_rng(0), []
+    found: dict[str, dict[str, list]] = {reach: {"other": [], "true": []} for reach in (SOFT, OBJECT)}
+    for name, about in json.loads(args.objects.read_text()).items():
+        rgb = np.asarray(Image.open(args.photos / name).convert("RGB"))
+        grey, mask, truth = grey_of(rgb), inside(about, rgb.shape[1::-1]), lab_of(rgb)
+        without = paint(grey)
+        plain, (x, y) = lab_of(without), about["hint"]
+        near = truth[y - 2 : y + 3, x - 2 : x + 3].mean((0, 1))
+        asked = {"other": another(plain[y, x], rng.choice(TURNS)), "true": levels(plain[y, x, 0], near[1:])}
+        cells = [grey, without]
+        for reach, kinds in found.items():
+            for kind, values in kinds.items():
+                hint = Hint(x, y, asked[kind], reach)
+                copy = paint(grey, [hint])
+                values.append(measured(plain, lab_of(copy), truth, mask, hint))
+                if kind == "other":
+                    change = np.linalg.norm((lab_of(copy) - plain)[..., 1:], axis=-1)
+                    cells += [copy, np.clip(change * 6, 0, 255).astype(np.uint8)]
         if len(rows) < args.show:
-            rows.append(shown(paint, image, hint, plain, hinted))
-    print(f"{len(met)} photographs, one hint of another hue each")
-    print(f"Delta E at the hint: median {np.median(met):.2f}, three quarters below {np.quantile(met, 0.75):.2f}")
-    print("distance (short sides)   mean change of ab: least crossed   most crossed   least / most")
-    for (low, high), (least, most) in zip(BANDS, np.nanmean(bands, axis=0), strict=True):
-        print(f"{low:.2f} to {high:.2f}             {least:21.2f}  {most:20.2f}  {least / most:13.2f}")
-    with photos.atomic(args.out) as stream:
-        Image.fromarray(np.concatenate(rows)).save(stream, "PNG")
-    print(f"written: {args.out}")
+            rows.append(shown(cells, Hint(x, y, asked["other"])))
+    common.table("reach", "Delta E at it", "hint_spread", "filled", "in", "out")
+    for reach, kinds in found.items():
+        other, true = (np.array(kinds[kind]) for kind in ("other", "true"))
+        cells = [f"{np.median(other[:, 0]):.2f}, {other[:, 0].max():.2f}"]
+        cells += [f"{mean:.2f}" for mean in (*other.mean(0)[1:3], *true.mean(0)[3:])]
+        common.row(reach, *cells)
+    if args.out:
+        with photos.atomic(args.out) as stream:
+            Image.fromarray(np.concatenate(rows)).save(stream, "PNG")
+        print(f"written: {args.out}")
 
 
 if __name__ == "__main__":

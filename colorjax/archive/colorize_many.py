@@ -63,6 +63,8 @@ def colorize_file(
         raise ValueError(f"{path} is a folder; the command colorjax colorize {path} colours what is in it")
     if not list(places.strangers([(path.parent, path)], photos.PassedOver())):
         raise photos.PhotoError(f"{path} is a copy that colorjax made; name the photograph itself")
+    if options.variants:
+        raise ValueError("variants are made by the command colorjax colorize, or by Colorizer.variants")
     (job,) = places.planned([(path.parent, path)], [path], None if target is None else urls.place(os.fspath(target)), options)
     job = replace(job, hints=None if hints is None else chosen.checked(hints, None))
     sweep([job])

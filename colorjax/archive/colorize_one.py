@@ -11,7 +11,7 @@ import numpy as np
 
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
-from colorjax.archive.companions import Companions, keys_of, of_copy, of_source
+from colorjax.archive.companions import Companions, keys_of
 from colorjax.archive.plan import (
     AS_GOOD_AS_GREY,
     GREY,
@@ -19,6 +19,7 @@ from colorjax.archive.plan import (
     LEFT_IN_COLOUR,
     NEGATIVE,
     NO_NEGATIVE,
+    UNCALIBRATED,
     Guide,
     Options,
     Outcome,
@@ -75,7 +76,9 @@ class Copier:
         self._colorizer, self._options = colorizer, options
         self._settings = {"size": colorizer.size, "flip": colorizer.flip, "strength": options.strength}
         self._settings |= {"quality": options.quality, "burn_in": options.burn_in}
-        self._settings |= {"negative": True} if options.negative else {}
+        self._settings |= {
+            name: getattr(options, name) for name in ("negative", "warmth", "saturation") if getattr(options, name)
+        }
         self.made_with = {"size": colorizer.size, "flip": colorizer.flip, "weights": colorizer.network.digest}
         self._device = sharding.device() | colorizer.engine.about
         self._weights = {"name": colorizer.network.source.name, "sha256": colorizer.network.digest}
@@ -135,15 +138,17 @@ class Copier:
     def _page(self, photo: photos.Photo, number: int, reading: Reading) -> Page:
         pixels, job, guide = photo.image, reading.outcome.job, reading.outcome.guide
         warnings = (*photo.warnings, *self._doubts(pixels, number, reading.outcome))
-        prediction = self._colorizer.predict(pixels, guide.hints)
+        prediction = self._colorizer.variant(pixels, job.variant, guide.hints)
         about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
         about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)} | guide.of_page()
         spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
         if spread is not None:
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
-        before = _tone(pixels)
+            about |= {"uncertainty_calibrated": self._colorizer.calibrated}
+            warnings += () if self._colorizer.calibrated else (UNCALIBRATED,)
+        before = toning.flat_tone(pixels)
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None
-        image = self._colorizer.paint(pixels, prediction, strength=self._options.strength, out=in_place)
+        image = self._colorizer.paint(pixels, prediction, **self._options.tint._asdict(), out=in_place)
         about |= {"page": photo.number} if photo.number != number else {}
         about |= {"truncated": True} if photo.truncated else {}
         warnings = (*warnings, *_flatness(before, image))
@@ -176,7 +181,8 @@ class Copier:
     def _settings_of(self, outcome: Outcome) -> dict[str, Any]:
         """Those of one copy."""
         number = len(outcome.guide.hints)
-        return self._settings | {"format": photos.file_format(outcome.job.target)} | ({"hints": number} if number else {})
+        settings = self._settings | {"format": photos.file_format(outcome.job.target)} | ({"hints": number} if number else {})
+        return settings | ({"variant": outcome.job.variant} if outcome.job.variant else {})
 
     def write(self, reading: Reading, pages: Iterator[Page]) -> Outcome:
         """The copy and its sidecar; the copy appears last: where it is, all is there."""
@@ -206,7 +212,7 @@ class Copier:
                     stream.seek(0)
                     copy = photos.read(stream.read(), self._options.max_pixels)
                     about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
-                files.write_sidecar(self._sidecar(reading, about, of_copy(job, stream)))
+                files.write_sidecar(self._sidecar(reading, about, sidecar.of_copy(job.target, stream)))
         except BaseException:
             files.undo()
             raise
@@ -218,7 +224,9 @@ class Copier:
 
     def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], copy: dict[str, Any]) -> dict[str, Any]:
         return {
-            "source": of_source(reading.outcome.job, reading.source_sha256, reading.pixels.hexdigest()),
+            "source": sidecar.of_source(
+                reading.outcome.job.source, reading.outcome.job.origin, reading.source_sha256, reading.pixels.hexdigest()
+            ),
             "copy": copy,
             "weights": self._weights,
             "settings": self._settings_of(reading.outcome),
@@ -263,7 +271,10 @@ class Copier:
                     photos.encode(plain, name, joined(), self._options.quality)
                 files.sign(plain, stream, origins[0], about["weights"], about["pages"])
                 stream.flush()
-                about |= {"source": of_source(job, sha256, pixels), "copy": of_copy(job, stream)}
+                about |= {
+                    "source": sidecar.of_source(job.source, job.origin, sha256, pixels),
+                    "copy": sidecar.of_copy(job.target, stream),
+                }
                 notes, warnings = files.credentials(tuple(dict.fromkeys((*notes, *left_out))))
                 about["not_carried"] = list(notes)
                 files.write_sidecar(about)
@@ -277,13 +288,5 @@ class Copier:
 
 def _flatness(of_source: str, copy: np.ndarray) -> tuple[str, ...]:
     """What to say of a copy (H, W, 3) that is all black or all white, by the tone of its source."""
-    tone = _tone(copy)
+    tone = toning.flat_tone(copy)
     return (f"its copy is all {tone}, and the photograph is not",) if tone and tone != of_source else ()
-
-
-def _tone(image: np.ndarray) -> str:
-    """ "black" or "white" where at most one value in a thousand is further from that than a fiftieth; else ""."""
-    top, few = np.iinfo(image.dtype).max, image.size // 1000
-    if sum(np.count_nonzero(row > top // 50) for row in image) <= few:
-        return "black"
-    return "white" if sum(np.count_nonzero(row < top - top // 50) for row in image) <= few else ""

@@ -116,16 +116,5 @@ class Companions:
         return tuple(note for note in notes if note != photos.CREDENTIALS), warnings
 
 
-def of_source(job: Job, sha256: str, pixels_sha256: str) -> dict[str, Any]:
-    """What a sidecar says of the source."""
-    origin = {"path": job.origin} if job.origin else {}
-    return {"name": job.source.name, "sha256": sha256, "pixels_sha256": pixels_sha256} | origin
-
-
-def of_copy(job: Job, stream: BinaryIO) -> dict[str, Any]:
-    """What a sidecar says of the copy, which is in the stream."""
-    return {"name": job.target.name, "sha256": sidecar.digest(stream), "bytes": stream.seek(0, io.SEEK_END)}
-
-
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None

@@ -43,7 +43,8 @@ def planned(found: list[tuple[Place, Place]], named: list[Place], out: Place | N
         raise ValueError(f"--out {out} names one photograph's copy, and {here}; name a folder with --out")
     if options.format not in (None, photos.file_format(out)):
         raise ValueError(f"--out {out} and --format {options.format.lower()} contradict each other; leave --format out")
-    return [one(named[0], out, signed=options.sign_key is not None)]
+    signed = options.sign_key is not None
+    return [one(named[0], _numbered(out, number), number, signed) for number in _numbers(options)]
 
 
 def jobs(found: list[tuple[Place, Place]], out: Place | None, options: Options, named: Container[Place] = ()) -> list[Job]:
@@ -64,12 +65,22 @@ def jobs(found: list[tuple[Place, Place]], out: Place | None, options: Options, 
             targets[path] = _whole(path, target)
     sources = set(once) | {path.resolve() for path in plain if isinstance(path, Path)}
     made, taken = [], {}
-    for path in plain:
-        job = Job(path, targets[path])
+    for path, number in itertools.product(plain, _numbers(options)):
+        job = Job(path, _numbered(targets[path], number), variant=number)
         place = place_of(job.target)
         made.append(replace(job, problem=_problem(job, sources, taken.get(place), options.sign_key is not None)))
         taken.setdefault(place, path)
     return made
+
+
+def _numbers(options: Options) -> range:
+    """Those of the copies of a photograph."""
+    return range(1, options.variants + 1) if options.variants else range(1)
+
+
+def _numbered(target: Place, number: int) -> Place:
+    """photo.colorized.2.jpg instead of photo.colorized.jpg; 0: no number."""
+    return target.with_name(f"{target.stem}.{number}{target.suffix}") if number else target
 
 
 def _beside(root: Place, path: Place, alone: bool) -> Place:
@@ -103,13 +114,13 @@ def in_words(named: Iterable[Place], out: Place | None) -> str:
     return " and ".join(words)
 
 
-def one(path: Place, target: Place, signed: bool = False) -> Job:
+def one(path: Place, target: Place, variant: int = 0, signed: bool = False) -> Job:
     """The job of one photograph whose copy is `target` itself; what is there and not by colorjax is never replaced.
 
     signed: whether there is a key.
     """
     sources = {place_of(path)} | ({path.resolve()} if isinstance(path, Path) else set())
-    job = Job(path, target)
+    job = Job(path, target, variant=variant)
     there = isinstance(target, Path) and os.path.lexists(target) and not provenance.is_copy(target)
     taken = f"{target} is there already, and not by colorjax; name another --out" if there else ""
     return replace(job, problem=_problem(job, sources, None, signed) or taken)

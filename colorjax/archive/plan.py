@@ -11,14 +11,16 @@ from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
 from colorjax.archive.proof import manifests, signatures
 from colorjax.archive.urls import Url
-from colorjax.inference.colorizer import MAX_STRENGTH
+from colorjax.inference import variants as likely
 from colorjax.science import hints
 from colorjax.science.hints import Hint, HintError
+from colorjax.science.tints import Tint
 
 THERE = "its copy is there already"
 IN_COLOUR = "it is in colour already: its own colours are painted over"
 LEFT_IN_COLOUR = "it is in colour already"
 NEGATIVE, NO_NEGATIVE = "it looks like a negative", "inverted, it looks like a negative"
+UNCALIBRATED = "the uncertainty of this network is not calibrated: it shows where, not how far"
 IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
 GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below which there is no colour to speak of
 
@@ -27,12 +29,16 @@ GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below 
 class Options:
     """What a run asks for, beside the `Colorizer`'s own settings.
 
-    format: Pillow's name, None for that of the source. hint_files: whether those beside photographs count. sign_key, sign_cert:
-    PEM files of the key that signs copies, and of its certificates; sign_tsa: URL of a time-stamp authority. Raises ValueError
-    for values out of range, naming them.
+    strength, warmth, saturation: see `Tint`. variants: how many copies of each photograph, with other likely colours each; 0:
+    one, that bears no number. format: Pillow's name, None for that of the source. hint_files: whether those beside photographs
+    count. sign_key, sign_cert: PEM files of the key that signs copies, and of its certificates; sign_tsa: URL of a time-stamp
+    authority. Raises ValueError for values out of range, naming them.
     """
 
     strength: float = 1.0
+    warmth: float = 0.0
+    saturation: float = 0.0
+    variants: int = 0
     format: str | None = None
     quality: int = 95
     source_type: str = provenance.SOURCE_TYPES[0]
@@ -54,8 +60,9 @@ class Options:
             raise ValueError("sign-key and sign-cert go together: the key, and the certificates that say whose it is")
         if self.sign_tsa and not (self.sign_key and self.sign_tsa.startswith(("http://", "https://"))):
             raise ValueError(f"sign-tsa {self.sign_tsa!r} must be the URL of a time-stamp authority, and needs sign-key")
-        if not 0 <= self.strength <= MAX_STRENGTH:
-            raise ValueError(f"strength {self.strength} must be in 0..{MAX_STRENGTH}")
+        self.tint.check(link=" ")
+        if not 0 <= self.variants <= likely.MOST:
+            raise ValueError(f"variants {self.variants} must be in 0..{likely.MOST}")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality {self.quality} must be in 1..100")
         if self.format not in (None, *photos.FORMATS) or self.format == "BMP":
@@ -64,6 +71,11 @@ class Options:
         if self.burn_in and (missing := marks.not_drawn(self.burn_in)):
             raise ValueError(f"burn-in: the font (DejaVu Sans) has no {photos.legible(missing)!r}; say it in other letters")
 
+    @property
+    def tint(self) -> Tint:
+        """How strong, warm and saturated its colours are."""
+        return Tint(self.strength, self.warmth, self.saturation)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -71,7 +83,8 @@ class Job:
 
     problem: why it cannot, known before anything is read. origin: what the sidecar calls the source, "" for the relative
     path to it. free: nothing was in the place of the copy when the run began, so that a copy there is one of this run. hints:
-    of its upright pixels, None for those in `hint_file`.
+    of its upright pixels, None for those in `hint_file`. variant: which of the likely colours, from 1; 0 where only one is
+    asked for.
     """
 
     source: Path | Url
@@ -80,6 +93,7 @@ class Job:
     origin: str = ""
     free: bool = False
     hints: tuple[Hint, ...] | None = None
+    variant: int = 0
 
     @property
     def hint_file(self) -> Path | Url:
@@ -103,7 +117,7 @@ class Job:
 
     def map(self, page: int) -> Path | Url:
         """Where the uncertainty map of a page goes."""
-        name = self.source.name + ("" if page == 1 else f".page{page}")
+        name = self.source.name + (f".{self.variant}" if self.variant else "") + ("" if page == 1 else f".page{page}")
         return self.target.with_name(f"{name}{photos.OWN_MAP}.png")
 
 
@@ -246,6 +260,7 @@ def _others(about: dict[str, Any], options: Options, made_with: dict[str, Any], 
     asked = {"strength": options.strength, "quality": options.quality, "burn_in": options.burn_in} | made_with
     said = about["settings"] | {"weights": about["weights"]["sha256"]}
     others = [name for name, value in asked.items() if said.get(name) != value]
+    others += [name for name in ("warmth", "saturation") if said.get(name, 0.0) != getattr(options, name)]
     others += ["negative"] if bool(said.get("negative")) != options.negative else []
     others += ["mark"] if about["digital_source_type"] != provenance.source_type_uri(options.source_type) else []
     others += ["signature"] if bool(about.get("signed")) != bool(options.sign_key) else []

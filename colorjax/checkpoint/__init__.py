@@ -6,14 +6,15 @@ files are whole), `shipped` (the weights inside the package).
 A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm statistics), `training` (step, optimisers,
 key), where `config.ema` asks for it `average` (as `network`) and, of an adversarial training, `discriminator` (params and
 statistics); in its metadata the config, the validation metrics and the rows of the log that are not complete yet; and
-`checksums.json`, which is written last. A released folder holds `weights/` (the network in bfloat16), `config.json` and
-`checksums.json`. The one in `colorjax/weights/` comes with the package and is called `pretrained`.
+`checksums.json`, which is written last. A released folder holds `weights/` (the network in bfloat16), `config.json`,
+`checksums.json` and, where somebody has measured it, `calibration.json`: how far off its colours are. The one in
+`colorjax/weights/` comes with the package and is called `pretrained`.
 """
 
 import logging
 
 from colorjax.checkpoint.checksums import CheckpointError
-from colorjax.checkpoint.networks import CONFIG, WEIGHTS, Network, export, load, load_discriminator
+from colorjax.checkpoint.networks import CALIBRATION, CONFIG, WEIGHTS, Network, export, load, load_discriminator
 from colorjax.checkpoint.shipped import PRETRAINED
 from colorjax.checkpoint.training import BEST_BY, CHECKPOINTS, Checkpoints, Pending
 
@@ -21,6 +22,7 @@ logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax reports every file
 
 __all__ = [
     "BEST_BY",
+    "CALIBRATION",
     "CHECKPOINTS",
     "CONFIG",
     "PRETRAINED",

@@ -19,7 +19,7 @@ from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
 from colorjax.networks import state as states
 from colorjax.platform import usage
 
-WEIGHTS, CONFIG = "weights", "config.json"
+WEIGHTS, CONFIG, CALIBRATION = "weights", "config.json", "calibration.json"
 _COMMITTED = "commit_success.txt"  # in which Orbax says where on this machine it wrote
 _OF_ITS_TRAINING = ("init_from", "lpips_weights", "perceptual_weights", "cache_dir")  # keys whose paths nobody else has
 
@@ -29,7 +29,8 @@ class Network:
     """A trained network: its config, its numbers and the folder they came from.
 
     digest: SHA-256 of the numbers, or of the files of a release. source: of the weights inside the package their name alone,
-    `pretrained`, which is the same on every machine.
+    `pretrained`, which is the same on every machine. calibration: how far off its colours are where it says how far they may
+    be, {"said": rising numbers, "error": as many}, None where nobody has measured it.
     """
 
     config: ConfigDict
@@ -37,6 +38,7 @@ class Network:
     stats: Any
     source: Path
     digest: str = ""
+    calibration: dict[str, Any] | None = None
 
 
 def load(path: str | Path) -> Network:
@@ -135,7 +137,25 @@ def _load_release(folder: Path) -> Network:
     sums = checksums.verify(folder)
     config = _config(json.loads((folder / CONFIG).read_text()))
     network = ocp.load((folder / WEIGHTS).absolute(), _abstract(config.model))
-    return Network(config, network["params"], network["stats"], folder, checksums.digest(sums))
+    digest = checksums.digest(sums)
+    return Network(config, network["params"], network["stats"], folder, digest, _calibration(folder, digest))
+
+
+def _calibration(folder: Path, digest: str) -> dict[str, Any] | None:
+    """Of a released folder: what `benchmarks/quality/calibrate.py` wrote beside its weights, which may come later."""
+    path = folder / CALIBRATION
+    try:
+        table = json.loads(path.read_text())
+        said, error = (np.array(table[name], float) for name in ("said", "error"))
+        sound = said.shape == error.shape and said.size > 1 and (np.diff(said) > 0).all() and (np.diff(error) >= 0).all()
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__}: {error}); delete it, or make it anew") from error
+    if not sound or table["weights"] != digest:
+        why = "is of other weights" if sound else "is damaged"
+        raise CheckpointError(f"{path} {why}; delete it, or make it anew with benchmarks/quality/calibrate.py")
+    return table
 
 
 def _load_shipped() -> Network:

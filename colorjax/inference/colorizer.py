@@ -1,35 +1,29 @@
 """`Colorizer`: a photograph of any size in, the same photograph in colour out. Imports no TensorFlow."""
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from colorjax import checkpoint
-from colorjax.inference import engines, framing, pixels
-from colorjax.inference.upsampling import Upsampler, neighbours
-from colorjax.science import bins, color
-from colorjax.science.hints import Hint, HintError, drawn
+from colorjax.inference import doubts, engines, pixels, reaching, variants
+from colorjax.inference.reaching import Reach
+from colorjax.inference.upsampling import Upsampler
+from colorjax.inference.viewing import Prediction, View
+from colorjax.science import bins
+from colorjax.science.hints import OBJECT, Hint, HintError, drawn
 from colorjax.science.hints import checked as checked_hints
+from colorjax.science.tints import Tint
 
-MAX_STRENGTH, MAX_SIZE = 1.5, 2048
-SCALES = (0.75, 1.0, 1.25)  # of the working size, over which `uncertainty` looks
-_MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
+MAX_SIZE = 2048
+_LEAST = 32  # pixels that a network is shown
 _NOT_GUIDED = "the network takes no hints: it was trained without (see configs/guided.py)"
-_PLAIN = Image.Resampling.BILINEAR  # it never leaves the range of what it is given
 
 
 class NoColorError(ValueError):
     """The network has no colour for a photograph, whose copy would be grey."""
-
-
-class Prediction(NamedTuple):
-    """What a network says of a photograph: ab (h, w, 2), and L* (h, w) of what it saw, at the same scale; Lab units."""
-
-    lightness: np.ndarray
-    ab: np.ndarray
 
 
 class Suggestion(NamedTuple):
@@ -64,8 +58,8 @@ class Colorizer:
         Raises ValueError for a size or an engine that there is not.
         """
         size = network.config.image_size if size is None else size
-        if not _MULTIPLE <= size <= MAX_SIZE:
-            raise ValueError(f"size={size} must be at least {_MULTIPLE} pixels and at most {MAX_SIZE}")
+        if not _LEAST <= size <= MAX_SIZE:
+            raise ValueError(f"size={size} must be at least {_LEAST} pixels and at most {MAX_SIZE}")
         self.size, self.flip, self.network = size, flip, network
         self.engine = engines.make(network, engine)
 
@@ -92,26 +86,35 @@ class Colorizer:
         """Whether the network follows hints."""
         return self.network.config.model.guided
 
-    def __call__(self, image: np.ndarray, hints: Iterable[Any] | None = None, *, strength: float = 1.0) -> np.ndarray:
+    def __call__(
+        self,
+        image: np.ndarray,
+        hints: Iterable[Any] | None = None,
+        *,
+        strength: float = 1.0,
+        warmth: float = 0.0,
+        saturation: float = 0.0,
+    ) -> np.ndarray:
         """Colour a photograph.
 
         image: (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded; of a picture in colour only the lightness
         is used. hints: colours chosen for points, each (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row
-        from 0, sRGB of 0..255, of which a* and b* count. strength: factor of chroma, 0 (grey) to 1.5.
+        from 0, sRGB of 0..255, of which a* and b* count; how far they go: see `hints.Hint`. strength: factor of chroma,
+        0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of pale colours above all, -1 to 1.
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.
         Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey,
         hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not guided.
         """
-        return self.paint(image, self.predict(image, hints), strength=strength)
+        Tint(strength, warmth, saturation).check()
+        return self.paint(image, self.predict(image, hints), strength=strength, warmth=warmth, saturation=saturation)
 
     def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> Prediction:
-        """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does."""
-        image, mirrored = pixels.checked(image), (False, True) if self.flip else (False,)
-        hints, frame = self._followed(hints, image), framing.of(image)
-        prediction = self._predict_at(image, self.size, mirrored, hints, frame)
-        if self.size > (trained := self.network.config.image_size):
-            anchor = self._predict_at(image, trained, mirrored, hints, frame)
-            prediction = Prediction(prediction.lightness, _anchored(prediction.ab, anchor.ab))
+        """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does.
+
+        Where hints are of objects, its scale is that at which these are looked for (`reaching`), if that is finer.
+        """
+        view, hints = self._view(image, hints)
+        prediction = self._answer(view, hints)
         if not np.abs(prediction.ab).max() >= 1:
             raise NoColorError("the network has no colour for it; are its weights trained?")
         return prediction
@@ -128,126 +131,128 @@ class Colorizer:
         image, hints: as `__call__` takes them. x, y: column and row, from 0. Each stands for its neighbourhood in the plane of
         a* and b*, so that no two are alike. It asks at the size of the training, without `flip`. Raises as `__call__` does.
         """
-        image = pixels.checked(image)
         if not self.guided:
             raise HintError(_NOT_GUIDED)
-        (point,) = checked_hints([(x, y, (0, 0, 0))], image.shape)
-        size, frame = min(self.size, self.network.config.image_size), framing.of(image)
-        seen = self._seen(image, size, self._followed(hints, image), frame)
-        given = _given(seen)
-        features = self.engine.features(*given)[0]
-        step = 4 * len(features) // given[0].shape[1]  # from one colour of the palette to the next
+        view, hints = self._view(image, hints)
+        (point,) = checked_hints([(x, y, (0, 0, 0))], view.image.shape)
+        features = view.features(self._trained, self._reach(view, hints).drawn if hints else None)
         row, column = (
-            at * small // large // 4 for at, small, large in zip((point.y, point.x), seen.shape, image.shape, strict=False)
+            at * small // large for at, small, large in zip((point.y, point.x), features.shape, view.image.shape, strict=False)
         )
-        palette = self.network.params["palette"]["logits"]
-        logits = features[row * step, column * step] @ np.asarray(palette["kernel"], np.float32)[0, 0] + palette["bias"]
-        lightness = pixels.lightness(image[y : y + 1, x : x + 1])
-        found = bins.likeliest(np.exp(logits - logits.max()), count)
+        lightness = pixels.lightness(view.image[y : y + 1, x : x + 1])
+        found = bins.likeliest(view.likely(features[row, column]), count)
         shown = (pixels.join(lightness, ab[None, None], np.dtype(np.uint8))[0, 0] for ab, _ in found)
         return [Suggestion((int(r), int(g), int(b)), share) for (r, g, b), (_, share) in zip(shown, found, strict=True)]
 
+    def variants(self, image: np.ndarray, count: int = 3, hints: Iterable[Any] | None = None) -> list[Prediction]:
+        """`count` answers for a photograph, for `paint`, the likeliest first: the first is that of `predict`.
+
+        The others have other likely colours (`variants`); what hints say stays. image, hints: as `__call__` takes them.
+        Raises as `__call__` does, ValueError for counts out of range, HintError where the network is not guided, for then it
+        has no palette.
+        """
+        if not 1 <= count <= variants.MOST:
+            raise ValueError(f"count={count} must be in 1..{variants.MOST}")
+        if not self.guided:
+            raise HintError("the network has no variants: it was trained without a palette (see configs/guided.py)")
+        first = self.predict(image, hints)
+        if count == 1:
+            return [first]
+        view, hints = self._view(image, hints)
+        told = self._reach(view, hints).drawn if hints else None
+        features = view.features(self._trained, told)
+        shape, onto = features.shape[:2], first.ab.shape[:2]
+        ab, light = pixels.resized(first.ab, shape), pixels.resized(view.lightness(self._trained)[..., None], shape)[..., 0]
+        shifts = variants.shifts(features, view.likely(features), light, ab, count - 1)
+        free = 1 - reaching.kept(told, onto) if told else 1.0  # where nobody has said what the colour is
+        others = (first.ab + view.without_mount(free * pixels.resized(shift, onto)) for shift in shifts)
+        return [first, *(Prediction(first.lightness, ab) for ab in others)]
+
+    def variant(self, image: np.ndarray, number: int, hints: Iterable[Any] | None = None) -> Prediction:
+        """The variant of that number, from 1; of 0 what `predict` says."""
+        return self.variants(image, number, hints)[-1] if number else self.predict(image, hints)
+
     def paint(
-        self, image: np.ndarray, prediction: Prediction, *, strength: float = 1.0, out: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        prediction: Prediction,
+        *,
+        strength: float = 1.0,
+        warmth: float = 0.0,
+        saturation: float = 0.0,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """The photograph in the colours of a prediction, as `__call__` returns it; `out` may be the photograph itself."""
-        if not 0 <= strength <= MAX_STRENGTH:
-            raise ValueError(f"strength={strength} must be in 0..{MAX_STRENGTH}")
+        tint = Tint(strength, warmth, saturation)
+        tint.check()
         image = pixels.checked(image)
         shape = image.shape[:2]
         result = np.empty((*shape, 3), image.dtype) if out is None else out
-        scaled = Upsampler(prediction.lightness, prediction.ab, shape)
+        scaled = Upsampler(prediction.lightness, tint.of(prediction.ab), shape)
 
         def strip(rows: slice) -> None:
             lightness = pixels.lightness(image[rows])
-            result[rows] = pixels.join(lightness, strength * scaled.rows(rows, lightness), image.dtype)
+            result[rows] = pixels.join(lightness, scaled.rows(rows, lightness), image.dtype)
 
         pixels.each(strip, pixels.strips(shape))
         return result
 
-    def uncertainty(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> np.ndarray:
+    @property
+    def calibrated(self) -> bool:
+        """Whether `uncertainty` says how far off colours are; else it only says where they are more of a guess."""
+        return self.network.calibration is not None
+
+    def uncertainty(
+        self, image: np.ndarray, hints: Iterable[Any] | None = None, *, calibrated: bool | None = None
+    ) -> np.ndarray:
         """Where the colour is a guess: (h, w) float32 at the network's scale, in Lab units.
 
-        The standard deviation of ab, root of the sum over both, between the answers for the photograph and its mirror
-        image, each shown at the scales `SCALES` of the working size, or of that of the training if that is smaller.
+        How far a* and b* are off, on average, where a network says so: by the table in `calibration.json` beside its weights.
+        Without that, or with calibrated=False, what the network says: the mean distance to the colours that its palette holds
+        for likely; of one that is not guided the standard deviation between answers for the photograph and its mirror image,
+        each at several scales. Where hints of objects reach, somebody has said what the colour is: there it is 0. Raises as
+        `__call__` does, ValueError for calibrated=True where there is no table.
         """
-        image, size = pixels.checked(image), min(self.size, self.network.config.image_size)
-        hints, frame, answers = self._followed(hints, image), framing.of(image), []
-        for scale in SCALES:
-            for mirrored in (False, True):
-                at = max(_MULTIPLE, round(scale * size))
-                answers.append(self._predict_at(image, at, (mirrored,), hints, frame).ab)
-        shape = max((answer.shape[:2] for answer in answers), key=lambda shape: shape[0])
-        spread = np.stack([_resized(answer, shape) for answer in answers]).std(axis=0)
-        return np.sqrt((spread**2).sum(axis=-1))
+        if calibrated and not self.calibrated:
+            raise ValueError("the uncertainty of this network is not calibrated (see benchmarks/quality/calibrate.py)")
+        view, hints = self._view(image, hints)
+        reach, size = self._reach(view, hints) if hints else None, self._trained
+        told = reach.drawn if reach else None
+        if self.network.config.model.guided:  # it has a palette
+            features, answer = view.features(size, told), view.answer_at(size, (False,), told).ab
+            doubt = doubts.expected(view.likely(features), pixels.resized(answer, features.shape[:2]))
+        else:
+            sizes = [max(_LEAST, round(scale * size)) for scale in doubts.SCALES]
+            ways = [(at, mirrored) for at in sizes for mirrored in (False, True)]
+            doubt = doubts.spread([view.answer_at(at, (mirrored,), told).ab for at, mirrored in ways])
+        table = None if calibrated is False else self.network.calibration
+        doubt = doubt if table is None else doubts.calibrated(doubt, table)
+        return doubt * (1 - pixels.resized(reach.share[..., None], doubt.shape)[..., 0]) if reach else doubt
 
-    def _followed(self, hints: Iterable[Any] | None, image: np.ndarray) -> tuple[Hint, ...]:
-        """The hints, checked. Raises HintError where there are any and the network is not guided."""
+    def _view(self, image: np.ndarray, hints: Iterable[Any] | None) -> tuple[View, tuple[Hint, ...]]:
+        """A photograph before the network, and its hints, checked. Raises as `__call__` does."""
+        image = pixels.checked(image)
         hints = checked_hints(hints, image.shape)
         if hints and not self.guided:
             raise HintError(_NOT_GUIDED)
-        return hints
+        return View(self.network, self.engine, image, self.flip), hints
 
-    def _seen(self, image: np.ndarray, size: int, hints: tuple[Hint, ...], frame: framing.Frame) -> np.ndarray:
-        """A photograph at the scale at which its frame is `size` wide or high: luma (h, w, 1), with hints, if any, (h, w, 4).
+    @property
+    def _trained(self) -> int:
+        """The working size, or that of the training if that is smaller: at which features and likely colours are sound."""
+        return min(self.size, self.network.config.image_size)
 
-        Its sides are multiples of `model.answer`, so that the answer covers the photograph exactly.
-        """
-        height, width = image.shape[:2]
-        short, long = sorted(frame.shape)
-        scale = size / short * min(1.0, framing.LONGEST * short / long)
-        answer = self.network.config.model.answer
-        shape = tuple(max(1, round(side * scale / answer)) * answer for side in (height, width))
-        luma = (color.grey_to_lightness(pixels.small_grey(image, shape))[..., None] - 50) / 50
-        return np.concatenate([luma, drawn(hints, (height, width), shape)], axis=-1) if hints else luma
+    def _reach(self, view: View, hints: tuple[Hint, ...]) -> Reach:
+        features = view.features(self._trained) if any(hint.reach == OBJECT for hint in hints) else None
+        return Reach(hints, view.image.shape[:2], view.lightness(reaching.SIDE), features)
 
-    def _predict_at(
-        self, image: np.ndarray, size: int, mirrored: tuple[bool, ...], hints: tuple[Hint, ...], frame: framing.Frame
-    ) -> Prediction:
-        """The mean of the answers for the photograph as it is and mirrored, as asked; outside of its frame no colour."""
-        seen, part = self._seen(image, size, hints, frame), self.network.config.model.answer
-        rows, columns = frame.scaled(seen.shape[:2], image.shape[:2], part)
-        inside = seen[rows, columns]
-
-        def ask(seen: np.ndarray) -> np.ndarray:
-            answer = self.engine.predict(*_given(seen))[0, : seen.shape[0] // part, : seen.shape[1] // part]
-            if not np.isfinite(answer).all():
-                raise FloatingPointError("the network's answer is not finite; its weights are damaged")
-            return answer
-
-        def whole(seen: np.ndarray) -> np.ndarray:
-            return framing.answered(seen, frame.twins, part, ask)
-
-        answers = [whole(inside[:, ::-1])[:, ::-1] if mirror else whole(inside) for mirror in mirrored]
-        ab = np.zeros((seen.shape[0] // part, seen.shape[1] // part, 2), np.float32)
-        place = tuple(slice(span.start // part, span.stop // part) for span in (rows, columns))
-        ab[place] = np.clip(sum(answers) / len(answers), -1, 1) * 110
-        return Prediction(_coarser(seen[..., 0], part) * 50 + 50, ab)
-
-
-def _coarser(plane: np.ndarray, size: int) -> np.ndarray:
-    """Means of squares of `size` pixels, (h / size, w / size)."""
-    height, width = plane.shape
-    return plane.reshape(height // size, size, width // size, size).mean((1, 3)) if size > 1 else plane
-
-
-def _given(seen: np.ndarray) -> list[np.ndarray]:
-    """What an engine takes, each a batch of one: luma, and hints where there are any, padded to whole maps."""
-    sides = seen.shape[:2]
-    coarse = -(-min(sides) // (4 * _MULTIPLE)) * _MULTIPLE  # a dozen lengths for a width, so that few shapes are compiled
-    padding = [(0, -side % (_MULTIPLE if side == min(sides) else coarse)) for side in sides]
-    padded = np.pad(seen, (*padding, (0, 0)), mode="symmetric").astype(np.float32)[None]
-    return [padded[..., :1], padded[..., 1:]] if seen.shape[-1] > 1 else [padded]
-
-
-def _anchored(ab: np.ndarray, anchor: np.ndarray) -> np.ndarray:
-    """The fine detail of `ab` on the colours of a smaller `anchor`, within the range of the anchor's neighbours there."""
-    shape = ab.shape[:2]
-    detail = ab - _resized(_resized(ab, anchor.shape[:2]), shape)
-    low, high = (_resized(neighbours(anchor, pick), shape, _PLAIN) for pick in (np.minimum, np.maximum))
-    return np.clip(_resized(anchor, shape) + detail, low, high)
-
-
-def _resized(array: np.ndarray, shape: tuple[int, int], how: Image.Resampling = Image.Resampling.BICUBIC) -> np.ndarray:
-    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(array, -1, 0)]
-    return np.stack([np.asarray(plane.resize(shape[::-1], how)) for plane in planes], axis=-1)
+    def _answer(self, view: View, hints: tuple[Hint, ...]) -> Prediction:
+        """What the network says, as far as the hints reach."""
+        free = tuple(hint for hint in hints if not hint.is_bounded)
+        plain = view.answer(self.size, functools.partial(drawn, free, view.image.shape[:2]) if free else None)
+        if len(free) == len(hints):
+            return plain
+        reach, lightness = self._reach(view, hints), view.lightness(reaching.SIDE)
+        lightness = max(lightness, plain.lightness, key=len)  # the finer one
+        answers = [prediction.at(lightness).ab for prediction in (plain, view.answer(self.size, reach.drawn))]
+        return Prediction(lightness, view.without_mount(reach.applied(*answers)))

@@ -103,6 +103,12 @@ def small_grey(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.clip(np.asarray(grey), 0, 1)
 
 
+def resized(array: np.ndarray, shape: tuple[int, int], how: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+    """Planes (h, w, c) at another size, float32. The default never leaves the range of what it is given."""
+    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(array, -1, 0)]
+    return np.stack([np.asarray(plane.resize(shape[::-1], how)) for plane in planes], axis=-1)
+
+
 def strips(shape: tuple[int, int], multiple: int = 1) -> Iterator[slice]:
     """Slices of whole rows, each but the last of a number that `multiple` divides."""
     height, width = shape

@@ -16,7 +16,10 @@ from colorjax.science import color
 
 SUFFIX = photos.HINTS  # after the whole name of a photograph
 LIMIT = 1000  # hints of one photograph
+OBJECT, SOFT = REACHES = ("object", "soft")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%", re.ASCII)
+_WRITTEN = "X,Y,#RRGGBB, as 120,340,#23408e, and may go on with soft or object, and a radius as 20%"
 _LARGEST_FILE = 2**20  # bytes
 _SIDE = 5 / 256  # see `side`
 
@@ -28,12 +31,27 @@ class HintError(ValueError):
 class Hint(NamedTuple):
     """At column x and row y, from 0, of the upright photograph, the colour is `rgb` (three of 0..255, sRGB).
 
-    Its a* and b* count; the lightness there is the photograph's.
+    Its a* and b* count; the lightness there is the photograph's. reach: "object", its colour goes as far as what lies at its
+    point; "soft", as far as the network likes. radius: no farther than that, in any case; up to 1 it is a share of the
+    photograph's shorter side, above in pixels; None for no such bound.
     """
 
     x: int
     y: int
     rgb: tuple[int, int, int]
+    reach: str = OBJECT
+    radius: float | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether its colour stops somewhere, by itself."""
+        return self.reach == OBJECT or self.radius is not None
+
+    def radius_in(self, shape: tuple[int, ...]) -> float:
+        """Its radius in pixels of a photograph (H, W, ...); infinite for none."""
+        if self.radius is None:
+            return math.inf
+        return self.radius * min(shape[:2]) if self.radius <= 1 else self.radius
 
     @property
     def color(self) -> str:
@@ -42,15 +60,24 @@ class Hint(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """As in a file of hints."""
-        return {"x": self.x, "y": self.y, "color": self.color}
+        how = {"reach": self.reach} if self.reach != OBJECT else {}
+        return {"x": self.x, "y": self.y, "color": self.color} | how | ({} if self.radius is None else {"radius": self.radius})
 
 
 def parse(text: str) -> Hint:
-    """A hint written as "120,340,#23408e". Raises HintError."""
+    """A hint written as "120,340,#23408e"; behind that may stand "soft" and a radius, as "120,340,#23408e,soft,20%".
+
+    Raises HintError.
+    """
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3 or not all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in parts[:2]):
-        raise HintError(f"hint {text!r} is none; it is written as X,Y,#RRGGBB, as 120,340,#23408e")
-    return Hint(int(parts[0]), int(parts[1]), _rgb(parts[2]))
+    x, y, rgb, *more = parts if len(parts) >= 3 else ("", "", "")
+    reach = [part for part in more if part in REACHES]
+    share = [found for part in more if (found := _SHARE.fullmatch(part))]
+    numbers = all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in (x, y))
+    if not numbers or max(len(reach), len(share)) > 1 or len(reach) + len(share) < len(more):
+        raise HintError(f"hint {text!r} is none; it is written as {_WRITTEN}")
+    radius = _radius(float(share[0][1]) / 100) if share else None
+    return Hint(int(x), int(y), _rgb(rgb), reach[0] if reach else OBJECT, radius)
 
 
 def read(path: str | os.PathLike) -> tuple[Hint, ...]:
@@ -74,15 +101,30 @@ def read(path: str | os.PathLike) -> tuple[Hint, ...]:
 
 
 def of(value: Any) -> Hint:
-    """A hint of a `Hint`, of (x, y, (r, g, b)), of (x, y, "#rrggbb") or of {"x", "y", "color"}. Raises HintError."""
+    """A hint of a `Hint`, of (x, y, (r, g, b)), of (x, y, "#rrggbb") or of {"x", "y", "color"}. Raises HintError.
+
+    A reach may follow, and a radius; in a dictionary as "reach" and "radius".
+    """
     if isinstance(value, dict) and value.keys() >= {"x", "y", "color"}:  # and what somebody may have noted beside them
-        value = (value["x"], value["y"], value["color"])
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
+        how = value.get("reach"), value.get("radius")
+        value = (value["x"], value["y"], value["color"], OBJECT if how[0] is None else how[0], how[1])
+    if not isinstance(value, Sequence) or isinstance(value, str) or not 3 <= len(value) <= 5:
         raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
-    x, y, rgb = value
+    x, y, rgb, reach, radius, *_ = (*value, *(OBJECT, None)[len(value) - 3 :])
     if not (_is_integer(x) and _is_integer(y)):
         raise HintError(f"hint {brief(value)}: x and y must be whole numbers of pixels")
-    return Hint(int(x), int(y), _rgb(rgb))
+    if reach not in REACHES:
+        raise HintError(f"hint's reach {brief(reach)} is unknown; it is {' or '.join(REACHES)}")
+    return Hint(int(x), int(y), _rgb(rgb), reach, None if radius is None else _radius(radius))
+
+
+def _radius(value: Any) -> float:
+    sound = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not (sound and 0 < value < 10**6):
+        raise HintError(
+            f"hint's radius {brief(value)} is none; it is a share of the shorter side, as 0.2, or above 1 in pixels"
+        )
+    return float(value)
 
 
 def _is_integer(value: Any) -> bool:

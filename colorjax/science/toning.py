@@ -104,3 +104,14 @@ def _small(image: np.ndarray) -> np.ndarray:
     rows, columns = min(step, image.shape[0]), min(step, image.shape[1])
     squares = image[: height * rows, : width * columns].reshape(height, rows, width, columns, *image.shape[2:])
     return squares.mean((1, 3), dtype=np.float32) / np.float32(np.iinfo(image.dtype).max)
+
+
+def flat_tone(image: np.ndarray) -> str:
+    """ "black" or "white" where at most one value in a thousand is further from that than a fiftieth; else "".
+
+    image: (H, W, ...) uint8 or uint16.
+    """
+    top, few = np.iinfo(image.dtype).max, image.size // 1000
+    if sum(np.count_nonzero(row > top // 50) for row in image) <= few:
+        return "black"
+    return "white" if sum(np.count_nonzero(row < top - top // 50) for row in image) <= few else ""

@@ -144,6 +144,8 @@ class Page:
                 "version": VERSION,
                 "guided": self.studio.guided,
                 "signed_by": self.studio.signed_by,
+                "variants": looks.VARIANTS if self.studio.guided else 1,
+                "calibrated": self.studio.colorizer.calibrated,
                 "suffixes": photos.SUFFIXES,
                 "formats": looks.formats(),
                 "upload": limits.upload,

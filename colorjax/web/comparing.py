@@ -12,8 +12,8 @@ SAYS = "colours by AI"
 _CLIP_SIDE = 560  # pixels of a clip's longer side
 _STEPS, _EACH, _REST = 14, 60, 1200  # frames of a sweep, and milliseconds
 _GAP = 4  # pixels of white between
-_VIOLET, _DENSEST = (190, 40, 230), 160  # of the veil; the picture shines through
-_SURE_TO_GUESSED = 3.0, 20.0  # Lab units: nearer to sure it is clear, farther it has all its colour
+_VIOLET, _DENSEST = (190, 40, 230), 140  # of the veil; the picture shines through
+_SURE_TO_GUESSED = 8.0, 20.0  # Lab units: nearer to sure it is clear, farther it has all its colour
 
 
 def side_by_side(before: np.ndarray, after: np.ndarray, xmp: bytes) -> bytes:

@@ -13,13 +13,14 @@ from PIL import Image
 
 from colorjax import photos
 from colorjax.archive import companions, places, plan, provenance, sidecar
+from colorjax.archive.colorize_one import Copier
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.proof import manifests
 from colorjax.inference.colorizer import Colorizer, Prediction
 from colorjax.science.hints import Hint
 from colorjax.web import comparing
 from colorjax.web.lanes import Lane, Superseded, Task, TooLong
-from colorjax.web.looks import Look, Stylist
+from colorjax.web.looks import VARIANTS, Look
 from colorjax.web.sessions import Copy, Limits, Photograph, Refused, Sessions
 
 VIEW_SIDE = 1024  # pixels of the longer side of what is worked with
@@ -141,18 +142,20 @@ class Studio:
         return self._views.get((photograph.id,), lambda: np.load(photograph.view, allow_pickle=False))
 
     def _prediction(self, photograph: Photograph, look: Look) -> Prediction:
-        """For the view, whichever the strength."""
+        """For the view, whichever the tint."""
         view = self._view(photograph)
         placed = placed_in_view(look.hints, (photograph.height, photograph.width), view.shape[:2])
 
-        def ask(some: tuple[Hint, ...]) -> Prediction:
-            return self._predictions.get((photograph.id, some), lambda: self.colorizer.predict(view, some))
+        def variants() -> list[Prediction]:
+            return self.colorizer.variants(view, VARIANTS, placed)
 
-        return look.predict(ask, placed, view.shape[:2], view.shape[1] / photograph.width)
+        if look.variant:
+            return self._predictions.get((photograph.id, "variants", placed), variants)[look.variant]
+        return self._predictions.get((photograph.id, placed), lambda: self.colorizer.predict(view, placed))
 
     def _coloured(self, photograph: Photograph, look: Look) -> np.ndarray:
         prediction = self._prediction(photograph, look)
-        return self.colorizer.paint(self._view(photograph), prediction, strength=look.strength)
+        return self.colorizer.paint(self._view(photograph), prediction, **look.tint._asdict())
 
     def _doubt(self, photograph: Photograph, look: Look) -> bytes:
         view = self._view(photograph)
@@ -160,7 +163,7 @@ class Studio:
         return comparing.veil(self.colorizer.uncertainty(view, placed), view.shape[:2])
 
     def _compared(self, photograph: Photograph, look: Look, kind: str) -> bytes:
-        settings = look.settings | {"strength": look.strength, "hints": len(look.hints)}
+        settings = look.settings
         sha256 = sidecar.digest_of(photograph.source)
         origin = provenance.Origin(photograph.name, sha256, provenance.SOURCE_TYPES[0], settings)
         made, media_type, _ = comparing.KINDS[kind]
@@ -179,16 +182,16 @@ class Studio:
         """By the code of `colorjax colorize`, whose promises are those of the copy."""
         self._sessions.drop_copy(photograph)  # that of before
         look, format, quality = copy.asked
-        options = replace(self._options, strength=look.strength, format=format, quality=quality)
+        options = look.options(self._options, format, quality)
         (job,) = places.jobs([(photograph.source.parent, photograph.source)], photograph.out, options)
-        job = replace(job, origin=photograph.name, hints=look.hints)
+        job = replace(job, origin=photograph.name, hints=look.hints, variant=look.variant and look.variant + 1)
 
         def step() -> None:
             task.check()
             self._sessions.count_copy(photograph)
 
         try:
-            outcome = self._outcome(job, Stylist(self.colorizer, options, look), options, step)
+            outcome = self._outcome(job, Copier(self.colorizer, options), options, step)
             copy.reason = outcome.reason.replace(str(photograph.folder), "")
             copy.notes, copy.warnings = outcome.notes, outcome.warnings
             if outcome.status != "coloured":
@@ -200,7 +203,7 @@ class Studio:
         copy.target, copy.sidecar = job.target, job.sidecar
         copy.beside = tuple(path for path in (job.signature, job.manifest) if path.exists())
 
-    def _outcome(self, job: Job, copier: Stylist, options: Options, step: Callable[[], None]) -> Outcome:
+    def _outcome(self, job: Job, copier: Copier, options: Options, step: Callable[[], None]) -> Outcome:
         """As `colorize_many.run` makes it; `step` is called before each page is written."""
         outcome = plan.foresee(job, options, copier.made_with)
         if outcome.status != "to colour":
@@ -221,7 +224,10 @@ def placed_in_view(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[in
         return min(small - 1, int((place + 0.5) * small / large))
 
     (height, width), (h, w) = shape, onto
-    return tuple(Hint(at(hint.x, width, w), at(hint.y, height, h), hint.rgb) for hint in hints)
+    short = min(shape)
+    shares = (None if hint.radius is None else min(1.0, hint.radius_in(shape) / short) for hint in hints)
+    moved = zip(hints, shares, strict=True)
+    return tuple(hint._replace(x=at(hint.x, width, w), y=at(hint.y, height, h), radius=share) for hint, share in moved)
 
 
 def _while_there(photograph: Photograph, work: Callable[[Task], Any]) -> Callable[[Task], Any]:

@@ -31,7 +31,7 @@ class Painter(Colorizer):
 
     def __init__(self, guided=True, short_side=64):
         self.size, self.flip, self.guided, self.short_side = short_side, False, guided, short_side
-        self.network = SimpleNamespace(source=Path("painter"), digest="0" * 64)
+        self.network = SimpleNamespace(source=Path("painter"), digest="0" * 64, calibration=None)
         self.engine = SimpleNamespace(name="none", about={"engine": "none"})
         self.seen, self.slowly = [], threading.Event()
         self.slowly.set()
@@ -48,9 +48,13 @@ class Painter(Colorizer):
         ab = np.stack([0.6 * warmth, warmth], axis=-1)
         for hint in hints:
             away = np.hypot(rows - hint.y * scale, columns - hint.x * scale)[..., None] / (0.12 * self.short_side)
-            weight = np.exp(-(away**2) / 2)
+            weight = np.exp(-(away**2) / 2) * (0.12 * self.short_side * away < hint.radius_in(image.shape) * scale + 1)
             ab = (1 - weight) * ab + weight * color.rgb_to_lab(np.asarray(hint.rgb, np.float32) / 255)[1:]
         return Prediction(small_lightness(image, shape), ab.astype(np.float32))
+
+    def variants(self, image, count=3, hints=None):
+        first = self.predict(image, hints)
+        return [first, *(first._replace(ab=first.ab + np.float32((0, 8 * turn))) for turn in range(1, count))]
 
     def suggest(self, image, x, y, hints=(), count=6):
         colors = [(196, 60, 48), (60, 90, 190), (214, 170, 60), (70, 140, 70), (150, 90, 150), (120, 110, 100)]

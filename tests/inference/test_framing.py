@@ -8,7 +8,7 @@ import skimage
 from PIL import Image
 
 from colorjax import Colorizer
-from colorjax.inference import framing, pixels
+from colorjax.inference import framing, pixels, viewing
 from colorjax.science import color
 
 CAT = skimage.color.rgb2gray(skimage.data.chelsea()[:300])
@@ -103,5 +103,5 @@ def test_parts_cover_the_whole_and_overlap():
 def test_very_long_strips_take_little(colorizer):
     """A line of pixels, a thousand times as long as it is high, is coloured at a smaller scale."""
     strip = np.asarray(Image.fromarray(CAT[140:142]).resize((3000, 3)))
-    assert colorizer._seen(strip, 96, (), framing.of(strip)).size <= 96 * 32 * 96
+    assert viewing.View(colorizer.network, colorizer.engine, strip).seen(96).size <= 96 * 32 * 96
     assert pixels.checked(colorizer(strip)).shape == (3, 3000, 3)

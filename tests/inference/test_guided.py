@@ -281,16 +281,16 @@ def test_a_hint_changes_the_colour_around_it_and_no_lightness(paint, cat):
 
 
 def test_hints_are_mirrored_with_the_photograph(cat):
-    hint = [(20, 60, (30, 30, 200))]
+    hint = [(20, 60, (30, 30, 200), "soft")]
     one, both = network(), Colorizer(network(), flip=True)
-    mirror = Colorizer(one).predict(np.ascontiguousarray(cat[:, ::-1]), [(cat.shape[1] - 1 - 20, 60, (30, 30, 200))])
+    mirror = Colorizer(one).predict(np.ascontiguousarray(cat[:, ::-1]), [(cat.shape[1] - 1 - 20, 60, (30, 30, 200), "soft")])
     mean = (Colorizer(one).predict(cat, hint).ab + mirror.ab[:, ::-1]) / 2
     np.testing.assert_allclose(both.predict(cat, hint).ab, mean, atol=0.1)
 
 
 def test_hints_reach_every_scale(cat):
     large = Colorizer(network(), 96)
-    assert np.abs(large.predict(cat, [(40, 60, (200, 30, 30))]).ab - large.predict(cat).ab).max() > 5
+    assert np.abs(large.predict(cat, [(40, 60, (200, 30, 30), "soft")]).ab - large.predict(cat).ab).max() > 5
     spread = large.uncertainty(cat, [(40, 60, (200, 30, 30))])
     assert np.abs(spread - large.uncertainty(cat)).max() > 0.1
 
@@ -310,7 +310,7 @@ def test_suggestions_are_colours_of_that_lightness_the_likeliest_first(paint, ca
 def test_the_engines_follow_hints_alike(kind, cat):
     one = network(kind)
     by_jax, by_onnx = (Colorizer(one, engine=name) for name in ("jax", "onnx"))
-    hints = [(40, 60, (200, 30, 30)), (120, 10, (30, 200, 30))]
+    hints = [(40, 60, (200, 30, 30), "soft"), (120, 10, (30, 200, 30), "soft")]
     assert np.abs(by_jax.predict(cat, hints).ab - by_onnx.predict(cat, hints).ab).max() < 0.11
     assert np.abs(by_onnx.predict(cat, hints).ab - by_onnx.predict(cat).ab).max() > 0.5
     for ours, theirs in zip(by_jax.suggest(cat, 149, 99, hints), by_onnx.suggest(cat, 149, 99, hints), strict=True):

@@ -15,7 +15,9 @@ BLUE = Hint(120, 340, (0x23, 0x40, 0x8E))
 ONE = {"x": 120, "y": 340, "color": "#23408e"}
 levels = st.integers(0, 255)
 colors = st.tuples(levels, levels, levels)
-places = st.builds(Hint, st.integers(0, 10**9 - 1), st.integers(0, 10**9 - 1), colors)
+pixels = st.integers(0, 10**9 - 1)
+shares = st.none() | st.integers(1, 100).map(lambda percent: percent / 100)
+places = st.builds(Hint, pixels, pixels, colors, st.sampled_from(hints.REACHES), shares)
 
 
 def write(folder, content):
@@ -61,11 +63,33 @@ def test_what_is_no_color_is_named(text):
 
 @given(places)
 def test_a_hint_is_the_same_however_it_is_told(hint):
-    assert hints.parse(f"{hint.x},{hint.y},{hint.color}") == hint
-    for told in (hint, tuple(hint), list(hint), hint.as_dict(), (hint.x, hint.y, hint.color), (hint.x, hint.y, list(hint.rgb))):
+    radius = "" if hint.radius is None else f",{100 * hint.radius:.0f}%"
+    assert hints.parse(f"{hint.x},{hint.y},{hint.color},{hint.reach}{radius}") == hint
+    for told in (hint, tuple(hint), list(hint), hint.as_dict(), (hint.x, hint.y, hint.color, *hint[3:])):
         assert hints.of(told) == hint
-    assert hints.of((np.int64(hint.x), np.uint32(hint.y), np.array(hint.rgb, np.uint8))) == hint
+    plain = Hint(*hint[:3])
+    assert hints.parse(f"{hint.x},{hint.y},{hint.color}") == plain == hints.of((hint.x, hint.y, list(hint.rgb)))
+    assert hints.of((np.int64(hint.x), np.uint32(hint.y), np.array(hint.rgb, np.uint8))) == plain
     assert json.loads(json.dumps(hint.as_dict())) == hint.as_dict()
+
+
+def test_how_far_a_hint_reaches():
+    assert hints.parse("1,2,#23408e, 12.5 %").radius == pytest.approx(0.125)
+    assert hints.of(ONE | {"radius": 30, "reach": None}) == BLUE._replace(radius=30.0)  # in pixels, as the first page saved it
+    for hint, bounded, pixels_ in (
+        (BLUE, True, np.inf),
+        (BLUE._replace(reach="soft"), False, np.inf),
+        (BLUE._replace(reach="soft", radius=0.2), True, 18),
+        (BLUE._replace(radius=30.0), True, 30),
+    ):
+        assert (hint.is_bounded, hint.radius_in((90, 150))) == (bounded, pytest.approx(pixels_))
+    assert BLUE.as_dict() == ONE  # as the first sidecars have it
+    for wrong in ({"radius": 0}, {"radius": "30"}, {"radius": True}, {"radius": float("nan")}, {"reach": "far"}, {"reach": 3}):
+        with pytest.raises(HintError, match=f"^hint's {next(iter(wrong))} "):
+            hints.of(ONE | wrong)
+    for wrong in ("soft,object", "20%,30%", "20", "-1%", "soft,"):
+        with pytest.raises(HintError, match=r"X,Y,#RRGGBB"):
+            hints.parse(f"1,2,#23408e,{wrong}")
 
 
 def test_what_is_noted_beside_a_hint_is_passed_over():

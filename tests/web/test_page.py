@@ -916,7 +916,7 @@ def test_a_hint_reaches_as_far_as_it_may(visit):
     page.focus("#reach")
     page.keyboard.press("End")
     settled(page)
-    assert page.inner_text("#reach-value") == "as far as it goes" and not page.is_visible("#ring")
+    assert page.inner_text("#reach-value") == "all of the object" and not page.is_visible("#ring")
     assert np.abs(chroma_at(page, 0.78, 0.5) - far).max() < 3
 
 
@@ -974,3 +974,41 @@ def test_without_a_key_nothing_is_said_of_signing(visit):
     page = visit()
     opened(page)
     assert page.locator("#signed").is_hidden()
+
+
+def test_other_likely_colours_are_shown_when_asked_for_and_one_is_chosen(visit):
+    page = visit()
+    opened(page)
+    plain = chroma_at(page, 0.5, 0.5)
+    page.click("#ask-variants")
+    page.wait_for_selector("#variant-row .variant:nth-child(3)")
+    assert page.locator("#variant-row .variant[aria-pressed=true]").count() == 1
+    page.click("#variant-row .variant:nth-child(3)")
+    settled(page)
+    assert chroma_at(page, 0.5, 0.5)[1] > plain[1] + 5
+    assert page.get_attribute("#variant-row .variant:nth-child(3)", "aria-pressed") == "true"
+    page.click("#undo-button")
+    settled(page)
+    assert np.abs(chroma_at(page, 0.5, 0.5) - plain).max() < 3
+
+
+def test_a_hint_is_of_its_object_unless_the_tick_is_taken_away(visit):
+    page = visit()
+    box = opened(page)
+    click(page, box, 0.3, 0.5)
+    assert page.is_checked("#object") and page.inner_text("#reach-value") == "all of the object"
+    page.uncheck("#object")
+    settled(page)
+    assert page.inner_text("#reach-value") == "as far as it goes"
+    page.click("#undo-button")
+    assert page.is_checked("#object")
+
+
+def test_what_may_be_wrong_with_a_copy_is_said(visit, monkeypatch):
+    from colorjax.archive import colorize_one
+
+    monkeypatch.setattr(colorize_one.toning, "is_in_colour", lambda pixels: True)
+    page = visit()
+    opened(page)
+    downloaded(page, "#download")
+    page.wait_for_function("() => document.querySelector('#status').innerText.includes('Look at it: it is in colour already')")

@@ -146,7 +146,7 @@ def test_a_hint_colours_its_place(page, painter):
         without = pixels(client.post(f"/api/photographs/{id}/view", json={}))
         hint = {"x": 1537, "y": 301, "color": RED}
         with_it = pixels(client.post(f"/api/photographs/{id}/view", json={"hints": [hint]}))
-        assert [tuple(seen) for seen in painter.seen[-1][1]] == [(768, 150, (192, 32, 32))]
+        assert [tuple(seen) for seen in painter.seen[-1][1]] == [(768, 150, (192, 32, 32), "object", None)]
         changed = np.abs(with_it.astype(int) - without).max(axis=-1)
         assert changed[150, 768] > 60 and changed[150, 100] < 5
         ran = len(painter.seen)
@@ -701,6 +701,20 @@ def test_warmth_and_saturation_are_in_view_and_copy_and_the_record_says_so(page)
         assert np.abs(copied_lab[..., 1:].mean((0, 1)) - warm.mean((0, 1))).max() < 1
         for wrong in ({"warmth": 2}, {"saturation": "much"}, {"format": "GIF"}, {"quality": 0}):
             assert client.post(f"{path}/copy", json=wrong).status_code == 422
+
+
+def test_a_variant_is_in_view_and_copy_and_the_record_says_which(page):
+    with visitor(page()) as client:
+        assert client.get("/api/about").json()["variants"] == 3 and client.get("/api/about").json()["calibrated"] is False
+        path = f"/api/photographs/{upload(client, encoded(skimage.data.chelsea()))['id']}"
+        plain, other = in_colour(client, path), in_colour(client, path, variant=2)
+        assert 8 < (other - plain)[..., 1].mean() < 20
+        copy, record = copied(client, path.rpartition("/")[2], variant=2)
+        assert record.json()["settings"]["variant"] == 3
+        copied_lab = color.rgb_to_lab(pixels(copy) / np.float32(255))
+        assert np.abs(copied_lab[..., 1:].mean((0, 1)) - other.mean((0, 1))).max() < 1
+        for wrong in (3, -1, "2", 1.5):
+            assert client.post(f"{path}/view", json={"variant": wrong}).status_code == 422
 
 
 def test_before_and_after_are_marked_and_a_clip_moves(page):

@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
         Job(path, (out or path.parent) / (path.name or "missing"), "no such file or folder") for path in missing
     ]
     if given:
-        if len(jobs) != 1:
-            raise ValueError(f"--hint is of one photograph, and here are {len(jobs)}; {hints.SUFFIX} files are of many")
-        jobs = [replace(jobs[0], hints=given)]
+        if (number := len({job.source for job in jobs})) != 1:
+            raise ValueError(f"--hint is of one photograph, and here are {number}; {hints.SUFFIX} files are of many")
+        jobs = [replace(job, hints=given) for job in jobs]
     _check_report(args.report, jobs)
     folders = places.folders(there, out)
     for folder in () if args.dry_run else folders:
@@ -153,7 +153,7 @@ def _options(args: argparse.Namespace) -> Options:
     if args.workers is not None and (args.cluster is None or args.workers < 1):
         raise ValueError(f"--workers {args.workers} must be positive, and needs --cluster")
     same = ("strength", "format", "quality", "source_type", "uncertainty", "burn_in", "overwrite", "accept_truncated")
-    same += ("refresh_metadata", "only_grey", "negative")
+    same += ("refresh_metadata", "only_grey", "negative", "warmth", "saturation", "variants")
     settings = {name: getattr(args, name) for name in same} | signing(args)
     try:
         return Options(**settings, hint_files=not args.no_hints, max_pixels=round(args.max_megapixels * 1e6))

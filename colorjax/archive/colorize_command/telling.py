@@ -11,11 +11,11 @@ from typing import Any
 from tqdm import tqdm
 
 from colorjax import photos
-from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, Job, Outcome
+from colorjax.archive.plan import IN_COLOUR, LEFT_IN_COLOUR, NEGATIVE, NO_NEGATIVE, THERE, UNCALIBRATED, Job, Outcome
 from colorjax.science import toning
 
 _LOOK_LIKE = "look like negatives, taken together"
-_TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE}  # of all photographs, at the end
+_TOLD_TOGETHER = {IN_COLOUR, NEGATIVE, NO_NEGATIVE, UNCALIBRATED}  # of all photographs, at the end
 _ONE = {"files": "file", "folders": "folder", "GIFs": "GIF", "documents": "document", "copies": "copy", "keys": "key"}
 _ONE |= {"photographs": "photograph", "are": "is", "them": "it", "their": "its"}
 
@@ -67,7 +67,10 @@ def summary(outcomes: list[Outcome], passed_over: photos.PassedOver, where: str,
     for line in _doubts(outcomes):
         print(photos.legible(line))
     counts = Counter(outcome.status for outcome in outcomes)
-    done = f"{counted(counts['to colour' if dry_run else 'coloured'], 'photographs')}{' would be' * dry_run} coloured {where}"
+    copies = [outcome.job.source for outcome in outcomes if outcome.status == ("to colour" if dry_run else "coloured")]
+    number = len(set(copies))
+    done = f"{counted(number, 'photographs')}{' would be' * dry_run} coloured {where}"
+    done += f" as {len(copies)} copies" if len(copies) > number else ""  # variants
     if len(outcomes) == 1 and counts["coloured"]:
         done = f"coloured {outcomes[0].job.source} -> {outcomes[0].job.target}"
     words = [done]
@@ -91,6 +94,8 @@ def _doubts(outcomes: list[Outcome]) -> Iterator[str]:
         yield f"look like negatives: {number}; --negative inverts all that it is given"
     if number := warned[NO_NEGATIVE]:
         yield f"look like negatives now that they are inverted: {number}; without --negative they stay as they are"
+    if warned[UNCALIBRATED]:
+        yield UNCALIBRATED
     for verdict in negatives(outcomes):
         yield f"the {verdict['photographs']} photographs of {verdict['folder']} {verdict['warning']}"
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from colorjax import photos
 
-WHITE_AT = 10.0  # of an uncertainty map: this many Lab units, and more, are white
+WHITE_AT = 25.0  # of an uncertainty map: this many Lab units, and more, are white
 _SAYS = "colorjax: standard deviation of the predicted colour"
 _TEXT_SHARE = 0.03  # height of a mark as a share of the picture's short side
 

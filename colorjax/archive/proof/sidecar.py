@@ -89,6 +89,16 @@ def pixel_digest_of(path: Path, about: dict[str, Any], max_pixels: int) -> str:
     return pixels.hexdigest()
 
 
+def of_source(source: Any, origin: str, sha256: str, pixels_sha256: str) -> dict[str, Any]:
+    """What a sidecar says of the source. origin: what it calls it, "" for the relative path to it."""
+    return {"name": source.name, "sha256": sha256, "pixels_sha256": pixels_sha256} | ({"path": origin} if origin else {})
+
+
+def of_copy(target: Any, stream: BinaryIO) -> dict[str, Any]:
+    """What a sidecar says of the copy, which is in the stream."""
+    return {"name": target.name, "sha256": digest(stream), "bytes": stream.seek(0, os.SEEK_END)}
+
+
 def write(path: Path, source: Path, about: dict[str, Any]) -> None:
     """Write a sidecar; `about` is everything but the schema, the version and where the source is from here.
 

@@ -3,7 +3,7 @@
 import * as memory from "./memory.js";
 import * as server from "./server.js";
 
-const START = { hints: [], strength: 1, warmth: 0, saturation: 0 };
+const START = { hints: [], strength: 1, warmth: 0, saturation: 0, variant: 0 };
 
 /** A photograph that the server has, as the page knows it. `file`: what it was made of, if it was chosen on this page. */
 export function makePhotograph(about, file) {
@@ -98,7 +98,10 @@ export function forget(photograph) {
 export function readHints(text, { width, height }) {
   let hints;
   try {
-    hints = JSON.parse(text).hints.map(({ x, y, color, radius }) => ({ x, y, color: color.toLowerCase(), ...(radius > 0 && { radius }) }));
+    hints = JSON.parse(text).hints.map(({ x, y, color, radius, reach }) => {
+      const far = radius > 0 && radius <= 1 ? Math.max(2, Math.round(radius * Math.min(width, height))) : radius; // a share of the shorter side
+      return { x, y, color: color.toLowerCase(), ...(radius > 0 && { radius: far }), ...(reach === "soft" && { reach }) };
+    });
   } catch {
     throw new Error("this is no file of hints");
   }

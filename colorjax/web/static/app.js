@@ -17,6 +17,7 @@ import { makePeek } from "./peek.js";
 import { LOOK, makeSliders } from "./sliders.js";
 import { makeStage } from "./stage.js";
 import { drawTiles } from "./strip.js";
+import { makeVariants } from "./variants.js";
 import { makeViews } from "./views.js";
 
 const element = (id) => document.getElementById(id);
@@ -79,12 +80,14 @@ const palette = makePalette({
 
 const sliders = makeSliders(
   (what, settled) => edit(what, settled),
-  (radius, settled) => {
+  (how, settled) => {
     if (current.chosen === null) return;
-    const bound = ({ radius: _, ...hint }) => (radius === null ? hint : { ...hint, radius });
+    const bound = (hint) => Object.fromEntries(Object.entries({ ...hint, ...how }).filter(([, value]) => value !== null));
     edit({ hints: current.state.hints.map((hint, i) => (i === current.chosen ? bound(hint) : hint)) }, settled, true);
   },
 );
+
+const variants = makeVariants(() => current, (variant) => edit({ variant }), blame);
 
 const overview = makeOverview(photographs, (photograph) => {
   toggleOverview(false);
@@ -131,6 +134,7 @@ function draw(drawPins = true) {
   if (hint) palette.show(hint, hints.length > 1 ? `Hint ${current.chosen + 1} of ${hints.length}` : "Hint", stage.colorAt("before", hint));
   stage.ring(hint);
   sliders.show(current.state, hint, current);
+  variants.draw();
   enable("undo-button", current.past.length > 0);
   enable("redo-button", current.future.length > 0);
   enable("save-hints", hints.length > 0);
@@ -389,6 +393,8 @@ async function start() {
     element("signed").hidden = !about.signed_by;
     element("signed").textContent = `What you download is signed by ${about.signed_by}.`;
     offer(about.formats);
+    variants.offer(about.variants);
+    drawDoubts.know(about.calibrated);
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +

@@ -10,6 +10,7 @@ const element = (id) => document.getElementById(id);
 export function makeDoubts(current, failed) {
   const [box, veil, note] = ["doubts", "veil-of-doubt", "doubts-note"].map(element);
   let shown = null; // what the veil is of
+  let calibrated = false;
   const kindOf = ({ id, state }) => JSON.stringify([id, state.hints]);
 
   async function draw() {
@@ -26,7 +27,9 @@ export function makeDoubts(current, failed) {
       URL.revokeObjectURL(veil.src);
       veil.src = URL.createObjectURL(picture);
       await veil.decode();
-      note.textContent = "Violet: the colour is a guess. Clear: the network is sure of it.";
+      note.textContent = calibrated
+        ? "Violet: the colour may be far off. Clear: it is nearly right, as far as was measured."
+        : "Violet: the colour is a guess. Clear: the network is sure of it. It was not measured how far off it is.";
     } catch (error) {
       if (shown !== wanted) return; // another one is wanted by now
       shown = null;
@@ -38,5 +41,7 @@ export function makeDoubts(current, failed) {
     veil.hidden = !box.checked || shown !== wanted;
   }
   box.addEventListener("change", draw);
+  /** Whether this network's uncertainty was measured. */
+  draw.know = (is) => (calibrated = is);
   return draw;
 }

@@ -6,6 +6,8 @@ import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { compare, makeSaving } from "./saving.js";
 
+/** What may be wrong with a copy, in a sentence of its own. */
+const warned = ({ warnings }) => (warnings.length ? ` Look at it: ${warnings.join("; ")}.` : "");
 const element = (id) => document.getElementById(id);
 
 /** `current()`: the photograph that is worked on. `say`, `complain`, `blame(photograph, error)`: where words go. */
@@ -26,7 +28,7 @@ export function makeDownloads(photographs, current, { say, complain, blame }) {
       const beside = copy.beside.map((name) => link(server.besidePath(photograph.id, name), kinds[name.split(".").pop()]));
       const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
       const note = Object.assign(document.createElement("span"), { className: "saved" });
-      note.append(`Saved at full size${beside.length ? " and signed" : ""}, with `, record, ...beside.flatMap((one) => [one === beside.at(-1) ? " and " : ", ", one]), `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}`);
+      note.append(`Saved at full size${beside.length ? " and signed" : ""}, with `, record, ...beside.flatMap((one) => [one === beside.at(-1) ? " and " : ", ", one]), `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}${warned(copy)}`);
       photograph.saved = { state, note };
       say("");
       sayWhatWasSaved();
@@ -52,6 +54,7 @@ export function makeDownloads(photographs, current, { say, complain, blame }) {
       for (const one of mine) if (one.saved?.state !== one.state) one.saved = null; // its record will be of another copy
       const made = await copies.make(mine, wish(), say);
       made.forEach((copy, i) => copy.state !== "ready" && blame(mine[i], new Error(copy.reason)));
+      made.forEach((copy, i) => copy.state === "ready" && copy.warnings.length && complain(`${mine[i].name}:${warned(copy)}`));
       const saved = made.filter(({ state }) => state === "ready").length;
       if (saved) copies.save(server.copiesPath);
       say(`${saved} saved, ${made.length - saved} failed`);

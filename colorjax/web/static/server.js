@@ -37,6 +37,8 @@ export const list = async () => (await json(ask("api/photographs"))).photographs
 export const before = (id) => blob(ask(`${one(id)}/before`));
 /** `ahead`: nobody looks at it yet; `signal` gives it up, which arrives as a refusal with the status 409. */
 export const view = (id, state, { ahead, signal } = {}) => blob(post(`${one(id)}/view`, { ...state, page, ...(ahead && { ahead }) }, signal));
+/** One of the likely colours: nobody waits for it as for a view. */
+export const variant = (id, state, number) => blob(post(`${one(id)}/view`, { ...state, page: `${page}v${number}`, ahead: true }));
 export const doubt = (id, state) => blob(post(`${one(id)}/doubt`, state));
 export const compare = (id, state, kind) => blob(post(`${one(id)}/compare`, { ...state, kind }));
 export const suggest = async (id, question) => (await json(post(`${one(id)}/suggest`, { ...question, page }))).suggestions;
