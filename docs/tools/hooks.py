@@ -40,7 +40,7 @@ def _block(title: str, text: str) -> str:
     return f"## {title}\n\n```text\n{text.strip()}\n```\n"
 
 
-def keys() -> list[tuple[str, str, str]]:
+def config_keys() -> list[tuple[str, str, str]]:
     """(key, its value, its comment) of configs/base.py, in its order. Raises ValueError for a key without a comment."""
     source = (ROOT / "configs" / "base.py").read_text(encoding="utf-8")
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
@@ -61,7 +61,7 @@ def keys() -> list[tuple[str, str, str]]:
 def config() -> str:
     """A table for each section."""
     sections: dict[str, list[str]] = {}
-    for key, value, comment in keys():
+    for key, value, comment in config_keys():
         row = f"| `{key}` | `{value}` | {comment.replace('|', chr(92) + '|')} |"
         sections.setdefault(key.rpartition(".")[0], []).append(row)
     head = "| key | default | meaning |\n|---|---|---|\n"
