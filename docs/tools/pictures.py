@@ -139,6 +139,15 @@ def steps(colorizer: Colorizer, packages: Path) -> None:
     save(below([said(words, 300), beside(cells, 300)]), "steps")
 
 
+def hints(colorizer: Colorizer) -> None:
+    """The photograph that the package brings: without hints, with one, and with two; those of the first tutorial."""
+    with Image.open(DOCS.parent / "colorjax" / "archive" / "example" / "example.jpg") as picture:
+        photograph = np.asarray(picture)
+    eye, fur = (152, 115, (138, 140, 42)), (150, 50, (150, 118, 90))
+    cells = [colorizer(photograph, given) for given in ((), (eye,), (eye, fur))]
+    save(below([said(["no hint", "one: the eye", "two: the eye and the fur"], 400), beside(cells, 400)]), "hints")
+
+
 def main() -> None:
     """Write them all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -152,6 +161,7 @@ def main() -> None:
     lab(args.packages)
     upsampling(args.packages)
     gamut()
+    hints(colorizer)
 
 
 if __name__ == "__main__":
