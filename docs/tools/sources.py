@@ -77,7 +77,7 @@ GALLERY = (
         "Friends",
         "Aitzol Berasategi",
         _BY,
-        "The dogs are paler than they were.",
+        "The dogs became grey, and the wall has a blue patch that was never there.",
     ),
     Shown(
         "autumn",
@@ -113,7 +113,7 @@ GALLERY = (
         "Coffee",
         "Rachel Michetti",
         _CC0,
-        "The red saucer became grey: no lightness tells a red from a grey.",
+        "The red saucer became grey with rusty patches. Lightness does not tell red from grey.",
     ),
     Shown(
         "flower", "flower.jpg", _SKLEARN, "Dahlia", "vultilion", _BY_2, "A flower may have any colour; its ground was green."
@@ -125,7 +125,7 @@ GALLERY = (
         "Seeding",
         "Clemens Engelhardt",
         _CC0,
-        "Paler than it was, and one head is rusty.",
+        "Paler than it was. One head is rusty.",
     ),
 )
 BY_KEY = {shown.key: shown for shown in GALLERY}
