@@ -13,8 +13,9 @@ from colorjax.platform import quiet, usage
 from colorjax.platform.version import VERSION
 
 _SHIPPED = "pretrained"  # checkpoint.PRETRAINED, which --help need not wait for
-_FIRST = "begin with: colorjax colorize photo.jpg, or: colorjax serve; colorjax COMMAND --help tells more"
+_FIRST = "begin with: colorjax colorize --example, or: colorjax serve; colorjax COMMAND --help tells more"
 _EXAMPLES = """examples:
+  colorjax colorize --example                      puts example.jpg here, and colours it
   colorjax colorize photo.jpg                      writes photo.colorized.jpg beside it
   colorjax colorize photo.jpg --out result.jpg     writes result.jpg
   colorjax colorize album --out coloured           all photographs in album, into the folder coloured
@@ -146,7 +147,8 @@ def _signing(add: Callable[..., Any]) -> None:
 def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     colorize.usage, colorize.epilog = "colorjax colorize PATH... [--out DIR or FILE] [OPTION...]", _EXAMPLES
     add = colorize.add_argument_group("what is coloured, and where the copies go").add_argument
-    add("paths", nargs="+", metavar="PATH", help="photographs, and folders of them; paths or URLs (s3://, gs://, ...)")
+    add("paths", nargs="*", metavar="PATH", help="photographs, and folders of them; paths or URLs (s3://, gs://, ...)")
+    add("--example", action="store_true", help="put the photograph that colorjax brings, example.jpg, here and colour it")
     where = "folder for the copies, or its URL, in which folders are mirrored; of one photograph also the copy itself"
     add("--out", metavar="DIR", help=f"{where} (default: beside a photograph; of a folder DIR the new DIR-colorized)")
     add("--format", type=_format, help="jpeg, png, tiff, webp, avif, heif, jp2 or jxl (default: that of the source)")
@@ -184,7 +186,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     add = colorize.add_argument_group("many machines").add_argument
     add("--cluster", metavar="ADDRESS", help="let a Ray cluster do it: HOST:PORT, auto, or local to start one here")
     add("--workers", type=int, metavar="N", help="of the cluster, at most (default: as many as there is room for)")
-    colorize.set_defaults(run=_colorize)
+    colorize.set_defaults(run=_colorize, complain=colorize.error)
 
 
 def _serve_parser(serve: argparse.ArgumentParser) -> None:
@@ -218,6 +220,8 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
 
 def _colorize(args: argparse.Namespace) -> int:
     """Colour photographs of any size: NAME.jpg becomes NAME.colorized.jpg, and is never touched itself."""
+    if not args.paths and not args.example:
+        args.complain("PATH is missing; colorjax colorize --help tells more, colorjax colorize --example brings a photograph")
     from colorjax.archive import colorize_command
 
     return colorize_command.run(args)

@@ -84,7 +84,7 @@ def get_config() -> ConfigDict:
     config.data.cache_dir = ""  # where ("" = photos/ below $COLORJAX_CACHE or ~/.cache/colorjax)
 
     config.fsdp = False  # split parameters and optimiser over the devices as well: less memory, more communication
-    config.distributed = ConfigDict()  # several processes, as on several hosts; see "Many machines" in the README
+    config.distributed = ConfigDict()  # several processes, as on several hosts; see docs/howto/long-runs.md
     config.distributed.coordinator = ""  # HOST:PORT of process 0 | auto (SLURM, MPI, clouds) | "" ($JAX_COORDINATOR_ADDRESS)
     config.distributed.processes = 0  # how many (0 = $JAX_NUM_PROCESSES)
     config.distributed.process = -1  # which of them this is, from 0 (-1 = $JAX_PROCESS_ID)

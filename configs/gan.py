@@ -5,7 +5,7 @@
 
 Long L1 first, short adversarial training after: what the judge teaches is learnt in a few epochs, and unlearnt in more.
 Without init_from it starts from ImageNet's encoder. Hardware and data: as unet.py; a step is 400 GFLOP a picture instead of
-350 (XLA's count). Time and scores at 256 pixels: not measured yet; at 64 pixels see the README.
+350 (XLA's count). Time and scores at 256 pixels: not measured yet; at 64 pixels see docs/measurements/terms.md.
 """
 
 from configs import unet

@@ -3,7 +3,7 @@
     python train.py --config=configs/gan_shallow.py --workdir=runs/gan_shallow
 
 Hardware and data: as shallow.py; a step is 71 GFLOP a picture instead of 22 (XLA's count). Time and scores at 256 pixels: not
-measured yet; at 64 pixels see the README.
+measured yet; at 64 pixels see docs/measurements/terms.md.
 """
 
 from configs import shallow

@@ -14,7 +14,7 @@ rates and terms, and the mean of networks at the end (see the card beside the we
     colorjax export --ckpt runs/finish --out NEW_FOLDER  # then the card and the licence beside it
 
 `finish` goes on from what it made on another day: --config.init_from=FOLDER. What of its terms was measured: see
-"What the terms of the release did" in the README. Photographs: any folder; those of the weights are named on their card.
+docs/measurements/terms.md. Photographs: any folder; those of the weights are named on their card.
 """
 
 from configs import guided

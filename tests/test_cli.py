@@ -132,6 +132,22 @@ def test_colorize_from_a_shell(album, release, tmp_path):
 # --- colorize ---
 
 
+def test_the_photograph_that_the_package_brings(capsys, release, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # again: the copy is there, and nothing is in the way
+        assert run(capsys, "colorize", "--example", "--ckpt", release)[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"example{end}" for end in (".jpg", ".colorized.jpg", ".colorized.jpg.json")
+    }
+    with Image.open("example.jpg") as before, Image.open("example.colorized.jpg") as after:
+        assert before.size == after.size and before.mode == "L" and after.mode == "RGB"
+    assert run(capsys, "verify", "example.colorized.jpg")[0] == 0
+    check_failed_before_the_work(run(capsys, "colorize", "--example", "other.jpg"), "other.jpg", "contradict")
+    (tmp_path / "example.jpg").write_bytes(b"somebody's own")
+    check_failed_before_the_work(run(capsys, "colorize", "--example"), "example.jpg", "another file")
+    assert (tmp_path / "example.jpg").read_bytes() == b"somebody's own"
+
+
 def test_a_folder_is_mirrored_and_its_photographs_are_coloured(capsys, album, release, tmp_path):
     before = digests(album)
     code, out, err = run(capsys, "colorize", album, "--out", tmp_path / "new" / "out", "--ckpt", release)

@@ -67,7 +67,7 @@ def test_help_shows_examples_and_what_belongs_together(capsys):
     text = capsys.readouterr().out
     groups = ("what is coloured, and where the copies go:", "how it looks:", "what marks the copies:", "many machines:")
     places = [text.index(f"\n{group}\n") for group in groups]
-    assert places == sorted(places) and text.count("\n  colorjax colorize ") == 3
+    assert places == sorted(places) and text.count("\n  colorjax colorize ") == 4
 
 
 # --- train.py and evaluate.py ---

@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from colorjax.science import hints
 def run(args: argparse.Namespace) -> int:
     """Colour what the arguments name. Returns 0, or 1 where some photographs failed; raises ValueError for wrong usage."""
     options, given = _options(args), _hints(args)
+    if args.example:
+        args.paths = [str(_example(args))]
     photos.allow_large(options.max_pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     named, out = [urls.place(path) for path in args.paths], None if args.out is None else urls.place(args.out)
@@ -67,6 +70,20 @@ def run(args: argparse.Namespace) -> int:
             if args.report:
                 _write_report(args.report, outcomes, report | {"seconds": round(time.perf_counter() - start, 3)})
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+
+
+def _example(args: argparse.Namespace) -> Path:
+    """The photograph that the package brings, put where the user stands, so that it lies beside its copy as any other does."""
+    if args.paths or args.dry_run:
+        other = args.paths[0] if args.paths else "--dry-run"
+        raise ValueError(f"--example and {other} contradict each other; --example puts a photograph here and colours it")
+    path, content = Path("example.jpg"), (resources.files("colorjax.archive") / "example" / "example.jpg").read_bytes()
+    if not os.path.lexists(path):
+        with photos.atomic(path) as stream:
+            stream.write(content)
+    elif path.read_bytes() != content:
+        raise ValueError(f"{path} is there already and is another file; go to an empty folder, and ask again")
+    return path
 
 
 def _nothing(paths: list[str], missing: list[Path | Url], passed_over: photos.PassedOver) -> str:

@@ -1,0 +1,250 @@
+"""README and docs/: every block is run or parsed, every link leads somewhere, every sentence is short, no option is made up."""
+
+import ast
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+from colorjax import cli
+from colorjax.archive import sidecar
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+LANGUAGES = {"sh", "python", "python notest", "json", "text", "toml"}
+RUN = "<!-- run -->"
+LONGEST = 25  # words of a sentence
+OTHERS = {"pip", "ray", "git", "mkdocs", "ruff", "mypy", "pytest", "jupyter", "apt-get", "dpkg-deb", "unzip"}
+BLOCK = re.compile(rf"(?:^({re.escape(RUN)})\n)?^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
+
+
+def blocks(page):
+    """(whether it is to be run, language, text) of each fenced block."""
+    return [(bool(mark), language.strip(), text) for mark, language, text in BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def commands(text):
+    """The words of each command of a block: lines that end in a backslash go on, && begins another."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(re.sub(r"(^|\s)#\s.*", "", line))
+        while words:
+            end = words.index("&&") if "&&" in words else len(words)
+            yield words[:end]
+            words = words[end + 1 :]
+
+
+ALL = [
+    (page, *command) for page in PAGES for _, language, text in blocks(page) if language == "sh" for command in commands(text)
+]
+
+
+@pytest.fixture
+def photographs(tmp_path, monkeypatch):
+    """A folder with what the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    example = ROOT / "colorjax" / "archive" / "example" / "example.jpg"
+    (tmp_path / "scans" / "1930").mkdir(parents=True)
+    for name in ("example.jpg", "scans/portrait.jpg", "scans/1930/street.jpg"):
+        shutil.copy(example, tmp_path / name)
+    return tmp_path
+
+
+def test_blocks_say_what_they_are():
+    for page, name in zip(PAGES, NAMES, strict=True):
+        text = page.read_text(encoding="utf-8")
+        assert text.count("\n```") == 2 * len(blocks(page)), f"{name}: a fence is not closed, or is indented"
+        for _, language, _ in blocks(page):
+            assert language in LANGUAGES, f"{name}: a block is of {language or 'no language'}; legal are {sorted(LANGUAGES)}"
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, page in zip(NAMES, PAGES, strict=True) if any(b[1] == "python" for b in blocks(page))]
+)
+def test_python_runs(name, photographs):
+    space = {"__name__": name}
+    for _, language, text in blocks(ROOT / name):
+        if language == "python":
+            exec(compile(text, name, "exec"), space)
+        elif language == "python notest":
+            ast.parse(text)
+
+
+@pytest.mark.parametrize("name", [n for n, page in zip(NAMES, PAGES, strict=True) if any(b[0] for b in blocks(page))])
+def test_what_is_marked_to_be_run_runs(name, photographs, capsys):
+    for run, language, text in blocks(ROOT / name):
+        if run and language == "json":
+            (photographs / "scans" / "portrait.jpg.hints.json").write_text(text)
+        for program, *arguments in commands(text) if run and language == "sh" else ():
+            assert program == "colorjax"
+            assert cli.main(arguments) == 0, f"{name}: colorjax {' '.join(arguments)}: {capsys.readouterr()}"
+
+
+@pytest.mark.parametrize("command", [c[1:] for c in ALL if c[1] == "colorjax"], ids=" ".join)
+def test_options_of_the_console(command):
+    arguments = command[1:]
+    assert arguments, "colorjax alone does nothing"
+    cli._parser().parse_args(arguments)  # ends the program where something is misspelt
+
+
+SCRIPT = """
+import json, os, runpy, sys
+from colorjax import cli
+from configs import base
+from absl import app, flags
+app.run = lambda main, flags_parser: flags_parser(sys.argv)
+for script, *arguments in json.load(sys.stdin):
+    if not os.fork():  # flags can be defined once
+        sys.argv = [script, *arguments]
+        code = 1
+        try:
+            runpy.run_path(script, run_name="__main__")
+            code = 0
+        except SystemExit as error:
+            print(" ".join(sys.argv), error, sep="\\n", flush=True)
+        finally:
+            os._exit(code)
+    if os.wait()[1]:
+        sys.exit(1)
+"""
+
+
+def test_flags_and_keys_of_the_scripts():
+    """--config.KEY of today's configs/base.py, and the other flags, by the parsers of train.py and evaluate.py themselves."""
+    asked = [c[1:] for c in ALL]
+    asked = [list(c[c.index("python") + 1 :]) for c in asked if {"train.py", "evaluate.py"} & set(c[:3])]
+    assert len(asked) > 20
+    told = subprocess.run(
+        [sys.executable, "-c", SCRIPT], input=json.dumps(asked), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_other_commands_are_there():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for page, program, *words in ALL:
+        if program == "python":
+            script = words[0]
+            assert (ROOT / script).is_file(), f"{page.name}: there is no {script}"
+            if script.startswith(("benchmarks/", "docs/")):
+                known = "".join(path.read_text() for path in (ROOT / script, *(ROOT / script).parent.glob("*.py")))
+                for option in (word.partition("=")[0] for word in words if word.startswith("--")):
+                    assert f'"{option}"' in known or option == "--help", f"{page.name}: {script} has no {option}"
+        elif program == "pip":
+            for extra in (name for word in words for name in re.findall(r"\[(.*)\]", word)):
+                assert set(extra.split(",")) <= extras.keys(), f"{page.name}: there is no extra {extra}"
+        else:
+            assert program in OTHERS | {"colorjax", "srun", ".ci/run"}, f"{page.name}: {program} is not known"
+
+
+@pytest.mark.parametrize(
+    "name", [*NAMES, "benchmarks/README.md", "deploy/README.md", "colorjax/weights/README.md", "CHANGELOG.md"]
+)
+def test_links_lead_somewhere(name):
+    page = ROOT / name
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"https?:|mailto:", link):
+            file = link.partition("#")[0]
+            assert not file or (page.parent / file).exists(), f"{name}: {link} leads nowhere"
+
+
+def test_the_readme_is_a_door():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150 and len(text.split()) <= 1200
+    for command in ("pip install . && colorjax colorize --example", 'pip install -e ".[test]" && pytest'):
+        assert command in text.splitlines(), "what .ci/run runs"
+
+
+def prose(text):
+    """The sentences of a page, without code, tables and headings."""
+    text = re.sub(r"<!--.*?-->", "", BLOCK.sub("\n\n", text), flags=re.DOTALL)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    lines = [line for line in text.splitlines() if not re.match(r"\s*(\||#|:::|    )", line)]
+    lines = [re.sub(r"^\s*([*-]|\d+\.)\s+", "\n", line) for line in lines]
+    for paragraph in re.split(r"\n\s*\n", "\n".join(lines)):
+        words = re.sub(r"`[^`]*`", "X", paragraph).replace("*", "")
+        yield from (" ".join(sentence.split()) for sentence in re.split(r"(?<=[.!?])\s+", words) if sentence.strip())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sentences_are_short(name):
+    long = [s for s in prose((ROOT / name).read_text(encoding="utf-8")) if len(s.split()) > LONGEST]
+    assert not long, f"{name}: more than {LONGEST} words"
+
+
+def test_no_place_of_somebodys_machine():
+    for page in [
+        *PAGES,
+        ROOT / "mkdocs.yml",
+        ROOT / "CITATION.cff",
+        *(ROOT / "docs").rglob("*.py"),
+        *(ROOT / "docs").rglob("*.ipynb"),
+    ]:
+        assert not re.search(r"/root/|/home/|/work/|/mnt/", page.read_text(encoding="utf-8")), page
+
+
+def test_pictures_are_small():
+    pictures = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".jpg", ".png", ".webp", ".svg")]
+    assert 0 < sum(path.stat().st_size for path in pictures) < 3e6
+
+
+def test_the_reference_of_sidecars_is_whole(photographs):
+    """Each field that a sidecar may have stands on its page."""
+    options = ["--uncertainty", "--burn-in", "made up", "--hint", "165,118,#8a8c2a", "--negative"]
+    assert cli.main(["colorize", "example.jpg", "--out", "all.jpg", *options]) == 0
+    shutil.copy(ROOT / "docs" / "reference" / "sidecar.md", "page.md")
+    page = Path("page.md").read_text(encoding="utf-8")
+    about = sidecar.read(Path("all.jpg.json"))
+    names = {f"{top}.{name}" for top in ("source", "copy", "weights") for name in about[top]}
+    names |= (
+        set(about) - {"source", "copy", "weights"} | set(about["settings"]) | {name for each in about["pages"] for name in each}
+    )
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_hooks_tell_every_key_and_command(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "tools")
+    import hooks
+
+    from colorjax.checkpoint import settings
+    from configs import base
+
+    assert {key for key, _, _ in hooks.config_keys()} == set(settings.flat(base.get_config().to_dict()))
+    told = hooks.on_page_markdown("<!-- console -->")
+    for name in ("colorize", "verify", "sheet", "export", "serve"):
+        assert f"## colorjax {name}\n" in told
+    assert "--protocol" in told and "--workdir" in told and str(ROOT) not in told
+
+
+def test_a_gallery_of_ones_own(tmp_path, monkeypatch, capsys):
+    import skimage
+    from PIL import Image
+
+    monkeypatch.syspath_prepend(ROOT / "docs" / "tools")
+    import gallery
+
+    (tmp_path / "own").mkdir()
+    Image.fromarray(skimage.data.chelsea()).save(tmp_path / "own" / "cat.png")
+    (tmp_path / "own" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    out = tmp_path / "page"
+    monkeypatch.setattr(sys, "argv", ["gallery.py", "--photos", str(tmp_path / "own"), "--out", str(out)])
+    gallery.main()
+    assert "cat.png" in (out / "gallery.md").read_text() and "broken.jpg" in capsys.readouterr().err
+    with Image.open(out / "pictures" / "gallery" / "cat.jpg") as picture:
+        assert picture.width == 3 * gallery.WIDTH + 2 * gallery.GAP
+
+
+def test_the_notebook_is_clean():
+    """Its outputs are made when it is run: .ci/run does."""
+    for path in (ROOT / "docs").rglob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            assert not cell.get("outputs") and not cell.get("execution_count"), f"{path.name} holds outputs"
+    assert os.path.exists(ROOT / "docs" / "notebooks" / "first-steps.ipynb")
