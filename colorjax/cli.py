@@ -1,4 +1,4 @@
-"""The console command: colorjax colorize | verify | sheet | export | serve."""
+"""The console command: colorjax colorize | film | verify | sheet | export | serve."""
 
 import argparse
 import contextlib
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from colorjax.film import arguments as film
 from colorjax.platform import quiet, usage
 from colorjax.platform.version import VERSION
 
@@ -77,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _colorize_parser(commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__))
+    films = commands.add_parser("film", help="colour a film", description=_film.__doc__)
+    film.add(films, _network)
+    films.set_defaults(run=_film)
 
     verify = commands.add_parser("verify", help="check copies against their sidecars", description=_verify.__doc__)
     verify.add_argument(
@@ -203,6 +207,11 @@ def _colorize(args: argparse.Namespace) -> int:
     return colorize_command.run(args)
 
 
+def _film(args: argparse.Namespace) -> int:
+    """Colour a film: its luma, clock, sound and all else stay. Stopped, the same command goes on."""
+    return film.run(args)
+
+
 def _verify(args: argparse.Namespace) -> int:
     """Check that source and copy are those of the sidecar, and that their lightness agrees. Exit code 1 if not."""
     from colorjax import checkpoint, photos
@@ -219,12 +228,23 @@ def _verify(args: argparse.Namespace) -> int:
     failed = 0
     for path in paths:
         try:
-            problems, notes = sidecar.verify(path, weights, pixels, search)
+            problems, notes = _verified(path, weights, pixels, search)
         except sidecar.SidecarError as error:
             problems, notes = [str(error)], []
         failed += bool(problems)
         print(photos.legible(f"{path}: {'; '.join([*(problems or ['as it says']), *notes])}"))
     return 1 if failed else 0
+
+
+def _verified(path: Path, weights: str | None, pixels: int, search: Any) -> Any:
+    from colorjax.archive import sidecar
+
+    if not sidecar.is_of_film(path):
+        return sidecar.verify(path, weights, pixels, search)
+    film.check()
+    from colorjax.film import checking
+
+    return checking.verify(path, weights)
 
 
 def _sheet(args: argparse.Namespace) -> int:
@@ -270,7 +290,7 @@ def _serve(args: argparse.Namespace) -> int:
     return server.run(args)
 
 
-_QUIET = (_colorize, _verify, _sheet)  # short, and of files that decoders complain about; a server keeps its log
+_QUIET = (_colorize, _film, _verify, _sheet)  # short, and of files that decoders complain about; a server keeps its log
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le"
 # What a parser would change in an attribute, or anywhere; meanwhile control characters stand for it, which XML cannot hold.
 _SPACES = {"\t": "\1", "\n": "\2", "\r": "\3"}
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
-_PREDICTED = "colour predicted by a trained network: "
+PREDICTED = "colour predicted by a trained network: "
 _NEAR_AN_END = 2**20  # bytes
 _HEAD, _TAIL = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', b'\n<?xpacket end="w"?>'
 
@@ -98,7 +98,7 @@ def is_copy(path: Path) -> bool:
 def _bears_mark(stream: BinaryIO, start: int, size: int) -> bool:
     """Whether the mark is among so many bytes, which are read a part at a time."""
     stream.seek(start)
-    before, mark = b"", _PREDICTED.encode()
+    before, mark = b"", PREDICTED.encode()
     while size > 0 and (data := stream.read(min(size, _NEAR_AN_END))):
         if mark in before + data:
             return True
@@ -184,7 +184,7 @@ def _marked(xmp: bytes, origin: Origin) -> bytes:
     if _value(document, _TIFF, "Orientation"):
         _set(document, _TIFF, "Orientation", "1")
     entries = "".join(f"<stRef:{key}>{escape(value)}</stRef:{key}>" for key, value in sorted(derived.items()))
-    parameters = escape(_PREDICTED + json.dumps(origin.settings, sort_keys=True))
+    parameters = escape(PREDICTED + json.dumps(origin.settings, sort_keys=True))
     event = (
         f'<rdf:li xmlns:rdf="{_RDF}" xmlns:stEvt="{_EVENT}" rdf:parseType="Resource"><stEvt:action>edited</stEvt:action>'
         f"<stEvt:softwareAgent>{SOFTWARE}</stEvt:softwareAgent><stEvt:parameters>{parameters}</stEvt:parameters></rdf:li>"

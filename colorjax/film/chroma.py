@@ -81,6 +81,28 @@ def paint(luma: np.ndarray, ab: np.ndarray, coding: Coding, layout: str) -> Pain
     return Painted(np.asarray(cb), np.asarray(cr), float(moved), float(colour))
 
 
+def of_rgb(image: np.ndarray, bits: int, coding: Coding, layout: str) -> list[np.ndarray]:
+    """Y', Cb and Cr, as codes, of R', G' and B', (H, W, 3) levels of so many bits: for copies that keep no sample as it is."""
+    return [np.asarray(plane) for plane in _of_rgb(image, bits, coding, LAYOUTS[layout])]
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _of_rgb(image: jax.Array, bits: int, coding: Coding, layout: tuple[int, int]) -> list[jax.Array]:
+    _, kr, kb = MATRICES[coding.matrix]
+    red, green, blue = jnp.moveaxis(image.astype(jnp.float32) / (2**bits - 1), -1, 0)
+    y = kr * red + (1 - kr - kb) * green + kb * blue
+    black, white = coding.luma
+    planes = [jnp.round(black + (white - black) * y).astype(coding.dtype)]
+    return planes + _codes([(blue - y) / (2 * (1 - kb)), (red - y) / (2 * (1 - kr))], coding, layout)
+
+
+def _codes(planes: list[jax.Array], coding: Coding, layout: tuple[int, int]) -> list[jax.Array]:
+    """Cb and Cr, -0.5 to 0.5, as codes."""
+    middle, top = 2 ** (coding.bits - 1), 2**coding.bits - 1
+    codes = [jnp.round(middle + coding.swing * _coarser(plane, layout)) for plane in planes]
+    return [jnp.clip(plane, 0, top).astype(coding.dtype) for plane in codes]
+
+
 @functools.cache
 def _table(matrix: int) -> tuple[jax.Array, jax.Array]:
     """Cb and Cr, -0.5 to 0.5 and beyond, of each Y', a* and b* on a grid, flat: computing them for each pixel takes 70 times
@@ -117,16 +139,12 @@ def _paint(
     red, blue = 2 * (1 - kr) * cr, 2 * (1 - kb) * cb
     green = -(kr * red + kb * blue) / (1 - kr - kb)
     share = jnp.minimum(jnp.minimum(_room(grey, red), _room(grey, green)), _room(grey, blue))
-    top = 2**coding.bits - 1
-    codes = [
-        jnp.clip(jnp.round(2 ** (coding.bits - 1) + coding.swing * _coarser(share * plane, layout)), 0, top)
-        for plane in (cb, cr)
-    ]
+    codes = _codes([share * cb, share * cr], coding, layout)
     grey, share, *parts = (plane[::_GRID, ::_GRID] for plane in (grey, share, red, green, blue))
     rgb = jnp.stack([jnp.clip(grey + share * part, 0, 1) for part in parts], axis=-1)
     lab = color.rgb_to_lab(rgb)
     moved = jnp.abs(lab[..., 0] - color.grey_to_lightness(jnp.clip(grey, 0, 1))).mean()
-    return *(plane.astype(coding.dtype) for plane in codes), moved, jnp.hypot(lab[..., 1], lab[..., 2]).mean()
+    return *codes, moved, jnp.hypot(lab[..., 1], lab[..., 2]).mean()
 
 
 def _looked_up(grey: jax.Array, ab: jax.Array, tables: tuple[jax.Array, ...]) -> list[jax.Array]:

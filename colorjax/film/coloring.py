@@ -145,7 +145,6 @@ class Video:
     turns: int
     pts: int
     is_interlaced: bool
-    frame: Any = field(default=None, repr=False)  # whose memory the plane is
 
     def seen(self, size: int) -> np.ndarray:
         """See `Picture`."""
