@@ -18,7 +18,7 @@ from colorjax.platform.version import VERSION
 
 SUFFIX = ".json"  # after the whole name of the copy
 SCHEMA, FILM_SCHEMA = "colorjax-sidecar-1", "colorjax-sidecar-film-1"
-FILMS = (".mkv", ".mov", ".mp4", ".m4v")
+FILMS, _OURS = (".mkv", ".mov", ".mp4", ".m4v"), b"colorjax-sidecar-"
 _ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
 _SHAPE = {
     "colorjax": str,
@@ -123,7 +123,8 @@ def find(folder: Path) -> list[Path]:
 def _of_other_name(path: Path) -> bool:
     """Whether it is a sidecar, as of a copy that was named with --out: other programs write NAME.jpg.json, too."""
     with contextlib.suppress(OSError):
-        return Path(path.stem).suffix.lower() in (*photos.SUFFIXES, *FILMS) and path.is_file() and b"colorjax-sidecar-" in path.read_bytes()
+        known = Path(path.stem).suffix.lower() in (*photos.SUFFIXES, *FILMS)
+        return known and path.is_file() and _OURS in path.read_bytes()
     return False
 
 

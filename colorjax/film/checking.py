@@ -36,7 +36,9 @@ def of_copy(path: Path) -> dict[str, Any]:
     return {"sha256": sidecar.digest_of(path), "bytes": path.stat().st_size}
 
 
-def verify(path: Path, weights: str | None = None, search: Callable[[dict[str, Any], Path], Path] | None = None) -> sidecar.Verdict:
+def verify(
+    path: Path, weights: str | None = None, search: Callable[[dict[str, Any], Path], Path] | None = None
+) -> sidecar.Verdict:
     """Whether what a film's sidecar says is so.
 
     SHA-256 of copy and source, of the weights where `weights` gives theirs, the mark in the copy's tags, the number of frames,
@@ -103,9 +105,7 @@ def _luma(before: reading.Film, after: reading.Film, about: dict[str, Any]) -> I
         yield "the copy has more frames than its sidecar says"
 
 
-def _lightness(
-    before: Iterator[np.ndarray], after: Iterator[np.ndarray], about: dict[str, Any], bits: int
-) -> Iterator[str]:
+def _lightness(before: Iterator[np.ndarray], after: Iterator[np.ndarray], about: dict[str, Any], bits: int) -> Iterator[str]:
     largest, bound = 0.0, _LEAST if bits == 8 else 4 * _LEAST / 2 ** (bits - 8)
     count = about["shots"][-1]["end"]
     for number in range(count):
@@ -134,12 +134,13 @@ def _of_sequence(source: Path, copy: Path, about: dict[str, Any]) -> Iterator[st
         if not twin.is_file():
             yield f"{twin} is not there"
             return
-        if path.suffix.lower() != ".dpx" and provenance.source_type(photos.read(twin).metadata.xmp) not in (mark, about["digital_source_type"]):
+        if path.suffix.lower() != ".dpx" and provenance.source_type(photos.read(twin).metadata.xmp) not in (
+            mark,
+            about["digital_source_type"],
+        ):
             yield f"{twin} does not bear the mark {mark}"
             return
     bits = about["film"]["bits"]
     yield from _lightness(
         (sequences.image(path) for path in files), (sequences.image(copy / path.name) for path in files), about, bits
     )
-
-

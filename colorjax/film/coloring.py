@@ -213,11 +213,12 @@ class Levels:
         return result, moved, pixels.mean_chroma(shown)
 
 
-def _upsampled(
-    lightness: np.ndarray, ab: np.ndarray, shape: tuple[int, int], own: Callable[[slice], np.ndarray]
-) -> np.ndarray:
+def _upsampled(lightness: np.ndarray, ab: np.ndarray, shape: tuple[int, int], own: Callable[[slice], np.ndarray]) -> np.ndarray:
     """ab (H, W, 2) float32 at full size, along the edges of the frame's own L*, which `own` gives for a slice of rows."""
-    scaled, full = Upsampler(np.ascontiguousarray(lightness), np.ascontiguousarray(ab), shape), np.empty((*shape, 2), np.float32)
+    scaled, full = (
+        Upsampler(np.ascontiguousarray(lightness), np.ascontiguousarray(ab), shape),
+        np.empty((*shape, 2), np.float32),
+    )
 
     def strip(rows: slice) -> None:
         full[rows] = scaled.rows(rows, own(rows))

@@ -156,10 +156,10 @@ def run(work: Work, sha256: str, survey: reel.Survey, found: list[Shot], say: Ca
 
     Raises FilmError, OSError (as of a full disk): the shots that are done stay.
     """
+    lost = work.source.settle(survey)
     work.begin(sha256)
     settings = work.settings() | {"weights": work.colorizer.network.digest}
-    origin = provenance.Origin(work.source.path.name, sha256, work.options.source_type, settings)
-    lost = work.source.settle(survey, origin)
+    work.source.origin = provenance.Origin(work.source.path.name, sha256, work.options.source_type, settings)
     given = _hints(work, survey)
     parts = {shot: work.folder / f"{shot.first:07}-{shot.end:07}{_mark(given, shot)}{work.source.suffix}" for shot in found}
     for path in work.folder.glob("*.part"):
@@ -255,7 +255,8 @@ def in_words(error: Exception, work: Work) -> str:
     """An error in one sentence that also says what is left to do."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full:
-        return f"no room is left for {work.out}; the shots that are done are kept in {work.folder}: make room, and give the command again"
+        kept = f"the shots that are done are kept in {work.folder}"
+        return f"no room is left for {work.out}; {kept}: make room, and give the command again"
     return f"{work.source.path}: {photos.in_words(error)}"
 
 

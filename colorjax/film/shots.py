@@ -68,7 +68,7 @@ def clock(seconds: Fraction) -> str:
 
 
 def hints_file(film: Path) -> Path | None:
-    """The file of hints beside a film: its whole name, or that without its suffix, and .hints.json; None where there is none."""
+    """The hints beside a film: its name, or that without its suffix, and .hints.json; None where there are none."""
     beside = (film.with_name(film.name + photos.HINTS), film.with_name(film.stem + photos.HINTS))
     return next((path for path in beside if path.is_file()), None)
 

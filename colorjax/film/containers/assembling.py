@@ -22,7 +22,7 @@ _OF_PACKETS = ("encoder", "duration", "bps", "number_of_bytes", "number_of_frame
 
 @dataclass(frozen=True)
 class Clock:
-    """When each frame is shown. pts: in the order in which they are shown, in units of time_base. last: the last one's length."""
+    """When each frame is shown. pts: one after the other, in units of time_base. last: how long the last one is."""
 
     time_base: Fraction
     pts: list[int]
@@ -42,11 +42,11 @@ def assemble(
     """
     notes: list[str] = []
     name = _FORMATS[out.suffix.lower()]
-    options = {"movflags": "use_metadata_tags+faststart"} if name != "matroska" else {}
+    options = {"movflags": "use_metadata_tags+faststart+write_colr"} if name != "matroska" else {}
     with av.open(os.fspath(source), metadata_errors="replace") as before, av.open(os.fspath(parts[0])) as first:
         after = av.open(os.fspath(out), "w", format=name, container_options=options)
         try:
-            video = _pictures(after, first, before.streams[stream_index], facts, name)
+            video = _pictures(after, first, before.streams[stream_index], facts, how, name)
             copied = _others(after, before, stream_index, name, notes)
             _tag(after, before, video, tags, name)
             after.set_chapters(before.chapters())
@@ -54,24 +54,28 @@ def assemble(
             for packet in _merged(_coloured(parts, clock, video), _as_they_are(before, copied, notes)):
                 after.mux(packet)
         except av.error.ArgumentError as error:
-            raise FilmError(f"{out.suffix} cannot hold what the film holds ({error.strerror}): name another kind of file") from error
+            raise FilmError(
+                f"{out.suffix} cannot hold what the film holds ({error.strerror}): name another kind of file"
+            ) from error
         finally:
             after.close()
-    if name == "matroska" and facts.aspect not in (None, 1) and not matroska.set_aspect(out, facts.width, facts.height, facts.aspect):
+    if name == "matroska" and facts.aspect and not matroska.set_aspect(out, facts.width, facts.height, facts.aspect):
         notes.append(f"that its pixels are {facts.aspect} as wide as high, which is now said in each picture alone")
     notes += _checked(out, clock)
     return notes
 
 
-def _pictures(after: Any, first: Any, grey: Any, facts: Facts, name: str) -> Any:
+def _pictures(after: Any, first: Any, grey: Any, facts: Facts, how: writing.Target, name: str) -> Any:
     """The stream of the coloured pictures, with the words of the source about its own."""
     video = after.add_stream_from_template(first.streams.video[0], opaque=True)
     video.codec_context.framerate = facts.rate
+    if facts.aspect:
+        video.codec_context.sample_aspect_ratio = facts.aspect
     video.time_base = facts.time_base
     if facts.display:
         video.set_display_matrix(facts.display)
-    if name != "matroska" and video.codec_context.name == "hevc":
-        video.codec_context.codec_tag = "hvc1"  # as players of Apple want it
+    if name != "matroska" and (tag := how.tag):
+        video.codec_context.codec_tag = tag
     video.metadata.update({key: text for key, text in grey.metadata.items() if not key.lower().startswith(_OF_PACKETS)})
     video.disposition = grey.disposition
     return video
@@ -176,9 +180,9 @@ def _checked(out: Path, clock: Clock) -> list[str]:
     worst = max(abs(new * base - old * clock.time_base - shift) for new, old in zip(times, clock.pts, strict=True))
     if worst > base:
         raise FilmError(f"a frame would be shown {float(worst):.3f} s from its time; name another kind of file")
-    notes = [f"the place of its beginning: all is {1000 * float(shift):.0f} ms later, for no time may be negative"] if shift else []
+    notes = (
+        [f"the place of its beginning: all is {1000 * float(shift):.0f} ms later, for no time may be negative"] if shift else []
+    )
     if worst:
         notes.append(f"times finer than {base} s, in which this kind of file counts; no frame is {float(worst):.1g} s off")
     return notes
-
-

@@ -1,4 +1,4 @@
-"""What PyAV cannot tell FFmpeg's writer of Matroska: the shape of a pixel. It is put into the finished file, whose length stays.
+"""What PyAV cannot tell FFmpeg's writer of Matroska: the shape of a pixel. It is put into the finished file.
 
 RFC 9559 (Matroska) and RFC 8794 (EBML): an element is an identifier, a length and its content.
 """

@@ -19,7 +19,11 @@ from colorjax.film.containers import planes
 _UNKNOWN = 2  # "unspecified", of matrix, primaries and transfer in ITU-T H.273
 _SIDE_DATA = {"A53_CC": "closed captions inside its pictures", "AFD": "its active format description"}
 _SIDE_DATA |= {"MASTERING_DISPLAY_METADATA": "its mastering display", "CONTENT_LIGHT_LEVEL": "its light level"}
-_SIDE_DATA |= {"S12M_TIMECODE": "timecode inside its pictures", "STEREO3D": "how its two eyes lie", "ICC_PROFILE": "its profile"}
+_SIDE_DATA |= {
+    "S12M_TIMECODE": "timecode inside its pictures",
+    "STEREO3D": "how its two eyes lie",
+    "ICC_PROFILE": "its profile",
+}
 _SIDE_DATA |= {"SPHERICAL": "its projection", "DYNAMIC_HDR_PLUS": "its dynamic range"}
 _TRANSFERS = {16: "PQ (HDR)", 18: "HLG (HDR)", 8: "linear light", 9: "logarithmic", 10: "logarithmic"}
 _LARGEST_GAP = 3600  # seconds: of a clock that jumps by more, the rest is another film's
@@ -93,7 +97,9 @@ class Film:
                 self.ends = f"from frame {number} on its pictures are {now}, not {was}: the copy ends there"
                 return
             if frame.format.name != facts.format:
-                self.ends = f"from frame {number} on its pixels are {frame.format.name}, not {facts.format}: the copy ends there"
+                self.ends = (
+                    f"from frame {number} on its pixels are {frame.format.name}, not {facts.format}: the copy ends there"
+                )
                 return
             if last is not None and frame.pts is not None and abs(frame.pts - last) * facts.time_base > _LARGEST_GAP:
                 self.ends = f"at frame {number} its clock jumps by more than an hour: the copy ends there"
@@ -149,7 +155,9 @@ def _no_film(path: Path, error: Exception) -> str:
     if not head:
         return "an empty file"
     if head[4:8] == b"ftyp" and b"moov" not in head:
-        return "an MP4 or MOV that is cut short: its index (moov), which lies at its end, is missing; look for another copy of it"
+        return (
+            "an MP4 or MOV that is cut short: its index (moov), which lies at its end, is missing; look for another copy of it"
+        )
     return f"no film, or its beginning is damaged ({_reason(error)})"
 
 
@@ -226,7 +234,9 @@ def doubts(facts: Facts) -> list[str]:
     if facts.kind != "rgb" and not says_range:
         found.append(f"it does not say its range: {'full' if facts.full else 'limited'} is taken and written")
     if facts.transfer in _TRANSFERS:
-        found.append(f"its transfer is {_TRANSFERS[facts.transfer]}, which is taken for that of a usual film: look at the colours")
+        found.append(
+            f"its transfer is {_TRANSFERS[facts.transfer]}, which is taken for that of a usual film: look at the colours"
+        )
     return found
 
 
@@ -242,5 +252,3 @@ def is_top_first(film: Film, frame: av.VideoFrame) -> bool:
     except (av.error.EOFError, av.error.BlockingIOError):
         return False
     return True
-
-

@@ -53,7 +53,7 @@ class Reel:
     """A film in a file, and how it is to be written. Raises FilmError where it cannot be."""
 
     def __init__(self, path: Path, out: Path, codec: str | None, layout: str | None):
-        self.path, self._out = path, out
+        self.path, self._out, self.origin = path, out, None  # which the job tells, before anything is put together
         self._codec, self._layout = codec or "ffv1", layout
         film = reading.opened(path)
         self.facts, self._lost, self._tags = film.facts, film.lost, dict(film.container.metadata)
@@ -86,18 +86,19 @@ class Reel:
         last = int(step) if step > 1 else round(1 / facts.rate / facts.time_base)
         problems = [film.ends] if film.ends else []
         if film.damaged:
-            problems.append(f"{film.damaged} pieces of its pictures are damaged and could not be decoded")
+            pieces = "1 piece" if film.damaged == 1 else f"{film.damaged} pieces"
+            problems.append(f"{pieces} of its pictures could not be decoded")
         if self._promised > len(pts) + 1 and not film.ends:
             problems.append(f"it is cut short: its header promises {self._promised} frames, and {len(pts)} can be read")
         notes = reading.doubts(facts)
         notes += [f"{mended} frames had a time that was not after the one before: they follow it evenly"] if mended else []
         survey |= Survey(len(pts), assembling.Clock(facts.time_base, pts, last), facts.interlaced, problems, notes).as_dict()
 
-    def settle(self, survey: Survey, origin: provenance.Origin) -> list[str]:
-        """Take what the look told, and what the mark says; returns what of the film cannot be carried, or kept, in words."""
+    def settle(self, survey: Survey) -> list[str]:
+        """Take what the look told; returns what of the film cannot be carried, or kept, in words."""
         self.facts = replace(self.facts, interlaced=survey.interlaced)
         self.how = writing.target(self.facts, self._codec, self._layout, self._out.suffix)
-        self._survey, self._origin = survey, origin
+        self._survey = survey
         if self.how.keeps_luma:
             return list(self._lost)
         bits = self.how.coding.bits if self.how.coding else self.facts.bits
@@ -146,7 +147,7 @@ class Reel:
 
     def assemble(self, parts: list[Path], out: Path) -> list[str]:
         """Write the whole film from its shots; returns what could not be carried, in words."""
-        tags = marks.tags(self._origin)
+        tags = marks.tags(self.origin)
         return assembling.assemble(self.path, self._index, parts, self.facts, self.how, self._survey.clock, out, tags)
 
     def digest(self) -> str:

@@ -69,6 +69,11 @@ class Target:
     format: str
 
     @property
+    def tag(self) -> str:
+        """What players of MOV and MP4 know its codec by, where FFmpeg would name another; else ""."""
+        return {"hevc": "hvc1", "prores": "ap4h" if self.layout == "444" else "apch"}.get(self.codec, "")
+
+    @property
     def keeps_luma(self) -> bool:
         """Whether each sample of Y', or each L*, is the source's."""
         return CODECS[self.codec].lossless
@@ -132,7 +137,10 @@ class Part:
         if self._how.coding is None:
             arrays = _of_rgb(arrays[0], name)
         frame = planes.frame_of(arrays, name, facts.width, facts.height)
-        frame.pts, frame.time_base = pts, self._stream.codec_context.time_base
+        context = self._stream.codec_context
+        frame.pts, frame.time_base = pts, context.time_base
+        frame.colorspace, frame.color_range = context.colorspace, context.color_range  # which some encoders read here
+        frame.color_primaries, frame.color_trc = facts.primaries, facts.transfer
         mode = facts.interlaced if is_interlaced else ""
         if mode:
             frame = self._marked(frame, mode)
@@ -142,9 +150,7 @@ class Part:
         """A frame that says that it is interlaced."""
         if mode not in self._graphs:
             graph = av.filter.Graph()
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-            )
+            source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
             graph.link_nodes(source, graph.add("setparams", f"field_mode={mode}"), graph.add("buffersink")).configure()
             self._graphs[mode] = graph
         self._graphs[mode].vpush(frame)
@@ -161,7 +167,9 @@ class Part:
         self._container.close()
         written = count(self._unfinished)
         if written != len(self._order):
-            raise FilmError(f"only {written} of {len(self._order)} pictures of {self._path} could be written: is the disk full?")
+            raise FilmError(
+                f"only {written} of {len(self._order)} pictures of {self._path} could be written: is the disk full?"
+            )
         with open(self._unfinished, "rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(self._unfinished, self._path)

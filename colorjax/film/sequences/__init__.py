@@ -31,7 +31,9 @@ def files(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
     kinds = Counter(path.suffix.lower() for path in found)
     if not found:
-        raise FilmError(f"holds no {', '.join(_SUFFIXES)} pictures: a folder is coloured as a film where its frames are such files")
+        raise FilmError(
+            f"holds no {', '.join(_SUFFIXES)} pictures: a folder is coloured as a film where its frames are such files"
+        )
     if len(kinds) > 1:
         raise FilmError(f"holds {' and '.join(f'{n} {kind}' for kind, n in kinds.items())} files: one sequence has one kind")
     return sorted(found, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)])
@@ -63,6 +65,7 @@ class Sequence:
 
     def __init__(self, path: Path, rate: Fraction = Fraction(24)):
         self.path, self._rate, self.how, self.suffix = path, rate, _How(True), _FRAMES
+        self.origin: Any = None  # which the job tells before the first picture is written
         self._files = files(path)
         first = self._read(self._files[0])
         self._shape, self._bits = first.image.shape[:2], first.bits
@@ -105,9 +108,9 @@ class Sequence:
         notes = ["its levels are logarithmic, and are taken as they are: look at the colours"] if logarithmic else []
         survey |= reel.Survey(count, clock, "", problems, notes).as_dict()
 
-    def settle(self, survey: reel.Survey, origin: provenance.Origin) -> list[str]:
+    def settle(self, survey: reel.Survey) -> list[str]:
         """See `reel.Reel.settle`."""
-        self._survey, self._origin = survey, origin
+        self._survey = survey
         return list(self._notes)
 
     @property
@@ -129,7 +132,7 @@ class Sequence:
 
     def part(self, path: Path) -> "Part":
         """A place for a shot's frames."""
-        return Part(path, self._origin)
+        return Part(path, self.origin)
 
     def assemble(self, parts: list[Path], out: Path) -> list[str]:
         """All pictures in one folder."""
