@@ -12,7 +12,6 @@ import av
 import cv2
 import numpy as np
 
-from colorjax.archive import provenance
 from colorjax.film import chroma, coloring, marks
 from colorjax.film.containers import assembling, planes, reading, writing
 from colorjax.film.containers.reading import FilmError
