@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colorjax.film import arguments as film
+from colorjax.film.jobs import arguments as film
 from colorjax.platform import quiet, usage
 from colorjax.platform.version import VERSION
 
@@ -242,7 +242,7 @@ def _verified(path: Path, weights: str | None, pixels: int, search: Any) -> Any:
     if not sidecar.is_of_film(path):
         return sidecar.verify(path, weights, pixels, search)
     film.check()
-    from colorjax.film import checking
+    from colorjax.film.jobs import checking
 
     return checking.verify(path, weights)
 

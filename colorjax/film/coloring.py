@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from colorjax.film import chroma, steadying
-from colorjax.film.shots import Shot
+from colorjax.film.lists import Shot
 from colorjax.inference import pixels
 from colorjax.inference.upsampling import Upsampler
 from colorjax.science import color

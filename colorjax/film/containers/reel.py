@@ -12,10 +12,10 @@ import av
 import cv2
 import numpy as np
 
-from colorjax.film import chroma, coloring, marks
-from colorjax.film.containers import assembling, planes, reading, writing
+from colorjax.film import chroma, coloring
+from colorjax.film.containers import assembling, marks, planes, reading, writing
 from colorjax.film.containers.reading import FilmError
-from colorjax.film.shots import Shot
+from colorjax.film.lists import Shot
 
 _SMALL = 160  # width of what shots are found in
 

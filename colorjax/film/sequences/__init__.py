@@ -19,8 +19,8 @@ from colorjax.archive import provenance, sidecar
 from colorjax.film import coloring
 from colorjax.film.containers import assembling, reel, writing
 from colorjax.film.containers.reading import FilmError
+from colorjax.film.lists import Shot
 from colorjax.film.sequences import dpx
-from colorjax.film.shots import Shot
 
 _SUFFIXES = (".dpx", ".tif", ".tiff", ".png")
 _FRAMES = ".frames"

@@ -42,7 +42,7 @@ def add(parser: argparse.ArgumentParser, network: Callable[[Callable[..., Any]],
 def run(args: argparse.Namespace) -> int:
     """See `command.run`. Raises ValueError where the extra is not installed."""
     check()
-    from colorjax.film import command
+    from colorjax.film.jobs import command
 
     return command.run(args)
 

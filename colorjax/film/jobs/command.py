@@ -11,9 +11,10 @@ from typing import Any
 from colorjax import photos
 from colorjax.archive import colorize_many, provenance, sidecar
 from colorjax.archive.colorize_command import stopped_by_sigterm
-from colorjax.film import job, sequences, shots, steadying
+from colorjax.film import lists, sequences, steadying
 from colorjax.film.containers import reel
 from colorjax.film.containers.reading import FilmError
+from colorjax.film.jobs import job
 from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
 from colorjax.science.hints import HintError
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say(f"stopped; what is done is kept in {work.folder}, and the same command goes on")
         return 130
-    except (FilmError, HintError, shots.ShotError, photos.PhotoError) as error:
+    except (FilmError, HintError, lists.ShotError, photos.PhotoError) as error:
         _say(f"{work.source.path}: {photos.in_words(error)}")
         _clean(work)
         return 1
@@ -89,7 +90,7 @@ def _work(args: argparse.Namespace) -> job.Work:
         source = _source(args)
     except (FilmError, photos.PhotoError) as error:
         raise ValueError(f"{args.film}: {photos.in_words(error)}") from error
-    given = None if args.no_hints else args.hints or shots.hints_file(args.film)
+    given = None if args.no_hints else args.hints or lists.hints_file(args.film)
     settings = steadying.Settings(size=args.long_side)
     options = job.Options(args.strength, args.source_type, settings, args.shots, given, args.overwrite)
     return job.Work(source, args.out, options)

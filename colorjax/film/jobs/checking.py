@@ -10,8 +10,8 @@ import numpy as np
 
 from colorjax import photos
 from colorjax.archive import provenance, sidecar
-from colorjax.film import marks, sequences
-from colorjax.film.containers import planes, reading
+from colorjax.film import sequences
+from colorjax.film.containers import marks, planes, reading
 from colorjax.film.containers.reading import FilmError
 from colorjax.inference import pixels
 

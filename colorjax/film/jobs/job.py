@@ -20,10 +20,11 @@ from tqdm import tqdm
 from colorjax import photos
 from colorjax.archive import provenance, sidecar
 from colorjax.archive.plan import digest_of_hints
-from colorjax.film import checking, coloring, shots, steadying
+from colorjax.film import coloring, lists, steadying
 from colorjax.film.containers import reel, writing
 from colorjax.film.containers.reading import FilmError
-from colorjax.film.shots import Shot
+from colorjax.film.jobs import checking
+from colorjax.film.lists import Shot
 from colorjax.platform import sharding
 from colorjax.science import hints
 
@@ -63,7 +64,7 @@ class Work:
     @property
     def list_of_shots(self) -> Path:
         """Where the shots that were found are written."""
-        return self.out.with_name(self.out.stem + shots.SUFFIX)
+        return self.out.with_name(self.out.stem + lists.SUFFIX)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -103,9 +104,9 @@ class Work:
 
     def _shots(self, survey: reel.Survey, firsts: list[int]) -> list[Shot]:
         if self.options.shots:
-            return shots.read(self.options.shots, survey.count)
-        found = shots.of(firsts, survey.count)
-        shots.write(self.list_of_shots, self.source.path.name, found, survey.seconds)
+            return lists.read(self.options.shots, survey.count)
+        found = lists.of(firsts, survey.count)
+        lists.write(self.list_of_shots, self.source.path.name, found, survey.seconds)
         return found
 
     def settings(self) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def run(work: Work, sha256: str, survey: reel.Survey, found: list[Shot], say: Ca
     upright = work.source.facts.upright
     pictures = work.source.pictures(todo)
     answers = coloring.coloured(
-        pictures, todo, work.colorizer, work.options.steadying, lambda shot: shots.of_shot(given, shot, upright)
+        pictures, todo, work.colorizer, work.options.steadying, lambda shot: lists.of_shot(given, shot, upright)
     )
     with contextlib.closing(answers), _Progress(found, todo) as progress:
         for shot, of_shot in groupby(answers, lambda answer: answer.shot):
@@ -183,7 +184,7 @@ def run(work: Work, sha256: str, survey: reel.Survey, found: list[Shot], say: Ca
 def _hints(work: Work, survey: reel.Survey) -> dict[int, list[hints.Hint]]:
     if work.options.hints is None:
         return {}
-    found = shots.read_hints(work.options.hints, survey.count, work.source.facts.upright)
+    found = lists.read_hints(work.options.hints, survey.count, work.source.facts.upright)
     if found and not work.colorizer.guided:
         raise hints.HintError("it has hints, and this network was not trained to follow any; --no-hints does without")
     return found
@@ -221,7 +222,7 @@ def _finish(
     for shot, path in parts:
         about = json.loads(writing.about_of(path).read_bytes())
         about.pop("order", None)
-        about |= {"start": shots.clock(survey.seconds[shot.first])}
+        about |= {"start": lists.clock(survey.seconds[shot.first])}
         number = sum(len(given.get(frame, ())) for frame in range(shot.first, shot.end))
         rows.append(about | ({"hints": number} if number else {}))
     network = work.colorizer.network
