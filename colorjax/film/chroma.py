@@ -49,6 +49,12 @@ class Coding:
         return 2**self.bits - 1 if self.full else 224 << self.bits - 8
 
     @property
+    def numbers(self) -> tuple[float, ...]:
+        """(Kr, Kb, black, white, middle of chroma, its swing, largest code): what a compiled program is given."""
+        _, kr, kb = MATRICES[self.matrix]
+        return (kr, kb, *map(float, (*self.luma, 2 ** (self.bits - 1), self.swing, 2**self.bits - 1)))
+
+    @property
     def dtype(self) -> np.dtype:
         """Of a sample in memory."""
         return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
@@ -77,30 +83,32 @@ def paint(luma: np.ndarray, ab: np.ndarray, coding: Coding, layout: str) -> Pain
     Where the colour would leave 0..1 in R', G' or B', chroma gives way. layout: a key of LAYOUTS; chroma of 4:2:2 and 4:2:0
     lies on every other column, as MPEG-2 and H.264 have it.
     """
-    cb, cr, moved, colour = _paint(luma, ab, *_table(coding.matrix), coding, LAYOUTS[layout])
+    cb, cr, moved, colour = _paint(luma, ab, *_table(coding.matrix), coding.numbers, LAYOUTS[layout])
     return Painted(np.asarray(cb), np.asarray(cr), float(moved), float(colour))
 
 
 def of_rgb(image: np.ndarray, bits: int, coding: Coding, layout: str) -> list[np.ndarray]:
     """Y', Cb and Cr, as codes, of R', G' and B', (H, W, 3) levels of so many bits: for copies that keep no sample as it is."""
-    return [np.asarray(plane) for plane in _of_rgb(image, bits, coding, LAYOUTS[layout])]
+    planes = _of_rgb(image, 2.0**bits - 1, coding.numbers, LAYOUTS[layout], coding.dtype)
+    return [np.asarray(plane) for plane in planes]
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _of_rgb(image: jax.Array, bits: int, coding: Coding, layout: tuple[int, int]) -> list[jax.Array]:
-    _, kr, kb = MATRICES[coding.matrix]
-    red, green, blue = jnp.moveaxis(image.astype(jnp.float32) / (2**bits - 1), -1, 0)
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _of_rgb(
+    image: jax.Array, largest: float, numbers: tuple[float, ...], layout: tuple[int, int], dtype: np.dtype
+) -> list[jax.Array]:
+    kr, kb, black, white, *_ = numbers
+    red, green, blue = jnp.moveaxis(image.astype(jnp.float32) / largest, -1, 0)
     y = kr * red + (1 - kr - kb) * green + kb * blue
-    black, white = coding.luma
-    planes = [jnp.round(black + (white - black) * y).astype(coding.dtype)]
-    return planes + _codes([(blue - y) / (2 * (1 - kb)), (red - y) / (2 * (1 - kr))], coding, layout)
+    planes = [jnp.round(black + (white - black) * y).astype(dtype)]
+    return planes + _codes([(blue - y) / (2 * (1 - kb)), (red - y) / (2 * (1 - kr))], numbers, layout, dtype)
 
 
-def _codes(planes: list[jax.Array], coding: Coding, layout: tuple[int, int]) -> list[jax.Array]:
+def _codes(planes: list[jax.Array], numbers: tuple[float, ...], layout: tuple[int, int], dtype: np.dtype) -> list[jax.Array]:
     """Cb and Cr, -0.5 to 0.5, as codes."""
-    middle, top = 2 ** (coding.bits - 1), 2**coding.bits - 1
-    codes = [jnp.round(middle + coding.swing * _coarser(plane, layout)) for plane in planes]
-    return [jnp.clip(plane, 0, top).astype(coding.dtype) for plane in codes]
+    *_, middle, swing, top = numbers
+    codes = [jnp.round(middle + swing * _coarser(plane, layout)) for plane in planes]
+    return [jnp.clip(plane, 0, top).astype(dtype) for plane in codes]
 
 
 @functools.cache
@@ -128,18 +136,17 @@ def _luma(rgb: tuple[np.ndarray, ...], kr: float, kb: float) -> np.ndarray:
     return kr * rgb[0] + (1 - kr - kb) * rgb[1] + kb * rgb[2]
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=5)
 def _paint(
-    luma: jax.Array, ab: jax.Array, blues: jax.Array, reds: jax.Array, coding: Coding, layout: tuple[int, int]
+    luma: jax.Array, ab: jax.Array, blues: jax.Array, reds: jax.Array, numbers: tuple[float, ...], layout: tuple[int, int]
 ) -> tuple[jax.Array, ...]:
-    _, kr, kb = MATRICES[coding.matrix]
-    black, white = coding.luma
+    kr, kb, black, white, *_ = numbers
     grey = (luma.astype(jnp.float32) - black) / (white - black)
     cb, cr = _looked_up(grey, ab, (blues, reds))
     red, blue = 2 * (1 - kr) * cr, 2 * (1 - kb) * cb
     green = -(kr * red + kb * blue) / (1 - kr - kb)
     share = jnp.minimum(jnp.minimum(_room(grey, red), _room(grey, green)), _room(grey, blue))
-    codes = _codes([share * cb, share * cr], coding, layout)
+    codes = _codes([share * cb, share * cr], numbers, layout, luma.dtype)
     grey, share, *parts = (plane[::_GRID, ::_GRID] for plane in (grey, share, red, green, blue))
     rgb = jnp.stack([jnp.clip(grey + share * part, 0, 1) for part in parts], axis=-1)
     lab = color.rgb_to_lab(rgb)
