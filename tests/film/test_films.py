@@ -2,13 +2,14 @@
 
 import csv
 import json
+import subprocess
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from helpers import SHARED
-from helpers.films import film, frames_md5, probe, times
+from helpers.films import ffmpeg, film, frames_md5, probe, times
 
 from colorjax import cli
 from colorjax.film.containers import matroska, planes, reading
@@ -68,18 +69,19 @@ def test_every_time_is_the_sources(tmp_path, colour):
     assert times(source) == times(tmp_path / "access.mp4")
 
 
-def test_interlaced_stays_interlaced_and_pixels_keep_their_shape(tmp_path, colour):
-    options = {"flags": "+ildct+ilme", "aspect": "16/15", "field_order": "tt", "top": "1"}
-    source = film(tmp_path / "grey.mpg", codec="mpeg2video", shape=(576, 720), frames=3, options=options)
+@pytest.mark.parametrize(("field", "order"), [("tff", "tt"), ("bff", "bb")])
+def test_interlaced_stays_interlaced_and_pixels_keep_their_shape(tmp_path, colour, field, order):
+    options = {"flags": "+ildct+ilme", "aspect": "16/15"}
+    source = film(tmp_path / "grey.mpg", codec="mpeg2video", shape=(144, 180), frames=3, field=field, options=options)
     assert colour(source, tmp_path / "colour.mkv") == 0
     said = probe(tmp_path / "colour.mkv", "field_order,sample_aspect_ratio,pix_fmt")
-    assert said == {"field_order": "tt", "sample_aspect_ratio": "16:15", "pix_fmt": "yuv444p"}
+    assert said == {"field_order": order, "sample_aspect_ratio": "16:15", "pix_fmt": "yuv444p"}
     assert frames_md5(source) == frames_md5(tmp_path / "colour.mkv")
     with av.open(str(tmp_path / "colour.mkv")) as container:
         assert all(frame.interlaced_frame for frame in container.decode(video=0))
     assert colour(source, tmp_path / "access.mp4", "--codec", "h264") == 0
     said = probe(tmp_path / "access.mp4", "field_order,sample_aspect_ratio,pix_fmt")
-    assert said == {"field_order": "tt", "sample_aspect_ratio": "16:15", "pix_fmt": "yuv422p"}
+    assert said == {"field_order": order, "sample_aspect_ratio": "16:15", "pix_fmt": "yuv422p"}
 
 
 def test_what_is_turned_stays_turned_and_is_seen_upright(tmp_path, colour, monkeypatch):
@@ -160,7 +162,12 @@ def test_what_cannot_be_carried_is_named(tmp_path, colour, capsys):
     assert colour(source, tmp_path / "access.mp4", "--codec", "h264") == 0
     told = capsys.readouterr().err
     assert "each sample of its luma: h264 encodes it anew" in told
-    assert "its subtitle stream 2" in told and "its attachment stream 3" in told and "mp4 cannot hold" in told
+    assert (
+        "its audio stream 1 (pcm_s16le)" in told
+        and "its subtitle stream 2" in told
+        and "its attachment stream 3" in told
+        and "mp4 cannot hold" in told
+    )
     assert json.loads((tmp_path / "access.mp4.json").read_text())["not_carried"]
 
 
@@ -182,7 +189,7 @@ def test_sidecar_report_and_verify(tmp_path, colour, capsys):
     about = json.loads((tmp_path / "colour.mkv.json").read_text())
     assert [(shot["first"], shot["end"]) for shot in about["shots"]] == [(0, 3), (3, 6), (6, 8)]
     assert about["source"]["path"] == "grey.mkv" and about["film"]["frames"] == 8 and about["weights"]["sha256"] == "0" * 64
-    rows = list(csv.DictReader((tmp_path / "shots.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "shots.csv").read_text().splitlines()))
     assert [row["frames"] for row in rows] == ["3", "3", "2"] and float(rows[0]["lightness_moved"]) > 0
     assert not (tmp_path / "colour.mkv.work").exists()
     capsys.readouterr()
@@ -216,11 +223,11 @@ def test_checksums_of_slices_are_there(tmp_path, colour):
     with av.open(str(out)) as container:
         packet = next(packet for packet in container.demux(video=0) if packet.size)
         place = data.find(bytes(packet))
-    data[place + 20] ^= 0xFF
+    data[place + packet.size // 2] ^= 0xFF
     out.write_bytes(data)
-    with av.open(str(out)) as container, pytest.raises(av.error.InvalidDataError):
-        container.streams.video[0].codec_context.options = {"err_detect": "crccheck+explode"}
-        next(container.decode(video=0))
+    ffmpeg("ffmpeg", "-version")
+    words = ["ffmpeg", "-v", "error", "-i", str(out), "-f", "null", "-"]
+    assert "slice CRC mismatch" in subprocess.run(words, capture_output=True, text=True, timeout=60).stderr
 
 
 def test_pixel_aspect_needs_room_in_matroska(tmp_path):

@@ -13,10 +13,11 @@ from colorjax.film.containers import planes
 SIZE = 48, 64
 
 
-def film(path, pixels="yuv420p", frames=6, codec="ffv1", pts=None, shape=SIZE, base=Fraction(1, 25), container=None, **about):
-    """A film of noise that gets brighter from frame to frame; `about` sets what its codec context says."""
+def film(path, pixels="yuv420p", frames=6, codec="ffv1", pts=None, shape=SIZE, base=Fraction(1, 25), field="", **about):
+    """A film of noise that gets brighter from frame to frame. field: "tff" or "bff" for interlaced frames. `about` sets what
+    its codec context says."""
     rng, (height, width) = np.random.default_rng(0), shape
-    with av.open(str(path), "w", container_options=container or {}) as out:
+    with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=25, options=about.pop("options", {}))
         context = stream.codec_context
         context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels, base
@@ -31,6 +32,12 @@ def film(path, pixels="yuv420p", frames=6, codec="ffv1", pts=None, shape=SIZE, b
                 )
                 samples[:] = rng.integers(top // 8, top * 5 // 8, samples.shape) + number * top // 64
             frame.pts, frame.time_base = (pts or range(frames))[number], base
+            if field:
+                graph = av.filter.Graph()
+                source = graph.add_buffer(width=width, height=height, format=frame.format, time_base=base)
+                graph.link_nodes(source, graph.add("setparams", f"field_mode={field}"), graph.add("buffersink")).configure()
+                graph.vpush(frame)
+                frame = graph.vpull()
             for packet in stream.encode(frame):
                 out.mux(packet)
         for packet in stream.encode(None):

@@ -94,6 +94,9 @@ def _others(after: Any, before: Any, stream_index: int, name: str, notes: list[s
                 continue  # it is carried as a tag
             notes.append(words)
             continue
+        if name == "mp4" and codec.startswith("pcm_"):
+            notes.append(f"its audio stream {stream.index} ({codec}), which players of mp4 do not know: .mov can hold it")
+            continue
         try:
             twin = after.add_stream_from_template(stream, opaque=True)
         except (ValueError, av.error.FFmpegError):

@@ -17,7 +17,8 @@ from colorjax.film.containers.reading import Facts, FilmError
 
 _DEEP = {bits: f"p{bits}le" for bits in (9, 10, 12, 14, 16)} | {8: "p"}
 _RGB = {8: "bgr0", 9: "gbrp9le", 10: "gbrp10le", 12: "gbrp12le", 14: "gbrp14le", 16: "gbrp16le"}
-_SLICES = 4  # of a frame: each is checked, and coded, by itself; FFV1 has none less where frames are checked
+_SLICES = 4  # of a frame: each is checked, and coded, by itself
+_TINY = 64 * 64  # pixels, below which FFV1 may not have so many
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,11 @@ class Part:
         options["field_order"] = {"": "progressive", "tff": "tt", "bff": "bb"}[facts.interlaced]
         if facts.aspect:
             options["aspect"] = f"{facts.aspect.numerator}/{facts.aspect.denominator}"
+        if facts.width * facts.height < _TINY:
+            options.pop("slices", None)
         if facts.interlaced and how.codec != "ffv1":
             options["flags"] = "+ildct+ilme"
+            options |= {"x264-params": "bff=1"} if (how.codec, facts.interlaced) == ("h264", "bff") else {}
         if how.codec == "prores":
             options["profile"] = "4" if how.layout == "444" else "3"
         stream = self._container.add_stream(CODECS[how.codec].name, rate=facts.rate, options=options)
