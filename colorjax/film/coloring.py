@@ -16,7 +16,7 @@ from colorjax.inference import pixels
 from colorjax.inference.upsampling import Upsampler
 from colorjax.science import color
 
-_AHEAD = 8  # frames that wait between two stages
+AHEAD = 8  # frames that wait between two stages
 Item = TypeVar("Item")
 
 
@@ -84,7 +84,7 @@ def _shot(
 class ahead(Iterator[Item]):
     """An iterator that a thread runs a few items ahead. Use it in a `with`: then the thread ends with the block."""
 
-    def __init__(self, items: Iterator[Item], size: int = _AHEAD):
+    def __init__(self, items: Iterator[Item], size: int = AHEAD):
         self._items, self._queue, self._stopped = items, queue.Queue(size), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
