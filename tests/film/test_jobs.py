@@ -1,5 +1,6 @@
 """A film is long: what is done stays, and the same command goes on; what is wrong is said in one sentence."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -35,7 +36,7 @@ colorizer = SimpleNamespace(size=96, flip=False, guided=True, network=network, e
 command.colorize_many.load = lambda *_: colorizer
 steadying.color_shot = slow
 steadying.find_shots = lambda small: [number for number, _ in enumerate(small) if number % 3 == 0]
-sys.exit(cli.main(["film", *sys.argv[1:]]))
+sys.exit(cli.main(["film", sys.argv[1], "--out", sys.argv[2]]))
 """
 
 
@@ -55,13 +56,14 @@ def job_folder(out):
     return out.with_name(out.name + job.WORK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_at_any_time_the_same_command_goes_on(tmp_path, colour, capsys, how):
     source, out = film(tmp_path / "grey.mkv", frames=12), tmp_path / "colour.mkv"
     process = child(source, out, pause=0.4)
     with process:
         until = time.monotonic() + 60
-        while done(out) < 2 and time.monotonic() < until:
+        while done(out) < 2 and process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         process.send_signal(how)
         told = process.communicate(timeout=30)[1]
@@ -77,6 +79,7 @@ def test_stopped_at_any_time_the_same_command_goes_on(tmp_path, colour, capsys, 
     assert cli.main(["verify", str(out)]) == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_one_shot_at_most(tmp_path, colour):
     source, out = film(tmp_path / "grey.mkv", frames=9, shape=(240, 320)), tmp_path / "colour.mkv"
     assert source.stat().st_size > 600_000
@@ -87,22 +90,25 @@ def test_a_full_disk_loses_one_shot_at_most(tmp_path, colour):
     assert colour(source, out) == 0 and frames_md5(source) == frames_md5(out)
 
 
-def test_other_settings_do_not_mix_with_an_unfinished_copy(tmp_path, colour, capsys, monkeypatch):
-    source, out = film(tmp_path / "grey.mkv"), tmp_path / "colour.mkv"
+@pytest.mark.parametrize(("error", "code"), [(OSError("the disk went away"), 1), (KeyboardInterrupt(), 130)])
+def test_other_settings_do_not_mix_with_an_unfinished_copy(tmp_path, colour, capsys, monkeypatch, error, code):
+    source, out, shots = film(tmp_path / "grey.mkv"), tmp_path / "colour.mkv", []
 
     def broken(luma, *_, **__):
+        shots.append(luma)
         for number, lightness in enumerate(luma):
-            if number == 2 and len(list(job_folder(out).glob("0*.json"))) == 1:
-                raise OSError("the disk went away")
+            if number == 2 and len(shots) == 2:
+                raise error
             yield lightness[..., None].repeat(2, -1) / 5
 
     with monkeypatch.context() as patch:
         patch.setattr(steadying, "color_shot", broken)
-        assert colour(source, out) == 1
-    assert done(out) == 1
+        assert colour(source, out) == code
+    assert done(out) == 1 and not out.exists()
     assert colour(source, out, "--strength", 0.5) == 1
     assert "made otherwise (strength)" in capsys.readouterr().err
-    assert colour(source, out) == 0
+    assert colour(source, out) == 0 and "1 of 2 shots are there already" in capsys.readouterr().err
+    assert frames_md5(source) == frames_md5(out) and not job_folder(out).exists()
 
 
 def test_two_at_a_time_are_told_apart(tmp_path, colour, capsys):
@@ -117,7 +123,12 @@ def test_two_at_a_time_are_told_apart(tmp_path, colour, capsys):
 
 def test_what_is_whole_of_a_film_that_is_cut_short_is_kept(tmp_path, colour, capsys):
     whole = film(
-        tmp_path / "whole.mp4", codec="libx264", frames=30, shape=(144, 176), options={"g": "1", "movflags": "faststart"}
+        tmp_path / "whole.mp4",
+        codec="libx264",
+        frames=30,
+        shape=(144, 176),
+        options={"g": "1"},
+        container={"movflags": "faststart"},
     )
     data = whole.read_bytes()
     (tmp_path / "grey.mp4").write_bytes(data[: len(data) * 2 // 3])
@@ -134,8 +145,9 @@ def test_a_film_whose_size_changes_ends_there(tmp_path, colour, capsys):
     ]
     (tmp_path / "grey.mpg").write_bytes(b"".join(path.read_bytes() for path in parts))
     assert colour(tmp_path / "grey.mpg", tmp_path / "colour.mkv") == 1
-    assert "from frame 6 on its pictures are 176x144, not 128x96" in capsys.readouterr().err
-    assert frames_md5(tmp_path / "colour.mkv") == frames_md5(parts[0])
+    told = re.search(r"from frame (\d+) on its pictures are 176x144, not 128x96", capsys.readouterr().err)
+    assert told and 5 <= int(told[1]) <= 6  # the decoder may still hold one
+    assert frames_md5(tmp_path / "colour.mkv") == frames_md5(parts[0])[: int(told[1])]
 
 
 def test_what_is_no_film_is_named(tmp_path, colour, capsys):
@@ -199,7 +211,7 @@ def test_memory_does_not_grow_with_the_film(tmp_path, colour, monkeypatch):
     kept = coloring.Video.seen
 
     def seen(self, size):
-        if self.pts % 10 == 0:
+        if self.pts % 400 == 0:
             most.append(sum(isinstance(thing, coloring.Video) for thing in gc.get_objects()))
         return kept(self, size)
 

@@ -13,11 +13,22 @@ from colorjax.film.containers import planes
 SIZE = 48, 64
 
 
-def film(path, pixels="yuv420p", frames=6, codec="ffv1", pts=None, shape=SIZE, base=Fraction(1, 25), field="", **about):
+def film(
+    path,
+    pixels="yuv420p",
+    frames=6,
+    codec="ffv1",
+    pts=None,
+    shape=SIZE,
+    base=Fraction(1, 25),
+    field="",
+    container=None,
+    **about,
+):
     """A film of noise that gets brighter from frame to frame. field: "tff" or "bff" for interlaced frames. `about` sets what
     its codec context says."""
     rng, (height, width) = np.random.default_rng(0), shape
-    with av.open(str(path), "w") as out:
+    with av.open(str(path), "w", container_options=container or {}) as out:
         stream = out.add_stream(codec, rate=25, options=about.pop("options", {}))
         context = stream.codec_context
         context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels, base
