@@ -17,8 +17,7 @@ from colorjax.inference import pixels
 from colorjax.platform.version import VERSION
 
 SUFFIX = ".json"  # after the whole name of the copy
-SCHEMA, FILM_SCHEMA = "colorjax-sidecar-1", "colorjax-sidecar-film-1"
-FILMS, _OURS = (".mkv", ".mov", ".mp4", ".m4v"), b"colorjax-sidecar-"
+SCHEMA, FILM_SCHEMA, FILMS = "colorjax-sidecar-1", "colorjax-sidecar-film-1", (".mkv", ".mov", ".mp4", ".m4v")
 _ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
 _SHAPE = {
     "colorjax": str,
@@ -124,7 +123,7 @@ def _of_other_name(path: Path) -> bool:
     """Whether it is a sidecar, as of a copy that was named with --out: other programs write NAME.jpg.json, too."""
     with contextlib.suppress(OSError):
         known = Path(path.stem).suffix.lower() in (*photos.SUFFIXES, *FILMS)
-        return known and path.is_file() and _OURS in path.read_bytes()
+        return known and path.is_file() and b"colorjax-sidecar-" in path.read_bytes()
     return False
 
 

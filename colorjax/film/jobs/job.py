@@ -116,15 +116,16 @@ class Work:
 
     def begin(self, sha256: str) -> None:
         """Look whether what lies in the folder is of the same command. Raises FilmError where it is not."""
-        path, key = self.folder / "job.json", {"source": sha256, "weights": self.colorizer.network.digest} | self.settings()
+        key = {"source": sha256, "weights": self.colorizer.network.digest} | self.settings()
+        key, before, path = json.loads(json.dumps(key)), None, self.folder / "job.json"
         with contextlib.suppress(OSError, ValueError):
             before = json.loads(path.read_bytes())
-            if before != json.loads(json.dumps(key)):
-                changed = ", ".join(sorted(name for name in key if before.get(name) != json.loads(json.dumps(key[name]))))
-                raise FilmError(
-                    f"{self.folder} holds an unfinished copy that was made otherwise ({changed}): give the command "
-                    "of that time again, or remove the folder"
-                )
+        if before is not None and before != key:
+            changed = ", ".join(sorted(name for name in key if before.get(name) != key[name]))
+            raise FilmError(
+                f"{self.folder} holds an unfinished copy that was made otherwise ({changed}): give the command of that time "
+                "again, or remove the folder"
+            )
         writing.write_json(path, key)
 
 
