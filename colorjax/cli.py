@@ -1,4 +1,4 @@
-"""The console command: colorjax colorize | verify | keys | sheet | export | serve."""
+"""The console command: colorjax colorize | film | verify | keys | sheet | export | serve."""
 
 import argparse
 import contextlib
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from colorjax.film.jobs import arguments as film
 from colorjax.platform import quiet, usage
 from colorjax.platform.version import VERSION
 
@@ -78,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _colorize_parser(commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__))
+    films = commands.add_parser("film", help="colour a film", description=_film.__doc__)
+    film.add(films, _network)
+    films.set_defaults(run=_film)
 
     verify = commands.add_parser("verify", help="check copies, and who signed them", description=_verify.__doc__)
     what = "NAME.colorized.jpg.json, its copy, a folder of them; or any picture with content credentials (C2PA)"
@@ -227,12 +231,24 @@ def _colorize(args: argparse.Namespace) -> int:
     return colorize_command.run(args)
 
 
+def _film(args: argparse.Namespace) -> int:
+    """Colour a film: its luma, clock, sound and all else stay. Stopped, the same command goes on."""
+    return film.run(args)
+
+
 def _verify(args: argparse.Namespace) -> int:
     """Check that source and copy are those of the sidecar, that their lightness agrees, and that what is signed still holds:
     valid, changed since, or by an issuer whom nobody named. Exit code 1 if not."""
     from colorjax.archive.proof import checking
 
-    return checking.run(args)
+    return checking.run(args, _of_film)
+
+
+def _of_film(path: Path, weights: str | None, search: Any) -> Any:
+    film.check()
+    from colorjax.film.jobs import checking
+
+    return checking.verify(path, weights, search)
 
 
 def _keys(args: argparse.Namespace) -> int:
@@ -288,7 +304,7 @@ def _serve(args: argparse.Namespace) -> int:
     return server.run(args)
 
 
-_QUIET = (_colorize, _verify, _sheet)  # short, and of files that decoders complain about; a server keeps its log
+_QUIET = (_colorize, _film, _verify, _sheet)  # short, and of files that decoders complain about; a server keeps its log
 
 
 if __name__ == "__main__":

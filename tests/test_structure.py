@@ -17,7 +17,7 @@ FLOORS = [
     {"checkpoint"},
     {"inference", "evaluation"},
     {"training", "archive"},
-    {"web"},
+    {"web", "film"},
     {"cli"},
 ]
 FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
@@ -34,8 +34,10 @@ ONLY_IN = {
     "onnxruntime": "inference",
     "starlette": "web",
     "uvicorn": "web",
+    "av": "film",
+    "cv2": "film",
 }
-MOST_DOORS, MOST_FLOORS, MOST_MODULES = 12, 9, 12
+MOST_DOORS, MOST_FLOORS, MOST_MODULES = 13, 9, 12
 MODULES = modules()
 SOURCES = [*MODULES.values(), ROOT / "train.py", ROOT / "evaluate.py"]
 

@@ -119,7 +119,7 @@ def flipped(path, positions):
 
 
 def check(path, trust=None, words=(), holds=True):
-    found, said = checking.in_words(path, None, photos.MAX_PIXELS, None, trust and (trust / keys.ROOT).read_bytes())
+    found, said = checking.in_words(path, checking.checked, None, photos.MAX_PIXELS, None, trust and (trust / keys.ROOT).read_bytes())
     assert found is holds, said
     for word in words:
         assert word in said

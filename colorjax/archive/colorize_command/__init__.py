@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     outcomes: list[Outcome] = []
     report = {"interrupted": True, "passed_over": dict(passed_over), "passed_over_names": passed_over.names}
     start = time.perf_counter()
-    with _stopped_by_sigterm():
+    with stopped_by_sigterm():
         try:
             if args.dry_run:
                 outcomes += transfer.foresee(jobs, options)
@@ -121,7 +121,7 @@ def _outcomes(args: argparse.Namespace, jobs: list[Job], options: Options, folde
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
+def stopped_by_sigterm() -> Iterator[None]:
     """SIGTERM stops as Ctrl-C does: nothing half written is left."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -4,7 +4,7 @@ That is what the sidecar says, who signed it, and the content credentials in the
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ _UNCHECKED = "it is signed, which is not checked here: pip install 'colorjax[c2p
 _UNSIGNED = "it is not signed, as --trust asks"
 
 
-def run(args: argparse.Namespace) -> int:
-    """Check what the arguments name. Returns 0, or 1 where something is not what it says; raises ValueError for wrong usage."""
+def run(args: argparse.Namespace, of_film: Callable[[Path, str | None, Search | None], Verdict]) -> int:
+    """Check what the arguments name. Returns 0, or 1 where something is not what it says; raises ValueError for wrong usage.
+
+    of_film: (sidecar, digest of weights, search) -> what is wrong with a film; films are a wing above this one.
+    """
     pixels, anchors = round(args.max_megapixels * 1e6), manifests.anchors_of(args.trust)
     photos.allow_large(pixels)
     weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
@@ -31,7 +34,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"no sidecars in {', '.join(map(str, args.sidecars))}")
     failed = 0
     for path in paths:
-        holds, words = in_words(path, weights, pixels, search, anchors)
+        if sidecar.is_of_film(path):
+            holds, words = in_words(path, of_film, weights, search)
+        else:
+            holds, words = in_words(path, checked, weights, pixels, search, anchors)
         failed += not holds
         print(photos.legible(f"{path}: {words}"))
     return 1 if failed else 0
@@ -53,10 +59,10 @@ def _goes_with(picture: Path, manifest: Path) -> bool:
     return picture.suffix.lower() in photos.SUFFIXES and manifests.found_beside(picture) == manifest
 
 
-def in_words(path: Path, *asked: Any) -> tuple[bool, str]:
-    """(whether a file that `named` gave is what it says, what is to be said of it). asked: see `checked`."""
+def in_words(path: Path, check: Callable[..., Verdict], *asked: Any) -> tuple[bool, str]:
+    """(whether a file that `named` gave is what it says, what is to be said of it). asked: what `check` takes beside it."""
     try:
-        problems, notes = checked(path, *asked)
+        problems, notes = check(path, *asked)
     except sidecar.SidecarError as error:
         problems, notes = [str(error)], []
     good = [] if path.suffix.lower() in photos.SUFFIXES else ["as it says"]

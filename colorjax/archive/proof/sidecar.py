@@ -17,7 +17,7 @@ from colorjax.inference import pixels
 from colorjax.platform.version import VERSION
 
 SUFFIX = ".json"  # after the whole name of the copy
-SCHEMA = "colorjax-sidecar-1"
+SCHEMA, FILM_SCHEMA, FILMS = "colorjax-sidecar-1", "colorjax-sidecar-film-1", (".mkv", ".mov", ".mp4", ".m4v")
 _ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
 _SHAPE = {
     "colorjax": str,
@@ -140,12 +140,20 @@ def find(folder: Path) -> list[Path]:
 def _of_other_name(path: Path) -> bool:
     """Whether it is a sidecar, as of a copy that was named with --out: other programs write NAME.jpg.json, too."""
     with contextlib.suppress(OSError):
-        return Path(path.stem).suffix.lower() in photos.SUFFIXES and path.is_file() and SCHEMA.encode() in path.read_bytes()
+        known = Path(path.stem).suffix.lower() in (*photos.SUFFIXES, *FILMS)
+        return known and path.is_file() and b"colorjax-sidecar-" in path.read_bytes()
     return False
+
+
+def is_of_film(path: Path) -> bool:
+    """Whether a file is the sidecar of a film."""
+    return path.is_file() and FILM_SCHEMA.encode() in path.read_bytes()
 
 
 def named(path: Path) -> list[Path]:
     """The sidecars that a user means: those below a folder, the one itself, or that of a copy."""
+    if is_of_film(beside := path.with_name(path.name + SUFFIX)):  # of a film, or of a folder that is one
+        return [beside]
     if path.is_dir():
         return find(path)
     is_copy = path.suffix.lower() in photos.SUFFIXES and not marks.is_map(path)
@@ -153,16 +161,21 @@ def named(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A sidecar. Raises SidecarError where it is none."""
+    """A photograph's sidecar. Raises SidecarError where it is none."""
+    return loaded(path, SCHEMA, _SHAPE)
+
+
+def loaded(path: Path, schema: str, shape: dict[str, Any]) -> dict[str, Any]:
+    """A sidecar of this schema and shape. Raises SidecarError where it is none."""
     try:
         about = json.loads(path.read_bytes())
     except OSError as error:
         raise SidecarError(f"{path} cannot be read: {photos.in_words(error, with_name=False)}") from error
     except (ValueError, RecursionError) as error:
         raise SidecarError(f"{path} is no sidecar: {error}") from error
-    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+    if not isinstance(about, dict) or about.get("schema") != schema:
         raise SidecarError(f"{path} is no sidecar of colorjax")
-    if problem := _misfit(about, _SHAPE) or _damage(about):
+    if problem := _misfit(about, shape) or _damage(about):
         raise SidecarError(f"{path} is damaged ({problem})")
     return about
 
@@ -190,7 +203,7 @@ def _damage(about: dict[str, Any]) -> str:
     name = about["copy"]["name"]
     if name in ("", "..") or Path(name).name != name:
         return "the copy lies elsewhere"
-    pages = about["pages"]
+    pages = about.get("pages", [{}])  # a film has none
     return "" if pages and all(isinstance(page, dict) for page in pages) else "pages"
 
 

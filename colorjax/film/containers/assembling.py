@@ -1,0 +1,191 @@
+"""The whole film: the coloured shots, and sound, subtitles, chapters, attachments and tags of the source as they are."""
+
+import heapq
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from colorjax.film.containers import matroska, writing
+from colorjax.film.containers.reading import Facts, FilmError
+
+_FORMATS = {".mkv": "matroska", ".mov": "mov", ".mp4": "mp4", ".m4v": "mp4"}
+_OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")  # the writer's, of its own file
+_OF_PACKETS = ("encoder", "duration", "bps", "number_of_bytes", "number_of_frames", "_statistics")  # of the grey pictures
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When each frame is shown. pts: one after the other, in units of time_base. last: how long the last one is."""
+
+    time_base: Fraction
+    pts: list[int]
+    last: int
+
+    def length(self, index: int) -> int:
+        """Of a frame."""
+        return self.pts[index + 1] - self.pts[index] if index + 1 < len(self.pts) else self.last
+
+
+def assemble(
+    source: Path, stream_index: int, parts: list[Path], facts: Facts, how: writing.Target, clock: Clock, out: Path, tags: dict
+) -> list[str]:
+    """Write the film; what of its source could not be carried is returned in words. Raises FilmError, OSError.
+
+    stream_index: of the pictures in the source. tags: what marks the copy.
+    """
+    notes: list[str] = []
+    name = _FORMATS[out.suffix.lower()]
+    options = {"movflags": "use_metadata_tags+faststart+write_colr"} if name != "matroska" else {}
+    with av.open(os.fspath(source), metadata_errors="replace") as before, av.open(os.fspath(parts[0])) as first:
+        after = av.open(os.fspath(out), "w", format=name, container_options=options)
+        try:
+            video = _pictures(after, first, before.streams[stream_index], facts, how, name)
+            copied = _others(after, before, stream_index, name, notes)
+            _tag(after, before, video, tags, name)
+            after.set_chapters(before.chapters())
+            after.start_encoding()
+            for packet in _merged(_coloured(parts, clock, video), _as_they_are(before, copied, notes)):
+                after.mux(packet)
+        except av.error.ArgumentError as error:
+            raise FilmError(
+                f"{out.suffix} cannot hold what the film holds ({error.strerror}): name another kind of file"
+            ) from error
+        finally:
+            after.close()
+    if name == "matroska" and facts.aspect and not matroska.set_aspect(out, facts.width, facts.height, facts.aspect):
+        notes.append(f"that its pixels are {facts.aspect} as wide as high, which is now said in each picture alone")
+    notes += _checked(out, clock)
+    return notes
+
+
+def _pictures(after: Any, first: Any, grey: Any, facts: Facts, how: writing.Target, name: str) -> Any:
+    """The stream of the coloured pictures, with the words of the source about its own."""
+    video = after.add_stream_from_template(first.streams.video[0], opaque=True)
+    video.codec_context.framerate = facts.rate
+    if facts.aspect:
+        video.codec_context.sample_aspect_ratio = facts.aspect
+    video.time_base = facts.time_base
+    if facts.display:
+        video.set_display_matrix(facts.display)
+    if name != "matroska" and (tag := how.tag):
+        video.codec_context.codec_tag = tag
+    video.metadata.update({key: text for key, text in grey.metadata.items() if not key.lower().startswith(_OF_PACKETS)})
+    video.disposition = grey.disposition
+    return video
+
+
+def _others(after: Any, before: Any, stream_index: int, name: str, notes: list[str]) -> dict[int, Any]:
+    """Streams for all else, by their index in the source; what has no place is named."""
+    copied = {}
+    for stream in before.streams:
+        if stream.index == stream_index:
+            continue
+        codec = getattr(stream, "name", None) or "of an unknown kind"
+        words = f"its {stream.type} stream {stream.index} ({codec}), which {name} cannot hold"
+        if stream.type in ("data", "attachment", "unknown") and (name != "matroska" or stream.type != "attachment"):
+            if stream.type == "data" and "timecode" in stream.metadata:
+                continue  # it is carried as a tag
+            notes.append(words)
+            continue
+        if name == "mp4" and codec.startswith("pcm_"):
+            notes.append(f"its audio stream {stream.index} ({codec}), which players of mp4 do not know: .mov can hold it")
+            continue
+        try:
+            twin = after.add_stream_from_template(stream, opaque=True)
+        except (ValueError, av.error.FFmpegError):
+            notes.append(words)
+            continue
+        twin.metadata.update({key: text for key, text in stream.metadata.items() if key.lower() != "duration"})
+        twin.disposition = stream.disposition
+        copied[stream.index] = twin
+    return copied
+
+
+def _tag(after: Any, before: Any, video: Any, tags: dict[str, str], name: str) -> None:
+    """The words of the source about itself, its timecode, and the mark."""
+    said = {key: text for key, text in before.metadata.items() if key.lower() not in _OWN_TAGS}
+    after.metadata.update(said | tags)
+    everywhere = [video.metadata, before.metadata, *(stream.metadata for stream in before.streams)]
+    code = next((text for words in everywhere for key, text in words.items() if key.lower() == "timecode"), None)
+    if code and not any(key.lower() == "timecode" for key in video.metadata):
+        video.metadata["TIMECODE" if name == "matroska" else "timecode"] = code
+
+
+def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
+    """The packets of the shots, with the source's clock."""
+    order = [pts for part in parts for pts in json.loads(writing.about_of(part).read_bytes())["order"]]
+    index = {pts: number for number, pts in enumerate(clock.pts)}
+    ranks = [index[pts] for pts in order]
+    late = max(number - rank for number, rank in enumerate(ranks))  # frames that are coded before those that are shown earlier
+    dts = [clock.pts[0] - (late - i) * clock.length(0) for i in range(late)] + clock.pts
+    numbers = itertools.count()
+    for part in parts:
+        with av.open(os.fspath(part)) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if not packet.size:
+                    continue
+                number = next(numbers)
+                packet.stream, packet.time_base = video, clock.time_base
+                packet.pts, packet.dts, packet.duration = order[number], dts[number], clock.length(ranks[number])
+                yield packet
+
+
+def _as_they_are(before: Any, copied: dict[int, Any], notes: list[str]) -> Iterator[Any]:
+    """The packets of all else."""
+    streams = [before.streams[index] for index in copied if before.streams[index].type != "attachment"]
+    if not streams:
+        return
+    packets = before.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.error.FFmpegError, OSError):
+            notes.append("what comes after the place up to which its sound can be read")
+            return
+        if packet is None:
+            return
+        if packet.size and (packet.pts is not None or packet.dts is not None):
+            packet.stream = copied[packet.stream.index]
+            yield packet
+
+
+def _merged(*streams: Iterator[Any]) -> Iterator[Any]:
+    """Packets of several, by their time; of each in its own order."""
+
+    def timed(packets: Iterator[Any], rank: int) -> Iterator[tuple[Fraction, int, int, Any]]:
+        latest = Fraction(-(10**9))
+        for number, packet in enumerate(packets):
+            at = packet.dts if packet.dts is not None else packet.pts
+            latest = max(latest, at * packet.time_base)
+            yield latest, rank, number, packet
+
+    for *_, packet in heapq.merge(*(timed(packets, rank) for rank, packets in enumerate(streams))):
+        yield packet
+
+
+def _checked(out: Path, clock: Clock) -> list[str]:
+    """What the new file does to the clock, in words. Raises FilmError where it does not hold every frame at its time."""
+    with av.open(os.fspath(out)) as container:
+        stream = container.streams.video[0]
+        base = stream.time_base
+        times = sorted(packet.pts for packet in container.demux(stream) if packet.size)
+    if len(times) != len(clock.pts):
+        raise FilmError(f"only {len(times)} of {len(clock.pts)} frames could be written: is the disk full?")
+    shift = times[0] * base - clock.pts[0] * clock.time_base
+    shift = Fraction(0) if abs(shift) <= base / 2 else shift
+    worst = max(abs(new * base - old * clock.time_base - shift) for new, old in zip(times, clock.pts, strict=True))
+    if worst > base:
+        raise FilmError(f"a frame would be shown {float(worst):.3f} s from its time; name another kind of file")
+    notes = (
+        [f"the place of its beginning: all is {1000 * float(shift):.0f} ms later, for no time may be negative"] if shift else []
+    )
+    if worst:
+        notes.append(f"times finer than {base} s, in which this kind of file counts; no frame is {float(worst):.1g} s off")
+    return notes

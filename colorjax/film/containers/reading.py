@@ -1,0 +1,254 @@
+"""A film in: what it is, in words where it cannot be read, and its frames one by one."""
+
+import contextlib
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from colorjax.film import chroma
+from colorjax.film.containers import planes
+
+_UNKNOWN = 2  # "unspecified", of matrix, primaries and transfer in ITU-T H.273
+_SIDE_DATA = {"A53_CC": "closed captions inside its pictures", "AFD": "its active format description"}
+_SIDE_DATA |= {"MASTERING_DISPLAY_METADATA": "its mastering display", "CONTENT_LIGHT_LEVEL": "its light level"}
+_SIDE_DATA |= {
+    "S12M_TIMECODE": "timecode inside its pictures",
+    "STEREO3D": "how its two eyes lie",
+    "ICC_PROFILE": "its profile",
+}
+_SIDE_DATA |= {"SPHERICAL": "its projection", "DYNAMIC_HDR_PLUS": "its dynamic range"}
+_TRANSFERS = {16: "PQ (HDR)", 18: "HLG (HDR)", 8: "linear light", 9: "logarithmic", 10: "logarithmic"}
+_LARGEST_GAP = 3600  # seconds: of a clock that jumps by more, the rest is another film's
+
+
+class FilmError(ValueError):
+    """A film that cannot be coloured, and why, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a film is.
+
+    kind: "yuv", "grey" or "rgb". rate: frames a second. aspect: width of a pixel over its height. matrix, primaries,
+    transfer: of ITU-T H.273, 2 where the film does not say. full: the range. display: the nine numbers that turn the picture
+    upright, or None. turns: by how many quarters it is turned, anticlockwise. said: whether (matrix, range) are the film's
+    words, or guessed. interlaced: "tff" or "bff", the upper or the lower field first; "" for whole frames.
+    """
+
+    width: int
+    height: int
+    format: str
+    kind: str
+    bits: int
+    codec: str
+    rate: Fraction
+    time_base: Fraction
+    aspect: Fraction | None
+    matrix: int
+    full: bool
+    primaries: int
+    transfer: int
+    display: tuple[int, ...] | None
+    turns: int
+    said: tuple[bool, bool]
+    interlaced: str = ""
+
+    @property
+    def coding(self) -> chroma.Coding:
+        """Of Y', Cb and Cr."""
+        return chroma.Coding(self.matrix, self.full, self.bits)
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(height, width) as it is shown."""
+        return (self.width, self.height) if self.turns % 2 else (self.height, self.width)
+
+
+@dataclass
+class Film:
+    """A film that is open. ends: why it ends before its end. damaged: how many pieces could not be decoded."""
+
+    path: Path
+    container: Any
+    stream: Any
+    facts: Facts
+    lost: tuple[str, ...] = ()
+    ends: str = ""
+    damaged: int = 0
+    _left: Iterator[Any] = field(default_factory=lambda: iter(()))
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Each frame in the order in which it is shown, up to where its size changes. Once."""
+        yield from self._alike(self._left)
+
+    def _alike(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        facts, last = self.facts, None
+        for number, frame in enumerate(frames):
+            if (frame.width, frame.height) != (facts.width, facts.height):
+                was, now = f"{facts.width}x{facts.height}", f"{frame.width}x{frame.height}"
+                self.ends = f"from frame {number} on its pictures are {now}, not {was}: the copy ends there"
+                return
+            if frame.format.name != facts.format:
+                self.ends = (
+                    f"from frame {number} on its pixels are {frame.format.name}, not {facts.format}: the copy ends there"
+                )
+                return
+            if last is not None and frame.pts is not None and abs(frame.pts - last) * facts.time_base > _LARGEST_GAP:
+                self.ends = f"at frame {number} its clock jumps by more than an hour: the copy ends there"
+                return
+            last = frame.pts if frame.pts is not None else last
+            yield frame
+
+    def decoded(self) -> Iterator[av.VideoFrame]:
+        """Whatever the decoder gives; damage is counted, and passed over."""
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.InvalidDataError, av.error.EOFError, OSError) as error:
+                self.ends = self.ends or f"it cannot be read any further ({_reason(error)})"
+                packet = None
+            try:
+                frames = self.stream.decode(packet) if packet is not None else []
+            except (av.error.InvalidDataError, av.error.EOFError):
+                self.damaged, frames = self.damaged + 1, []
+            yield from frames
+            if packet is None:
+                break
+        with contextlib.suppress(av.error.EOFError, av.error.InvalidDataError):  # what the decoder still holds
+            yield from self.stream.decode(None)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.container.close()
+
+
+def opened(path: Path) -> Film:
+    """A film, with its first frame decoded. Raises FilmError where there is none that can be coloured."""
+    try:
+        container = av.open(os.fspath(path), metadata_errors="replace")
+    except FileNotFoundError:
+        raise FilmError("the file is not there") from None
+    except PermissionError:
+        raise FilmError("no permission to read it") from None
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise FilmError(_no_film(path, error)) from None
+    try:
+        return _described(path, container)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _no_film(path: Path, error: Exception) -> str:
+    """Why a file could not be opened, in words."""
+    with open(path, "rb") as stream:
+        head = stream.read(65536)
+    if not head:
+        return "an empty file"
+    if head[4:8] == b"ftyp" and b"moov" not in head:
+        return (
+            "an MP4 or MOV that is cut short: its index (moov), which lies at its end, is missing; look for another copy of it"
+        )
+    return f"no film, or its beginning is damaged ({_reason(error)})"
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's words of an error."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _described(path: Path, container: Any) -> Film:
+    still = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & still]
+    if not streams:
+        kinds = Counter(stream.type for stream in container.streams)
+        held = ", ".join(f"{number} {name}" for name, number in kinds.items()) or "nothing"
+        raise FilmError(f"holds no moving pictures, but {held}")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise FilmError("its pictures are coded in a way that is not known here; convert it to FFV1 with another program")
+    stream.thread_type = "SLICE"  # side by side, frames behind a damaged one would be lost
+    film = Film(path, container, stream, None)  # type: ignore[arg-type]
+    decoded = film.decoded()
+    frame = next(decoded, None)
+    if frame is None:
+        raise FilmError(f"none of its pictures ({stream.name}) can be decoded")
+    film._left, found = itertools.chain([frame], decoded), planes.kind(frame.format.name)
+    if not found:
+        raise FilmError(f"pixels of the kind {frame.format.name} are not known here; convert it to FFV1 with another program")
+    film.facts = _facts(frame, stream, found)
+    if film.facts.matrix not in chroma.MATRICES:
+        raise FilmError(f"its colours are coded by matrix {film.facts.matrix} (ITU-T H.273), which is not known here")
+    kinds = {data.type.name for data in frame.side_data}
+    lost = [words for name, words in _SIDE_DATA.items() if name in kinds]
+    lost += ["its transparency"] if planes.has_alpha(frame.format.name) else []
+    lost += [f"its {len(streams) - 1} other video streams, which are copied uncoloured"] if len(streams) > 1 else []
+    film.lost = tuple(lost)
+    return film
+
+
+def _facts(frame: av.VideoFrame, stream: Any, kind: str) -> Facts:
+    name = frame.format.name
+    says_range = frame.color_range in (1, 2)
+    full = frame.color_range == 2 or name.startswith("yuvj") or (not says_range and kind != "yuv")
+    says_matrix = frame.colorspace not in (0, _UNKNOWN)
+    small = frame.height <= 576 and frame.width <= 1024
+    guess = 1 if not small else 6 if frame.height in (480, 486, 240, 243) else 5
+    display = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+    return Facts(
+        width=frame.width,
+        height=frame.height,
+        format=name,
+        kind=kind,
+        bits=planes.bits(name),
+        codec=stream.codec_context.name,
+        rate=rate,
+        time_base=stream.time_base,
+        aspect=stream.sample_aspect_ratio or None,
+        matrix=frame.colorspace if says_matrix else guess,
+        full=full,
+        primaries=frame.color_primaries,
+        transfer=frame.color_trc,
+        display=tuple(map(int, np.frombuffer(display, np.int32))) if display else None,
+        turns=round(frame.rotation / 90) % 4 if display else 0,
+        said=(says_matrix, says_range or name.startswith("yuvj")),
+    )
+
+
+def doubts(facts: Facts) -> list[str]:
+    """What was guessed, or is taken for what it is not; in words for the user."""
+    found, (says_matrix, says_range) = [], facts.said
+    if facts.kind != "rgb" and not says_matrix:
+        rule = "by its size" if facts.height > 576 or facts.width > 1024 else "by its size (standard definition)"
+        found.append(f"it does not say its matrix: {chroma.MATRICES[facts.matrix][0]} is taken and written, {rule}")
+    if facts.kind != "rgb" and not says_range:
+        found.append(f"it does not say its range: {'full' if facts.full else 'limited'} is taken and written")
+    if facts.transfer in _TRANSFERS:
+        found.append(
+            f"its transfer is {_TRANSFERS[facts.transfer]}, which is taken for that of a usual film: look at the colours"
+        )
+    return found
+
+
+def is_top_first(film: Film, frame: av.VideoFrame) -> bool:
+    """Whether the upper field of an interlaced frame comes first: only FFmpeg's filters say so."""
+    graph = av.filter.Graph()
+    nodes = [graph.add_buffer(template=film.stream), graph.add("select", r"eq(interlace_type\,TOPFIRST)")]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    graph.vpush(None)
+    try:
+        graph.vpull()
+    except (av.error.EOFError, av.error.BlockingIOError):
+        return False
+    return True

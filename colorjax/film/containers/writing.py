@@ -1,0 +1,219 @@
+"""Coloured frames out: those of one shot in a Matroska file of their own, which `assembling` joins."""
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from colorjax.film import chroma
+from colorjax.film.containers import planes
+from colorjax.film.containers.reading import Facts, FilmError
+
+_DEEP = {bits: f"p{bits}le" for bits in (9, 10, 12, 14, 16)} | {8: "p"}
+_RGB = {8: "bgr0", 9: "gbrp9le", 10: "gbrp10le", 12: "gbrp12le", 14: "gbrp14le", 16: "gbrp16le"}
+_SLICES = 4  # of a frame: each is checked, and coded, by itself
+_TINY = 64 * 64  # pixels, below which FFV1 may not have so many
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A way to encode. name: PyAV's. lossless: whether each sample stays. suffixes: of the files that may hold it.
+
+    bits: which it has. layouts: of chroma, the first where none is asked for.
+    """
+
+    name: str
+    lossless: bool
+    suffixes: tuple[str, ...]
+    bits: tuple[int, ...]
+    layouts: tuple[str, ...]
+    options: tuple[tuple[str, str], ...] = ()
+
+
+CODECS = {
+    "ffv1": Codec(
+        "ffv1",
+        True,
+        (".mkv",),
+        (8, 9, 10, 12, 14, 16),
+        ("444", "422"),
+        (("level", "3"), ("slicecrc", "1"), ("slices", str(_SLICES)), ("g", "1"), ("coder", "1"), ("context", "0")),
+    ),
+    "prores": Codec("prores_ks", False, (".mov", ".mkv"), (10,), ("422", "444"), (("vendor", "apl0"),)),
+    "h264": Codec(
+        "libx264", False, (".mp4", ".mov", ".mkv", ".m4v"), (8,), ("420", "422", "444"), (("crf", "16"), ("preset", "medium"))
+    ),
+    "hevc": Codec(
+        "libx265",
+        False,
+        (".mp4", ".mov", ".mkv", ".m4v"),
+        (8, 10),
+        ("420", "422", "444"),
+        (("crf", "18"), ("preset", "medium"), ("x265-params", "log-level=none")),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a film is written. codec: a key of CODECS. layout: of chroma. coding: of its samples; None for RGB."""
+
+    codec: str
+    layout: str
+    coding: chroma.Coding | None
+    format: str
+
+    @property
+    def tag(self) -> str:
+        """What players of MOV and MP4 know its codec by, where FFmpeg would name another; else ""."""
+        return {"hevc": "hvc1", "prores": "ap4h" if self.layout == "444" else "apch"}.get(self.codec, "")
+
+    @property
+    def keeps_luma(self) -> bool:
+        """Whether each sample of Y', or each L*, is the source's."""
+        return CODECS[self.codec].lossless
+
+
+def target(facts: Facts, codec: str, layout: str | None, suffix: str) -> Target:
+    """How a film is written into a file of this suffix. Raises FilmError where that cannot be."""
+    how = CODECS[codec]
+    if suffix.lower() not in how.suffixes:
+        fitting = [name for name, other in CODECS.items() if suffix.lower() in other.suffixes]
+        way = f"name --codec {' or '.join(fitting)}, or a file" if fitting else "name a file"
+        raise FilmError(f"{suffix or 'a name without a suffix'} cannot hold {codec}: {way} that ends in {how.suffixes[0]}")
+    if layout is None:
+        layout = "422" if facts.kind != "rgb" and how.layouts[0] == "420" and facts.interlaced else how.layouts[0]
+    if layout not in how.layouts:
+        raise FilmError(f"{codec} is not written with --chroma {layout}: legal are {', '.join(how.layouts)}")
+    if layout == "420" and facts.interlaced:
+        raise FilmError("it is interlaced, and --chroma 420 would mix its fields: legal are 422 and 444")
+    bits = next((bits for bits in how.bits if bits >= facts.bits), how.bits[-1])
+    if facts.kind == "rgb" and how.lossless:
+        return Target(codec, "444", None, _RGB[bits])
+    full = facts.full and facts.kind != "rgb" and codec != "prores"  # which has no word for full range
+    return Target(codec, layout, chroma.Coding(facts.matrix, full, bits), f"yuv{layout}{_DEEP[bits]}")
+
+
+class Part:
+    """The file of a shot, while it is written. It is there under its name once `close` has returned, whole."""
+
+    def __init__(self, path: Path, facts: Facts, how: Target, time_base: Fraction):
+        self._path, self._facts, self._how = path, facts, how
+        self._unfinished = path.with_suffix(".part")
+        self._order: list[int] = []
+        self._graphs: dict[str, Any] = {}
+        self._container = av.open(os.fspath(self._unfinished), "w", format="matroska")
+        self._stream = self._opened(time_base)
+
+    def _opened(self, time_base: Fraction) -> Any:
+        facts, how = self._facts, self._how
+        options = dict(CODECS[how.codec].options)
+        options["field_order"] = {"": "progressive", "tff": "tt", "bff": "bb"}[facts.interlaced]
+        if facts.aspect:
+            options["aspect"] = f"{facts.aspect.numerator}/{facts.aspect.denominator}"
+        if facts.width * facts.height < _TINY:
+            options.pop("slices", None)
+        if facts.interlaced and how.codec != "ffv1":
+            options["flags"] = "+ildct+ilme"
+            options |= {"x264-params": "bff=1"} if (how.codec, facts.interlaced) == ("h264", "bff") else {}
+        if how.codec == "prores":
+            options["profile"] = "4" if how.layout == "444" else "3"
+        stream = self._container.add_stream(CODECS[how.codec].name, rate=facts.rate, options=options)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = facts.width, facts.height, how.format
+        context.time_base = time_base
+        context.color_primaries, context.color_trc = facts.primaries, facts.transfer
+        if how.coding is None:
+            context.colorspace, context.color_range = 0, 2 if facts.full else 1
+        else:
+            context.colorspace, context.color_range = how.coding.matrix, 2 if how.coding.full else 1
+        return stream
+
+    def write(self, arrays: list[np.ndarray], pts: int, is_interlaced: bool) -> None:
+        """Encode a frame: its planes as the format of the target has them, or R, G and B as (H, W, 3) in a list of one."""
+        facts, name = self._facts, self._how.format
+        if self._how.coding is None:
+            arrays = _of_rgb(arrays[0], name)
+        frame = planes.frame_of(arrays, name, facts.width, facts.height)
+        context = self._stream.codec_context
+        frame.pts, frame.time_base = pts, context.time_base
+        frame.colorspace, frame.color_range = context.colorspace, context.color_range  # which some encoders read here
+        frame.color_primaries, frame.color_trc = facts.primaries, facts.transfer
+        mode = facts.interlaced if is_interlaced else ""
+        if mode:
+            frame = self._marked(frame, mode)
+        self._mux(self._stream.encode(frame))
+
+    def _marked(self, frame: av.VideoFrame, mode: str) -> av.VideoFrame:
+        """A frame that says that it is interlaced."""
+        if mode not in self._graphs:
+            graph = av.filter.Graph()
+            source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+            graph.link_nodes(source, graph.add("setparams", f"field_mode={mode}"), graph.add("buffersink")).configure()
+            self._graphs[mode] = graph
+        self._graphs[mode].vpush(frame)
+        return self._graphs[mode].vpull()
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            self._order.append(packet.pts)
+            self._container.mux(packet)
+
+    def close(self, about: dict[str, Any]) -> None:
+        """Finish the file, look whether all of it is there, and write beside it what is known of the shot."""
+        self._mux(self._stream.encode(None))
+        self._container.close()
+        written = count(self._unfinished)
+        if written != len(self._order):
+            raise FilmError(
+                f"only {written} of {len(self._order)} pictures of {self._path} could be written: is the disk full?"
+            )
+        with open(self._unfinished, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(self._unfinished, self._path)
+        write_json(about_of(self._path), about | {"order": self._order})
+
+    def discard(self) -> None:
+        """Leave nothing of it."""
+        with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+            self._container.close()
+        self._unfinished.unlink(missing_ok=True)
+
+
+def about_of(part: Path) -> Path:
+    """Where it is said what is known of a shot; it is written last: where it is, the shot is whole."""
+    return part.with_suffix(".json")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """A file of JSON, whole or not at all."""
+    unfinished = path.with_name(path.name + ".part")
+    with open(unfinished, "w") as stream:
+        json.dump(content, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(unfinished, path)
+
+
+def count(path: Path) -> int:
+    """How many pictures are in a file of one stream; as far as it can be read."""
+    number = 0
+    with contextlib.suppress(av.error.FFmpegError, OSError), av.open(os.fspath(path)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            number += packet.size > 0
+    return number
+
+
+def _of_rgb(image: np.ndarray, name: str) -> list[np.ndarray]:
+    """The planes of R, G and B, (H, W, 3)."""
+    if name == "bgr0":
+        whole = np.zeros((*image.shape[:2], 4), np.uint8)
+        whole[..., :3] = image[..., ::-1]
+        return [whole.reshape(len(image), -1)]
+    return [image[..., channel] for channel in (1, 2, 0)]

@@ -1,0 +1,130 @@
+"""`colorjax film`: from its arguments to its exit code."""
+
+import argparse
+import csv
+import io
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from colorjax import photos
+from colorjax.archive import colorize_many, provenance, sidecar
+from colorjax.archive.colorize_command import stopped_by_sigterm
+from colorjax.film import lists, sequences, steadying
+from colorjax.film.containers import reel
+from colorjax.film.containers.reading import FilmError
+from colorjax.film.jobs import job
+from colorjax.inference.colorizer import MAX_STRENGTH
+from colorjax.platform import caching
+from colorjax.science.hints import HintError
+
+_SIDES = 64, 2048  # least and most of --long-side
+
+
+def run(args: argparse.Namespace) -> int:
+    """Colour a film. Returns 0, 1 where something of it could not be read or coloured, 130 where it was stopped.
+
+    Raises ValueError for wrong usage.
+    """
+    work = _work(args)
+    try:
+        with stopped_by_sigterm(), work.locked():
+            return _coloured(work, args)
+    except KeyboardInterrupt:
+        _say(f"stopped; what is done is kept in {work.folder}, and the same command goes on")
+        return 130
+    except (FilmError, HintError, lists.ShotError, photos.PhotoError) as error:
+        _say(f"{work.source.path}: {photos.in_words(error)}")
+        _clean(work)
+        return 1
+    except job.BusyError:
+        raise
+    except OSError as error:
+        _say(job.in_words(error, work))
+        return 1
+
+
+def _coloured(work: job.Work, args: argparse.Namespace) -> int:
+    survey, found, sha256 = work.survey()
+    for line in (*survey.problems, *survey.notes):
+        _say(f"{work.source.path}: {line}")
+    many = f"{len(found)} shot{'s' * (len(found) > 1)}, {survey.count} frames"
+    if not args.shots:
+        _say(f"{many}; their list: {work.list_of_shots}")
+    if args.only_shots:
+        print(photos.legible(f"found {many} -> {work.list_of_shots}"))
+        return 1 if survey.problems else 0
+    caching.keep_compiled()
+    work.colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
+    about = job.run(work, sha256, survey, found, _say)
+    for words in about["not_carried"]:
+        _say(f"{work.source.path}: not carried: {words}")
+    if args.report:
+        _report(args.report, about["shots"])
+    moved = sum(row["lightness_moved"] * (row["end"] - row["first"]) for row in about["shots"]) / survey.count
+    kept = "every sample of luma is the source's" if about["settings"]["keeps_luma"] else "luma was encoded anew"
+    kept = "lightness is the source's" if about["settings"]["chroma"] == "rgb" and about["settings"]["keeps_luma"] else kept
+    print(photos.legible(f"coloured {work.source.path} -> {work.out}: {many}, {kept}, L* moved by {moved:.2f} on average"))
+    return 1 if survey.problems else 0
+
+
+def _work(args: argparse.Namespace) -> job.Work:
+    """What is to be done. Raises ValueError or OSError for wrong usage, and FilmError for a film that cannot be coloured."""
+    if not 0 <= args.strength <= MAX_STRENGTH:
+        raise ValueError(f"--strength {args.strength} must be in 0..{MAX_STRENGTH}")
+    if not _SIDES[0] <= args.long_side <= _SIDES[1]:
+        raise ValueError(f"--long-side {args.long_side} must be at least {_SIDES[0]} pixels and at most {_SIDES[1]}")
+    if args.hints and args.no_hints:
+        raise ValueError("--hints and --no-hints contradict each other")
+    if args.report and args.report.suffix.lower() != ".csv":
+        raise ValueError(f"--report {args.report} must end in .csv")
+    provenance.source_type_uri(args.source_type)
+    if not args.film.exists():
+        raise ValueError(f"{args.film}: no such file or folder")
+    if args.out.exists() and not args.overwrite:
+        raise ValueError(f"{args.out} is there already; --overwrite makes it anew")
+    if args.out.resolve() == args.film.resolve():
+        raise ValueError(f"--out {args.out} is the film itself")
+    try:
+        source = _source(args)
+    except (FilmError, photos.PhotoError) as error:
+        raise ValueError(f"{args.film}: {photos.in_words(error)}") from error
+    given = None if args.no_hints else args.hints or lists.hints_file(args.film)
+    settings = steadying.Settings(size=args.long_side)
+    options = job.Options(args.strength, args.source_type, settings, args.shots, given, args.overwrite)
+    return job.Work(source, args.out, options)
+
+
+def _source(args: argparse.Namespace) -> Any:
+    if args.film.is_dir():
+        if args.codec or args.chroma:
+            raise FilmError("a folder of pictures becomes one of the same kind: --codec and --chroma are for films in a file")
+        if args.out.suffix.lower() in sidecar.FILMS or args.out.is_file():
+            raise FilmError(f"it is a folder of pictures, and so is its copy: {args.out} must be a folder")
+        return sequences.Sequence(args.film)
+    if args.out.is_dir():
+        raise FilmError(f"--out {args.out} is a folder: name a file")
+    return reel.Reel(args.film, args.out, args.codec, args.chroma)
+
+
+def _report(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A row for each shot."""
+    text = io.StringIO()
+    columns = ("shot", "first", "end", "frames", "start", "mean_chroma", "lightness_moved", "hints", "seconds")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval=0)
+    writer.writeheader()
+    for number, row in enumerate(rows, 1):
+        writer.writerow(row | {"shot": number, "frames": row["end"] - row["first"]})
+    with photos.atomic(path) as stream:
+        stream.write(text.getvalue().encode())
+
+
+def _clean(work: job.Work) -> None:
+    """Leave no folder in which nothing is done."""
+    if not any(path.suffix == ".json" and path.stem[0].isdigit() for path in work.folder.glob("*.json")):
+        shutil.rmtree(work.folder, ignore_errors=True)
+
+
+def _say(words: str) -> None:
+    print(photos.legible(words), file=sys.stderr, flush=True)

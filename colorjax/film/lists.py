@@ -1,0 +1,106 @@
+"""What people write about a film: where its shots begin, and which colours some points have."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from colorjax import photos
+from colorjax.science import color, hints
+
+SUFFIX = ".shots.txt"  # after the name of a film
+_HEAD = """# The shots of {name}, as colorjax found them: the number of the first frame of each, from 0, and when it is shown.
+# Correct it by hand: a line that is taken out joins two shots, a new line with the number of a frame is a cut.
+# Then give it to colorjax film with --shots.
+"""
+
+
+class Shot(NamedTuple):
+    """Frames from `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+
+
+class ShotError(ValueError):
+    """A list of shots that cannot be followed."""
+
+
+def write(path: Path, name: str, shots: Sequence[Shot], seconds: Sequence[Fraction]) -> None:
+    """Write the list of a film's shots. seconds: when each frame is shown."""
+    lines = [f"{shot.first:<8} {clock(seconds[shot.first])}\n" for shot in shots]
+    with photos.atomic(path) as stream:
+        stream.write((_HEAD.format(name=photos.legible(name)) + "".join(lines)).encode())
+
+
+def read(path: Path, count: int) -> list[Shot]:
+    """The shots in a list, of a film of `count` frames. Raises ShotError, OSError."""
+    firsts = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if not re.fullmatch(r"\d{1,9}", words[0], re.ASCII):
+            raise ShotError(f"{path}, line {number}: {words[0]!r} is not the number of a frame")
+        firsts.append(int(words[0]))
+        if firsts[-1] >= count:
+            raise ShotError(f"{path}, line {number}: there is no frame {words[0]}; the film has {count}, the first is 0")
+    return of(firsts, count)
+
+
+def of(firsts: Sequence[int], count: int) -> list[Shot]:
+    """The shots that begin with these frames, and with the first, of `count`."""
+    starts = sorted({0, *(int(first) for first in firsts)})
+    return [Shot(first, end) for first, end in pairwise([*starts, count])]
+
+
+def clock(seconds: Fraction) -> str:
+    """As 00:01:02.500."""
+    whole = round(seconds * 1000)
+    sign, whole = "-" if whole < 0 else "", abs(whole)
+    return f"{sign}{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"
+
+
+def hints_file(film: Path) -> Path | None:
+    """The hints beside a film: its name, or that without its suffix, and .hints.json; None where there are none."""
+    beside = (film.with_name(film.name + photos.HINTS), film.with_name(film.stem + photos.HINTS))
+    return next((path for path in beside if path.is_file()), None)
+
+
+def read_hints(path: Path, count: int, shape: tuple[int, int]) -> dict[int, list[hints.Hint]]:
+    """Hints by the number of their frame: {"hints": [{"frame": 12, "x": 120, "y": 340, "color": "#23408e"}, ...]}.
+
+    count: of frames. shape: (height, width) of an upright frame, in whose pixels x and y count. Raises HintError, OSError.
+    """
+    found = hints.read(path)  # which checks all but the frames
+    rows: list[dict[str, Any]] = json.loads(path.read_bytes())["hints"]
+    result: dict[int, list[hints.Hint]] = defaultdict(list)
+    for hint, row in zip(found, rows, strict=True):
+        frame = row.get("frame") if isinstance(row, dict) else None
+        if not isinstance(frame, int) or isinstance(frame, bool):
+            raise hints.HintError(f'{path.name}: hint {hint.x},{hint.y},{hint.color} does not say its "frame", a number from 0')
+        if not 0 <= frame < count:
+            raise hints.HintError(f"{path.name}: there is no frame {frame}; the film has {count}, the first is 0")
+        result[frame].append(hint)
+    try:
+        return {frame: list(hints.checked(of_frame, shape)) for frame, of_frame in result.items()}
+    except hints.HintError as error:
+        raise hints.HintError(f"{path.name}: {error}") from error
+
+
+def of_shot(found: dict[int, list[hints.Hint]], shot: Shot, shape: tuple[int, int]) -> dict[int, list[tuple[float, ...]]]:
+    """The hints of a shot as `steadying` takes them: by the frame from its first, (x, y, a, b) with x and y in 0..1."""
+    height, width = shape
+    result = {}
+    for frame in range(shot.first, shot.end):
+        if frame in found:
+            lab = color.rgb_to_lab(np.array([hint.rgb for hint in found[frame]], np.float32) / 255)
+            places = [((hint.x + 0.5) / width, (hint.y + 0.5) / height) for hint in found[frame]]
+            result[frame - shot.first] = [(x, y, float(a), float(b)) for (x, y), (_, a, b) in zip(places, lab, strict=True)]
+    return result
