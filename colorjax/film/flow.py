@@ -35,7 +35,7 @@ def between(one: Plane, other: Plane) -> tuple[Way, Way]:
 
     They are trusted where there and back again ends at the start, and inside of the picture.
     """
-    greys = [_levels(one), _levels(other)]
+    greys = [levels(one), levels(other)]
     grid = _grid(*one.shape)
     there, back = (_dis(one.shape).calc(*pair, None) for pair in (greys, greys[::-1]))
     ways = [np.concatenate([grid + move, np.empty((*one.shape, 1), np.float32)], axis=-1) for move in (there, back)]
@@ -67,14 +67,21 @@ def fit(here: Plane, there: Plane) -> Plane:
     return 1 / (1 + (difference / _TOLERANCE) ** 4)
 
 
-def _levels(lightness: Plane) -> np.ndarray:
-    """What the flow sees, uint8: of equal mean and spread in every frame, however it was exposed."""
+def quick(one: np.ndarray, other: np.ndarray) -> Way:
+    """The way from one frame to another, of `levels`, roughly; nothing is said of trust."""
+    way = stay(one.shape)
+    way[..., :2] += _dis(one.shape, cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, other, None)
+    return way
+
+
+def levels(lightness: np.ndarray) -> np.ndarray:
+    """What the flow sees of a plane (h, w), uint8: of equal mean and spread in every frame, however it was exposed."""
     (mean,), (spread,) = cv2.meanStdDev(lightness)
     scale = _CONTRAST / max(float(spread[0]), 2.0)
     return np.clip((lightness - float(mean[0])) * scale + 128, 0, 255).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=4)
-def _dis(shape: tuple[int, int]) -> cv2.DISOpticalFlow:
+def _dis(shape: tuple[int, int], preset: int = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) -> cv2.DISOpticalFlow:
     """The flow's calculator, which keeps its memory from frame to frame."""
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return cv2.DISOpticalFlow_create(preset)

@@ -42,7 +42,7 @@ class Settings:
     closest: int = 3
     changed: float = 0.15
     reach: int = 32
-    cast: float = 0.8
+    cast: float = 0.5
 
 
 @dataclass(eq=False, slots=True)
@@ -132,7 +132,7 @@ class _Shot:
             key.way = flow.join(frame.back, key.way)
             trust = self._tell(frame, key)
         if self._is_key(frame, trust):
-            self._add_key(frame)
+            self._add_key(frame, trust)
         if frame.index - self.window[0].index >= self.settings.reach:
             yield self._finished(self.window.popleft())
 
@@ -148,17 +148,14 @@ class _Shot:
             return True
         return gap >= self.settings.closest and (frame.onward is None or float((trust < 0.5).mean()) > self.settings.changed)
 
-    def _add_key(self, frame: _Frame) -> None:
+    def _add_key(self, frame: _Frame, trust) -> None:
         ab = self._asked(frame)
         frame.chroma = float(np.hypot(ab[..., 0], ab[..., 1]).mean())
-        if self.keys and self.settings.cast:
-            before = self.keys[-1]
-            fetched = flow.fetch(before.planes, before.way)
-            sure = before.way[..., 2] > 0.5
+        if trust is not None and self.settings.cast:
+            sure = trust > 0.5
             if sure.any():
-                ratio = math.exp(frame.light - before.frame.light)
-                shift = np.median(ratio * fetched[..., 1:][sure] - ab[sure], axis=0)
-                ab = ab + self.settings.cast * float(sure.mean()) * shift
+                known = frame.sums[..., :2][sure] / frame.sums[..., 2:][sure]
+                ab = ab + self.settings.cast * float(sure.mean()) * np.median(known - ab[sure], axis=0)
         planes = np.concatenate([frame.small[..., None], ab], axis=-1).astype(np.float32)
         key = _Key(frame, planes, flow.stay(frame.small.shape))
         self._tell(frame, key)
