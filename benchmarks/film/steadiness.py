@@ -2,18 +2,19 @@
 
     python benchmarks/film/steadiness.py --clips=DIR [--ckpt=pretrained] [--frames=48] [--start=0] [--only=NAME] [--out=SHEETS]
 
-It takes each film in colour of DIR, makes it grey, and colours it twice with the same network: each frame alone, and as films are.
+It takes each film in colour of DIR, makes it grey, and colours it twice with the same network: each frame alone, and as a film.
 
-* warp: mean |da*|, |db*| between a frame and the one before, brought along the flow of the true L*, where that is sure. It is near 0
-  for grey films, so read it beside the colourfulness.
+* warp: mean |da*|, |db*| between a frame and the one before, brought along the flow of the true L*, where that is sure. It is
+  near 0 for grey films, so read it beside the colourfulness.
 * CDC: mean Jensen-Shannon divergence of the histograms of R, G and B of frames 1, 2 and 4 apart, times 1000.
 * PSNR, dE: of the pictures, CIEDE2000. colour: Hasler and Süsstrunk's colourfulness.
 * frames/s: of the network and all else, without reading and writing. `--threads` cores.
 
---grey: the films have no colour of their own (old ones): no truth. --out: contact sheets of every 10th frame, and strips through time,
-one column of pixels over all frames; above the truth, below it each frame alone, and last the film.
+--grey: the films have no colour of their own (old ones): no truth. --out: contact sheets of every 10th frame, and strips through
+time, three columns of pixels over all frames; above the truth, below it each frame alone, and last the film.
 """
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -70,7 +71,7 @@ def read(path: Path, start: int, count: int, size: int) -> Clip:
             lab.append(color.rgb_to_lab(cv2.resize(rgb, shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255))
             scale = _SHOT_WIDTH / frame.width
             small.append(cv2.resize(frame.to_ndarray(format="gray"), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-    return Clip(path.stem, lab, find_shots(small), [_way(*pair) for pair in zip(lab, lab[1:], strict=False)])
+    return Clip(path.stem, lab, find_shots(small), [_way(*pair) for pair in itertools.pairwise(lab)])
 
 
 def _way(before: np.ndarray, lab: np.ndarray) -> np.ndarray:

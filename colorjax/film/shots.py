@@ -1,8 +1,8 @@
 """Where a film is cut: the first frames of its shots.
 
-At a cut no flow brings one frame to the next. Light that flickers changes that as little as scratches and fast pans do, and a flash or a
-damaged frame is no cut, for the shot goes on behind it. In a dissolve the frames are mixtures of the one before and the one after.
-Fades are no cuts of their own: a shot may rise from black, and only what differs on both sides of it is two shots.
+At a cut no flow brings one frame to the next. Light that flickers changes that as little as scratches and fast pans do, and a
+flash or a damaged frame is no cut, for the shot goes on behind it. In a dissolve the frames are mixtures of one before and one
+after. A fade is no cut: a shot may rise from black. Only where something else comes after the black are there two shots.
 """
 
 from collections import deque

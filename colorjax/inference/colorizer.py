@@ -104,10 +104,15 @@ class Colorizer:
         """
         return self.paint(image, self.predict(image, hints), strength=strength)
 
-    def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> Prediction:
-        """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does."""
+    def predict(
+        self, image: np.ndarray, hints: Iterable[Any] | None = None, frame: framing.Frame | None = None
+    ) -> Prediction:
+        """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does.
+
+        frame: what of it the network is shown, where that is known: the pictures of a film have one. Default `framing.of` it.
+        """
         image, mirrored = pixels.checked(image), (False, True) if self.flip else (False,)
-        hints, frame = self._followed(hints, image), framing.of(image)
+        hints, frame = self._followed(hints, image), frame or framing.of(image)
         prediction = self._predict_at(image, self.size, mirrored, hints, frame)
         if self.size > (trained := self.network.config.image_size):
             anchor = self._predict_at(image, trained, mirrored, hints, frame)
