@@ -7,6 +7,7 @@ after. A fade is no cut: a shot may rise from black. Only where something else c
 
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,11 +19,12 @@ _EXPLAINED = 0.62  # share of the picture that the flow brings over, below which
 _NEAR = 20  # grey levels, of contrast made equal, within which a pixel is explained
 _FLAT = 3.0  # standard deviation in grey levels of a frame that shows nothing: black, white, leader
 _FLASH = 2  # frames, at most, that may be unlike those around them
-_CONTRAST = 8.0  # the same, of the frames on both sides of a dissolve
-_THUMB = 80  # width at which mixtures are looked for
-_WINDOWS = (6, 9, 13, 19)  # frames from the middle of a dissolve to a frame on each side
-_UNLIKE = 0.7  # correlation of these frames, above which they may be the same shot
-_MIXED, _BETTER, _GAIN = 0.85, 0.47, 0.04  # of a mixture: explained; left unexplained, beside one frame alone; gained
+_THUMB, _CONTRAST = 80, 5.0  # width at which dissolves are looked for; standard deviation that a frame in one has at least
+_REACH = (6, 9, 13, 19)  # frames from the middle of a dissolve to those before and after
+_EVERY = 3  # frames from one that is looked at to the next
+_SEEN = 0.3  # share of the picture that does not leave it in the meantime, at least
+_UNLIKE = 0.4  # share of that in which the frames before and after agree, at most
+_MIXED, _BETTER = 0.85, 0.3  # share of the picture that a mixture explains; what it leaves, beside what one of them leaves
 _APART = 12  # frames within which dissolves are one
 
 
@@ -31,13 +33,14 @@ def find_shots(small: Iterable[UInt8[np.ndarray, "h w"]]) -> list[int]:
 
     small: the frames in grey, of one size, about 160 wide. Only some forty are held at a time.
     """
-    cuts, mixtures = _Cuts(), _Mixtures()
+    cuts, dissolves = _Cuts(), _Dissolves()
     for index, frame in enumerate(small):
         if frame.std() >= _FLAT:
             cuts.see(index, frame)
-        mixtures.see(index, frame)
+        dissolves.see(index, frame)
     cuts.end()
-    return sorted({0, *cuts.found, *mixtures.middles(cuts.found)})
+    dissolves.end()
+    return sorted({0, *cuts.found, *dissolves.middles(cuts.found)})
 
 
 class _Cuts:
@@ -82,57 +85,102 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     return float((difference < _NEAR).mean()) > _EXPLAINED
 
 
-class _Mixtures:
-    """Finds dissolves: frames that two others, before and after, explain together and neither of them alone."""
+class _Thumb(NamedTuple):
+    """A frame made small. picture: uint8, of equal contrast. contrast: what it had. onward, back: ways to its neighbours."""
+
+    index: int
+    picture: np.ndarray
+    contrast: float
+    onward: flow.Way | None
+    back: flow.Way | None
+
+
+class _Mixture(NamedTuple):
+    """A frame that is a mixture of those `reach` frames before and after. progress: 0 all of the first, 1 all of the last."""
+
+    index: int
+    reach: int
+    progress: float
+
+
+class _Dissolves:
+    """Finds frames that two others, before and after, explain together and neither of them alone, wherever things moved."""
 
     def __init__(self) -> None:
-        self._thumbs: deque[np.ndarray] = deque(maxlen=2 * _WINDOWS[-1] + 1)
-        self._found: list[
-            tuple[int, int, int]
-        ] = []  # the frames looked at, first and last, and where one gives way to the other
+        self._thumbs: deque[_Thumb] = deque(maxlen=2 * _REACH[-1] + 1)
+        self._found: list[_Mixture] = []
 
     def see(self, index: int, frame: np.ndarray) -> None:
-        height = max(8, round(_THUMB * frame.shape[0] / frame.shape[1]))
-        thumb = cv2.resize(frame.astype(np.float32), (_THUMB, height), interpolation=cv2.INTER_AREA)
-        thumb = cv2.GaussianBlur(thumb, (0, 0), 2).ravel()
-        self._thumbs.append(thumb - thumb.mean())
-        for window in _WINDOWS:
-            if index % 2 == 0 and len(self._thumbs) > 2 * window:
-                change = _change(list(self._thumbs)[-2 * window - 1 :])
-                if change is not None:
-                    self._found.append((index - 2 * window, index, index - 2 * window + change))
+        size = _THUMB, max(flow.SMALLEST // 2, round(_THUMB * frame.shape[0] / frame.shape[1]))
+        picture = flow.levels(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+        back = None
+        if self._thumbs:
+            last = self._thumbs[-1]
+            self._thumbs[-1] = last._replace(onward=flow.quick(last.picture, picture))
+            back = flow.quick(picture, last.picture)
+        self._thumbs.append(_Thumb(index, picture, float(frame.std()), None, back))
+        self._look(len(self._thumbs) - 1 - _REACH[-1])
+
+    def end(self) -> None:
+        """Look at the last frames, which have fewer after them."""
+        for place in range(max(0, len(self._thumbs) - _REACH[-1]), len(self._thumbs)):
+            self._look(place)
+
+    def _look(self, place: int) -> None:
+        """Whether the frame at this place is a mixture, of those as far away as possible."""
+        thumbs = self._thumbs
+        if place < 0 or thumbs[place].index % _EVERY or thumbs[place].contrast < _CONTRAST:
+            return
+        back = onward = flow.stay(thumbs[place].picture.shape)
+        for away in range(1, min(_REACH[-1], place, len(thumbs) - 1 - place) + 1):
+            before, after = thumbs[place - away], thumbs[place + away]
+            if min(before.contrast, after.contrast) < _CONTRAST:
+                break
+            back = flow.join(back, thumbs[place - away + 1].back)
+            onward = flow.join(onward, thumbs[place + away - 1].onward)
+            if away in _REACH:
+                progress = _progress(thumbs[place], before, after, back, onward)
+                if progress is not None:
+                    self._found.append(_Mixture(thumbs[place].index, away, progress))
 
     def middles(self, cuts: list[int]) -> list[int]:
         """The middles of the dissolves, but where a cut explains them."""
-        found = sorted(middle for first, last, middle in self._found if not any(first < cut <= last for cut in cuts))
-        groups: list[list[int]] = []
-        for middle in found:
-            if groups and middle - groups[-1][-1] <= _APART:
-                groups[-1].append(middle)
+        groups: list[list[_Mixture]] = []
+        for found in self._found:
+            if any(found.index - found.reach < cut <= found.index + found.reach for cut in cuts):
+                continue
+            if groups and found.index - groups[-1][-1].index <= _APART:
+                groups[-1].append(found)
             else:
-                groups.append([middle])
-        return [int(np.median(group)) for group in groups if len(group) > 1]
+                groups.append([found])
+        return [_middle(group) for group in groups]
 
 
-def _change(frames: list[np.ndarray]) -> int | None:
-    """Which frame is the first that has more of the last one than of the first; None where they are no dissolve.
+def _middle(group: list[_Mixture]) -> int:
+    """Where half of the way is gone, by those that look farthest."""
+    farthest = max(found.reach for found in group)
+    return min((found for found in group if found.reach == farthest), key=lambda found: abs(found.progress - 0.5)).index
 
-    frames: each its pixels, of mean 0.
-    """
-    ends = np.stack([frames[0], frames[-1]])
-    power = ends @ ends.T
-    if min(power.diagonal()) < ends.shape[1] * _CONTRAST**2 or power[0, 1] > _UNLIKE * np.sqrt(power.diagonal().prod()):
+
+def _progress(thumb: _Thumb, before: _Thumb, after: _Thumb, back: flow.Way, onward: flow.Way) -> float | None:
+    """How far a frame is from the one before to the one after, 0..1; None where it is no mixture of two that are unlike."""
+    height, width = thumb.picture.shape
+    inside = np.logical_and.reduce(
+        [(way[..., i] > 1) & (way[..., i] < side - 2) for way in (back, onward) for i, side in ((0, width), (1, height))]
+    )
+    if inside.mean() < _SEEN:
         return None
-    between = np.stack(frames[1:-1])
-    total = np.maximum((between**2).sum(1), 1)
-    shares = np.linalg.solve(power, ends @ between.T).T
-    both = 1 - ((between - shares @ ends) ** 2).sum(1) / total
-    alone = ((between @ ends.T) ** 2 / (ends**2).sum(1)).max(1) / total
-    quarter = len(between) // 4
-    middle = slice(quarter, len(between) - quarter)
-    explained, single = float(np.median(both[middle])), float(np.median(alone[middle]))
-    mixed = explained > _MIXED and 1 - explained < _BETTER * (1 - single) and explained - single > _GAIN
-    before, after = shares[:quarter].mean(0), shares[-quarter:].mean(0)
-    if not (mixed and before[0] > before[1] and after[1] > after[0]):
+    pictures = (thumb.picture, flow.fetch(before.picture, back), flow.fetch(after.picture, onward))
+    mixed, first, last = (cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.5)[inside] for picture in pictures)
+    if (np.abs(first - last) < _NEAR).mean() > _UNLIKE:
         return None
-    return 1 + int(np.argmax(shares[:, 1] >= shares[:, 0]))
+    mixed, first, last = (part - part.mean() for part in (mixed, first, last))
+    ends, total = np.stack([first, last]), max(float(mixed @ mixed), 1.0)
+    power = ends @ ends.T + np.eye(2, dtype=np.float32)
+    shares = np.linalg.solve(power, ends @ mixed)
+    left = float(((mixed - shares @ ends) ** 2).sum()) / total
+    left_by_one = 1 - max((ends @ mixed) ** 2 / power.diagonal()) / total
+    if left > 1 - _MIXED or left > _BETTER * left_by_one or min(shares) <= 0:
+        return None
+    first_share, last_share = shares / (before.contrast, after.contrast)
+    return float(last_share / (first_share + last_share))

@@ -41,7 +41,7 @@ class Flickering:
         lightness = color.grey_to_lightness(image / np.float32(65535))
         self.seen.append(lightness)
         self.hints.append(list(hints or ()))
-        small = cv2.resize(lightness, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(lightness, [max(1, side // 2) for side in lightness.shape[::-1]], interpolation=cv2.INTER_AREA)
         return Prediction(small, (alone(small) + np.asarray(self.casts())).astype(np.float32))
 
 
