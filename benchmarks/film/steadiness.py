@@ -10,8 +10,8 @@ It takes each film in colour of DIR, makes it grey, and colours it twice with th
 * PSNR, dE: of the pictures, CIEDE2000. colour: Hasler and Süsstrunk's colourfulness.
 * frames/s: of the network and all else, without reading and writing. `--threads` cores.
 
---grey: the films have no colour of their own (old ones): no truth. --out: contact sheets of every 10th frame, and strips through
-time, three columns of pixels over all frames; above the truth, below it each frame alone, and last the film.
+--grey: the films have no colour of their own (old ones): no truth. --out: contact sheets of every 10th frame, and strips
+through time, three columns of pixels over all frames; above the truth, below it each frame alone, and last the film.
 """
 
 import itertools

@@ -4,8 +4,8 @@ A way is (h, w, 3) float32: for each pixel of a frame its column and row in anot
 longer ones, so that colour is fetched once, however far it comes, and does not blur on the way. The flow is DIS: Kroeger,
 Timofte, Dai, Van Gool: Fast Optical Flow using Dense Inverse Search, ECCV 2016.
 
-Exposure is the logarithm of L* + 16, which is the cube root of the light, times 116 (CIE 15). So a change of light adds the same
-to the exposure of every pixel but the darkest, and multiplies a* and b* by the same factor as L* + 16.
+Exposure is the logarithm of L* + 16, which is the cube root of the light, times 116 (CIE 15). So a change of light adds the
+same to the exposure of every pixel but the darkest, and multiplies a* and b* by the same factor as L* + 16.
 """
 
 import functools

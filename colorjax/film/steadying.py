@@ -1,8 +1,8 @@
 """The colour of a shot without flicker.
 
 The network sees key frames alone. Each frame's colour is the mean of what the key frames around it say of the same things,
-fetched along the flow of the lightness from before and after: near and sure ones count most. What only one key frame shows keeps
-that one's colour. The light's flicker is taken from what the network sees, never from the film.
+fetched along the flow of the lightness from before and after: near and sure ones count most. What only one key frame shows
+keeps that one's colour. The light's flicker is taken from what the network sees, never from the film.
 """
 
 import math
@@ -98,7 +98,7 @@ def _colored(
 
 @dataclass(eq=False, slots=True)
 class _Told:
-    """A frame in the window. sums: of a* and b* times weight, and of weight, (h, w, 3). chroma: mean, by the network, of a key."""
+    """A frame in the window. sums: of a* and b* times weight, and of weight, (h, w, 3). chroma: a key frame's own, mean."""
 
     frame: Frame
     sums: np.ndarray

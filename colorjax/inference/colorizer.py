@@ -104,9 +104,7 @@ class Colorizer:
         """
         return self.paint(image, self.predict(image, hints), strength=strength)
 
-    def predict(
-        self, image: np.ndarray, hints: Iterable[Any] | None = None, frame: framing.Frame | None = None
-    ) -> Prediction:
+    def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None, frame: framing.Frame | None = None) -> Prediction:
         """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does.
 
         frame: what of it the network is shown, where that is known: the pictures of a film have one. Default `framing.of` it.
