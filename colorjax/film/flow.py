@@ -98,11 +98,17 @@ def _sure(move: np.ndarray, returned: np.ndarray) -> Way:
     way = stay((height, width))
     way[..., :2] += move
     missed = move + fetch(returned, way)
-    square = (missed**2).sum(-1) / (_ASTRAY**2 + 0.02 * (move**2).sum(-1))
+    square = _length(missed) / (_ASTRAY**2 + 0.02 * _length(move))
     columns, rows = way[..., 0], way[..., 1]
     inside = (columns > -1) & (rows > -1) & (columns < width) & (rows < height)
     way[..., 2] = inside / (1 + square * square)
     return way
+
+
+def _length(vectors: np.ndarray) -> Plane:
+    """Squares of the lengths of (h, w, 2)."""
+    x, y = cv2.split(vectors)
+    return x * x + y * y
 
 
 def _exposure(here: Plane, there: Plane, trust: Plane) -> float:
