@@ -150,6 +150,20 @@ def test_a_shot_that_rises_from_black_has_colour_as_soon_as_it_has_light():
     assert chroma[8] > 0.4 * chroma[29] and np.isfinite(steady).all()
 
 
+class Lit(Flickering):
+    """Paints each thing as strongly as it is lit, as colours in more or less light are: a* and b* as (L* + 16)."""
+
+    def predict(self, image, hints=None, frame=None):
+        small = super().predict(image, hints, frame).lightness
+        return Prediction(small, np.stack([0.4 * (small + 16)] * 2, axis=-1))
+
+
+def test_colour_from_brighter_frames_is_as_strong_as_the_light_of_its_frame():
+    frames = panned(30, speed=0, light=-0.04 * np.arange(30))
+    for at, ab in enumerate(color_shot(frames, Lit(), SETTINGS)):
+        assert np.abs(ab[..., 0] - 0.4 * (frames[at] + 16)).mean() < 1, at
+
+
 def test_a_network_without_any_colour_leaves_grey():
     assert not np.any(list(color_shot([np.zeros(SHAPE, np.float32)] * 5, Blind(), SETTINGS)))
 
