@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from colorjax import checkpoint
-from colorjax.inference import doubts, engines, pixels, reaching, variants
+from colorjax.inference import doubts, engines, framing, pixels, reaching, variants
 from colorjax.inference.reaching import Reach
 from colorjax.inference.upsampling import Upsampler
 from colorjax.inference.viewing import Prediction, View
@@ -108,12 +108,13 @@ class Colorizer:
         Tint(strength, warmth, saturation).check()
         return self.paint(image, self.predict(image, hints), strength=strength, warmth=warmth, saturation=saturation)
 
-    def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> Prediction:
+    def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None, frame: framing.Frame | None = None) -> Prediction:
         """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does.
 
         Where hints are of objects, its scale is that at which these are looked for (`reaching`), if that is finer.
+        frame: what of it the network is shown, where that is known: the pictures of a film have one. Default `framing.of` it.
         """
-        view, hints = self._view(image, hints)
+        view, hints = self._view(image, hints, frame)
         prediction = self._answer(view, hints)
         if not np.abs(prediction.ab).max() >= 1:
             raise NoColorError("the network has no colour for it; are its weights trained?")
@@ -229,13 +230,15 @@ class Colorizer:
         doubt = doubt if table is None else doubts.calibrated(doubt, table)
         return doubt * (1 - pixels.resized(reach.share[..., None], doubt.shape)[..., 0]) if reach else doubt
 
-    def _view(self, image: np.ndarray, hints: Iterable[Any] | None) -> tuple[View, tuple[Hint, ...]]:
+    def _view(
+        self, image: np.ndarray, hints: Iterable[Any] | None, frame: framing.Frame | None = None
+    ) -> tuple[View, tuple[Hint, ...]]:
         """A photograph before the network, and its hints, checked. Raises as `__call__` does."""
         image = pixels.checked(image)
         hints = checked_hints(hints, image.shape)
         if hints and not self.guided:
             raise HintError(_NOT_GUIDED)
-        return View(self.network, self.engine, image, self.flip), hints
+        return View(self.network, self.engine, image, self.flip, frame), hints
 
     @property
     def _trained(self) -> int:

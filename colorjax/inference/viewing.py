@@ -34,10 +34,20 @@ class Prediction(NamedTuple):
 
 
 class View:
-    """A photograph, checked, before a network. mirrored: whether answers are means with those for the mirror image."""
+    """A photograph, checked, before a network.
 
-    def __init__(self, network: checkpoint.Network, engine: Engine, image: np.ndarray, mirrored: bool = False):
-        self.image, self.frame = image, framing.of(image)
+    mirrored: whether answers are means with those for the mirror image. frame: what of it is shown, where that is known.
+    """
+
+    def __init__(
+        self,
+        network: checkpoint.Network,
+        engine: Engine,
+        image: np.ndarray,
+        mirrored: bool = False,
+        frame: framing.Frame | None = None,
+    ):
+        self.image, self.frame = image, frame or framing.of(image)
         self._network, self._engine = network, engine
         self._mirrored = (False, True) if mirrored else (False,)
         self._part = network.config.model.answer

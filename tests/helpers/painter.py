@@ -36,7 +36,7 @@ class Painter(Colorizer):
         self.seen, self.slowly = [], threading.Event()
         self.slowly.set()
 
-    def predict(self, image, hints=None):
+    def predict(self, image, hints=None, frame=None):
         hints = hints or ()
         self.seen.append((image.shape, tuple(hints)))
         self.slowly.wait(10)

@@ -63,6 +63,15 @@ def test_a_mount_gets_no_colour_and_changes_none(colorizer):
     assert chroma(copy[: top - 20]) < 1 and chroma(copy[:, : left - 20]) < 1
 
 
+def test_a_frame_that_is_given_is_not_looked_for(colorizer):
+    """The pictures of a film have one frame, whatever each of them shows at its edges."""
+    card = mounted(CAT)
+    found, given = colorizer.predict(card).ab, colorizer.predict(card, frame=framing.of(card)).ab
+    whole = colorizer.predict(card, frame=framing.Frame(0, 0, *card.shape)).ab
+    np.testing.assert_array_equal(found, given)
+    assert not found[:4].any() and whole[:4].any()
+
+
 @pytest.mark.parametrize("times, upright", [(3, False), (4, True), (16, False)])
 def test_a_panorama_is_as_colourful_as_its_scene(colorizer, times, upright):
     """A scene that is repeated, side by side mirrored each second time, so that no edge is new; no end fades."""
