@@ -107,10 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="the network alone, or for other programs", description=_export.__doc__)
     export.add_argument("--ckpt", default=_SHIPPED, help=f"workdir or checkpoints/STEP (default: {_SHIPPED})")
     export.add_argument("--out", required=True, type=Path, help="a new folder; of other formats than weights a new file")
-    formats, what = (
-        ("weights", "onnx", "stablehlo", "safetensors"),
-        "weights (default), onnx, stablehlo or, for PyTorch, safetensors",
-    )
+    formats = ("weights", "onnx", "stablehlo", "safetensors")
+    what = "weights (default), onnx, stablehlo or, for PyTorch, safetensors"
     export.add_argument("--format", choices=formats, default="weights", help=what)
     export.set_defaults(run=_export)
 
@@ -197,18 +195,11 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
     serve.usage = "colorjax serve [OPTION...]"
     add = serve.add_argument
     _network(add)
-    add(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone); others need --token"
-    )
+    listening = "address to listen on (default: 127.0.0.1, this machine alone); others need --token"
+    add("--host", default="127.0.0.1", help=listening)
     add("--port", type=int, default=8000, help="port to listen on, 0 for one that is free (default: 8000)")
-    seen = "others on this machine can read it there"
-    add(
-        "--token",
-        nargs="?",
-        const="",
-        metavar="WORDS",
-        help=f"only who opens the link with it may enter; made up, or WORDS: {seen}",
-    )
+    entering = "only who opens the link with it may enter; made up, or WORDS: others on this machine can read it there"
+    add("--token", nargs="?", const="", metavar="WORDS", help=entering)
     add("--token-file", type=Path, metavar="FILE", help="the token is the first line of it; $COLORJAX_TOKEN is another way")
     trusted = "127.0.0.1,::1"
     believed = f"believe what proxies at these addresses or networks say of who asks (without any: {trusted}); needs a token"
@@ -241,14 +232,7 @@ def _verify(args: argparse.Namespace) -> int:
     valid, changed since, or by an issuer whom nobody named. Exit code 1 if not."""
     from colorjax.archive.proof import checking
 
-    return checking.run(args, _of_film)
-
-
-def _of_film(path: Path, weights: str | None, search: Any) -> Any:
-    film.check()
-    from colorjax.film.jobs import checking
-
-    return checking.verify(path, weights, search)
+    return checking.run(args, film.verify)
 
 
 def _keys(args: argparse.Namespace) -> int:

@@ -15,9 +15,7 @@ def get_config() -> ConfigDict:
     config.image_size = 256  # side of the square crops that the network is trained and measured on
 
     config.learning_rate = 3e-4  # at the start; see `schedule`
-    config.schedule = (
-        "cosine"  # to 0 over `epochs`: cosine (a step each epoch) | smooth (each step); or constant (stop anywhere)
-    )
+    config.schedule = "cosine"  # to 0 over `epochs`: cosine (each epoch), smooth (each step); or constant (may stop anywhere)
     config.encoder_rate = 1.0  # 0..1: factor of the learning rate of the encoder up to layer3, which `pretrained` brings
     config.freeze = ""  # up to which stage the encoder stays as it starts: stem | layer1 | layer2 | layer3 | layer4 | "" (none)
     config.warmup_steps = 0  # linear rise to learning_rate over the first steps

@@ -25,6 +25,7 @@ from colorjax.archive.plan import (
     Outcome,
     digest_of_hints,
 )
+from colorjax.archive.proof import likeness
 from colorjax.inference import pixels as shown
 from colorjax.inference.colorizer import Colorizer
 from colorjax.platform import sharding
@@ -211,7 +212,7 @@ class Copier:
                 if image is not None:  # what a lossy format did to it, as anyone will read it
                     stream.seek(0)
                     copy = photos.read(stream.read(), self._options.max_pixels)
-                    about[0]["lightness_lost"] = round(sidecar.difference(image, copy)[1], 4)
+                    about[0]["lightness_lost"] = round(likeness.difference(image, copy)[1], 4)
                 files.write_sidecar(self._sidecar(reading, about, sidecar.of_copy(job.target, stream)))
         except BaseException:
             files.undo()

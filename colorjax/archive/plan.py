@@ -171,22 +171,6 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     negative_score: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """For a report."""
-        return {
-            "source": str(self.job.source),
-            "copy": str(self.job.target),
-            "status": self.status,
-            "reason": self.reason,
-            "not_carried": list(self.notes),
-            "warnings": list(self.warnings),
-            "pages": self.pages,
-            "megapixels": round(self.pixels / 1e6, 3),
-            "uncertainty": self.uncertainty,
-            "hints": len(self.guide.hints),
-            "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
-        }
-
     def failed(self, error: BaseException) -> "Outcome":
         """The same job, failed for this reason."""
         reason = photos.in_words(error)

@@ -212,6 +212,6 @@ def _write_report(path: Path, outcomes: list[Outcome], about: dict[str, Any]) ->
             stages[stage] = round(stages.get(stage, 0.0) + spent, 3)
     about = about | {"counts": dict(Counter(outcome.status for outcome in outcomes)), "seconds_by_stage": stages}
     about |= {"folders": telling.negatives(outcomes)}
-    about |= {"processors": os.cpu_count(), "photographs": [outcome.as_dict() for outcome in outcomes]}
+    about |= {"processors": os.cpu_count(), "photographs": [telling.as_dict(outcome) for outcome in outcomes]}
     with photos.atomic(path) as stream:
         stream.write(json.dumps(about, indent=2).encode() + b"\n")

@@ -20,6 +20,23 @@ _ONE = {"files": "file", "folders": "folder", "GIFs": "GIF", "documents": "docum
 _ONE |= {"photographs": "photograph", "are": "is", "them": "it", "their": "its"}
 
 
+def as_dict(outcome: Outcome) -> dict[str, Any]:
+    """What became of a photograph, for a report."""
+    return {
+        "source": str(outcome.job.source),
+        "copy": str(outcome.job.target),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "not_carried": list(outcome.notes),
+        "warnings": list(outcome.warnings),
+        "pages": outcome.pages,
+        "megapixels": round(outcome.pixels / 1e6, 3),
+        "uncertainty": outcome.uncertainty,
+        "hints": len(outcome.guide.hints),
+        "seconds": {stage: round(seconds, 4) for stage, seconds in outcome.seconds.items()},
+    }
+
+
 def counted(number: int, what: str) -> str:
     """ "2 other files", "1 other file"."""
     one = re.sub(r"\w+", lambda word: _ONE.get(word[0], word[0]), what)
@@ -36,7 +53,7 @@ def foreseen(outcomes: list[Outcome], as_json: bool) -> None:
     for outcome in outcomes:
         reason = f" ({outcome.reason})" if outcome.reason else ""
         words = f"{outcome.status}{reason}: {outcome.job.source} -> {outcome.job.target}"
-        print(json.dumps(outcome.as_dict()) if as_json else photos.legible(words))
+        print(json.dumps(as_dict(outcome)) if as_json else photos.legible(words))
 
 
 def work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: list[Outcome]) -> None:
@@ -50,7 +67,7 @@ def work(jobs: list[Job], work: Iterable[Outcome], as_json: bool, outcomes: list
             bar.set_postfix_str(photos.legible(outcome.job.source.name)[-30:], refresh=False)
             bar.update()
             if as_json:
-                print(json.dumps(outcome.as_dict()), file=out, flush=True)
+                print(json.dumps(as_dict(outcome)), file=out, flush=True)
                 continue
             told = outcome.status != "skipped" or outcome.reason not in (THERE, LEFT_IN_COLOUR)
             lines = [outcome.reason] if outcome.reason and told else []

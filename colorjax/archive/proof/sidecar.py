@@ -12,13 +12,12 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from colorjax import photos
-from colorjax.archive.proof import marks, provenance
-from colorjax.inference import pixels
+from colorjax.archive.proof import likeness, marks
+from colorjax.archive.proof.likeness import SidecarError
 from colorjax.platform.version import VERSION
 
 SUFFIX = ".json"  # after the whole name of the copy
 SCHEMA, FILM_SCHEMA, FILMS = "colorjax-sidecar-1", "colorjax-sidecar-film-1", (".mkv", ".mov", ".mp4", ".m4v")
-_ROUNDING = {8: 0.5, 16: 0.01}  # |L*(copy) - L*(source)| that rounding to so many bits may cause
 _SHAPE = {
     "colorjax": str,
     "device": dict,
@@ -34,10 +33,6 @@ _SHAPE = {
 
 # From (a sidecar, where its source was, max_pixels) to where it is.
 Search = Callable[[dict[str, Any], Path, int], Path | None]
-
-
-class SidecarError(ValueError):
-    """A file that is no sidecar, or a damaged one."""
 
 
 def digest(stream: BinaryIO) -> str:
@@ -247,7 +242,7 @@ def verify(
         try:
             pages = fed(source_pages(files["source"], about, max_pixels), pixels)
             pages = map(inverted, pages) if about["settings"].get("negative") else pages
-            found = _page_problems(pages, files["copy"], about, max_pixels)
+            found = likeness.page_problems(pages, files["copy"], about, max_pixels)
         except (KeyError, TypeError, AttributeError) as error:
             raise SidecarError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     for kind, words in others:
@@ -265,54 +260,3 @@ def _asked_for(about: dict[str, Any]) -> list[str]:
     cut = any(page.get("truncated") for page in about["pages"])
     notes = ["it is of what was left of a source that is cut short"] if cut else []
     return notes + (["its source was inverted, as a negative"] if about["settings"].get("negative") else [])
-
-
-def _page_problems(source: Iterator[photos.Photo], copy: Path, about: dict[str, Any], max_pixels: int) -> list[str]:
-    problems, number, pages = [], 0, about["pages"]
-    try:
-        for before, after in zip(source, photos.pages(copy, max_pixels), strict=True):
-            number += 1
-            if number > len(pages):
-                break
-            problems += _differences(before.image, after, pages[number - 1], number, about["digital_source_type"])
-        if number != len(pages):
-            problems.append(f"the sidecar is of {len(pages)} pages")
-    except photos.PhotoError as error:
-        problems.append(f"the pictures cannot be compared: {error}")
-    except SidecarError:
-        raise
-    except ValueError:
-        problems.append(f"copy and source have different numbers of pages: {number} are in both")
-    return problems
-
-
-def _differences(before: np.ndarray, after: photos.Photo, page: dict[str, Any], number: int, mark: str) -> Iterator[str]:
-    """What of a page of the copy is not as it should be."""
-    if provenance.source_type(after.metadata.xmp) != mark:
-        yield f"page {number}: the copy does not bear the mark {mark}"
-    if before.shape[:2] != after.image.shape[:2]:
-        yield f"page {number}: the copy has another size"
-        return
-    largest, mean = difference(before, after, _box(page, after.image.shape))
-    rounding = _ROUNDING[8 * after.image.dtype.itemsize]
-    if largest > rounding if after.lossless else mean > float(page["lightness_lost"]) + rounding:
-        yield f"page {number}: L* differs by up to {largest:.2f}, by {mean:.3f} on average"
-
-
-def difference(image: np.ndarray, copy: photos.Photo, without: list[int] | None = None) -> tuple[float, float]:
-    """|L*| between pixels and a copy of them, (largest, mean); of a lossy copy where it can be seen."""
-    seen = None if copy.lossless or copy.alpha is None else copy.alpha > 0
-    return pixels.lightness_difference(image, copy.image, without=without, where=seen)
-
-
-def _box(page: dict[str, Any], shape: tuple[int, ...]) -> list[int] | None:
-    """Where words are burnt in: a strip in the lower left corner, no higher than `marks` makes it."""
-    box = page.get("burnt_in")
-    if box is None:
-        return None
-    if not (isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box)):
-        raise SidecarError("burnt_in is no box")
-    left, top, right, bottom = box
-    if not (left == 0 and bottom == shape[0] and 0 <= right <= shape[1] and bottom - top <= marks.strip(shape[:2])):
-        return None
-    return box

@@ -54,3 +54,11 @@ def check() -> None:
         import cv2  # noqa: F401
     except ImportError as error:
         raise ValueError(f'films need more packages ({error.name} is missing): pip install "colorjax[film]"') from None
+
+
+def verify(path: Path, weights: str | None = None, search: Any = None) -> Any:
+    """See `checking.verify`. Raises ValueError where the extra is not installed."""
+    check()
+    from colorjax.film.jobs import checking
+
+    return checking.verify(path, weights, search)
