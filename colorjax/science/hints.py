@@ -110,7 +110,8 @@ def of(value: Any) -> Hint:
         value = (value["x"], value["y"], value["color"], OBJECT if how[0] is None else how[0], how[1])
     if not isinstance(value, Sequence) or isinstance(value, str) or not 3 <= len(value) <= 5:
         raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
-    x, y, rgb, reach, radius, *_ = (*value, *(OBJECT, None)[len(value) - 3 :])
+    x, y, rgb, *more = value
+    reach, radius = (more + [OBJECT, None][len(more) :])[:2]
     if not (_is_integer(x) and _is_integer(y)):
         raise HintError(f"hint {brief(value)}: x and y must be whole numbers of pixels")
     if reach not in REACHES:
