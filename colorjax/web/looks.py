@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,3 +82,16 @@ def format_of(asked: dict[str, Any]) -> tuple[str | None, int]:
     if name is not None and name not in legal:
         raise Refused(422, f"the format must be one of {', '.join(legal)}")
     return name, round(number(asked.get("quality", Options.quality), 1, 100, "the quality"))
+
+
+def placed_in_view(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[int, int]) -> tuple[Hint, ...]:
+    """Hints of a photograph (H, W) as hints of its view (h, w)."""
+
+    def at(place: int, large: int, small: int) -> int:
+        return min(small - 1, int((place + 0.5) * small / large))
+
+    (height, width), (h, w) = shape, onto
+    short = min(shape)
+    shares = (None if hint.radius is None else min(1.0, hint.radius_in(shape) / short) for hint in hints)
+    moved = zip(hints, shares, strict=True)
+    return tuple(hint._replace(x=at(hint.x, width, w), y=at(hint.y, height, h), radius=share) for hint, share in moved)

@@ -20,7 +20,7 @@ from colorjax.inference.colorizer import Colorizer, Prediction
 from colorjax.science.hints import Hint
 from colorjax.web import comparing
 from colorjax.web.lanes import Lane, Superseded, Task, TooLong
-from colorjax.web.looks import VARIANTS, Look
+from colorjax.web.looks import VARIANTS, Look, placed_in_view
 from colorjax.web.sessions import Copy, Limits, Photograph, Refused, Sessions
 
 VIEW_SIDE = 1024  # pixels of the longer side of what is worked with
@@ -215,19 +215,6 @@ class Studio:
             raise
         except Exception as error:  # whatever a photograph does to the libraries under it
             return outcome.failed(error)
-
-
-def placed_in_view(hints: Sequence[Hint], shape: tuple[int, int], onto: tuple[int, int]) -> tuple[Hint, ...]:
-    """Hints of a photograph (H, W) as hints of its view (h, w)."""
-
-    def at(place: int, large: int, small: int) -> int:
-        return min(small - 1, int((place + 0.5) * small / large))
-
-    (height, width), (h, w) = shape, onto
-    short = min(shape)
-    shares = (None if hint.radius is None else min(1.0, hint.radius_in(shape) / short) for hint in hints)
-    moved = zip(hints, shares, strict=True)
-    return tuple(hint._replace(x=at(hint.x, width, w), y=at(hint.y, height, h), radius=share) for hint, share in moved)
 
 
 def _while_there(photograph: Photograph, work: Callable[[Task], Any]) -> Callable[[Task], Any]:
