@@ -275,7 +275,7 @@ class Page:
     def _progress(self, photograph: Photograph) -> dict[str, Any]:
         copy = photograph.copy
         about = {"state": copy.state, "reason": copy.reason, "not_carried": copy.notes, "warnings": copy.warnings}
-        about["beside"] = [path.name for path in copy.beside]
+        about |= {"beside": [path.name for path in copy.beside]} if copy.beside else {}
         if copy.state == "waiting" and copy.task is not None:
             about["ahead"] = self.studio.slow.ahead(copy.task)
         return about

@@ -25,7 +25,7 @@ export function makeDownloads(photographs, current, { say, complain, blame }) {
       const link = (href, textContent) => Object.assign(document.createElement("a"), { href, textContent, download: "" });
       const record = link(server.sidecarPath(photograph.id), "a record of how it was made");
       const kinds = { jws: "the signature of that record", c2pa: "the copy's own credentials" };
-      const beside = copy.beside.map((name) => link(server.besidePath(photograph.id, name), kinds[name.split(".").pop()]));
+      const beside = (copy.beside ?? []).map((name) => link(server.besidePath(photograph.id, name), kinds[name.split(".").pop()]));
       const notes = copy.not_carried.length ? ` Not carried along: ${copy.not_carried.join(", ")}.` : "";
       const note = Object.assign(document.createElement("span"), { className: "saved" });
       note.append(`Saved at full size${beside.length ? " and signed" : ""}, with `, record, ...beside.flatMap((one) => [one === beside.at(-1) ? " and " : ", ", one]), `.${copy.reason ? ` Note: ${copy.reason}.` : ""}${notes}${warned(copy)}`);
