@@ -153,11 +153,19 @@ class Video:
         return np.ascontiguousarray(np.rot90(chroma.lightness_table(self.coding)[small], self.turns))
 
     def painted(self, answer: Coloured, strength: float, coding: chroma.Coding, layout: str) -> chroma.Painted:
-        """Cb and Cr for it."""
-        lightness, ab = (np.rot90(plane, -self.turns) for plane in (answer.lightness, answer.ab))
-        own = chroma.lightness_table(self.coding)
-        full = _upsampled(lightness, ab, self.luma.shape, lambda rows: own[self.luma[rows]])
-        return chroma.paint(self.recoded(coding), np.float32(strength) * full, coding, layout)
+        """Cb and Cr for it; in strips, which bounds the memory."""
+        lightness, ab = (np.ascontiguousarray(np.rot90(plane, -self.turns)) for plane in (answer.lightness, answer.ab))
+        scaled, own, luma = Upsampler(lightness, ab, self.luma.shape), chroma.lightness_table(self.coding), self.recoded(coding)
+        found: dict[int, chroma.Painted] = {}
+
+        def strip(rows: slice) -> None:
+            full = np.float32(strength) * scaled.rows(rows, own[self.luma[rows]])
+            found[rows.start] = chroma.paint(luma[rows], full, coding, layout)
+
+        pixels.each(strip, pixels.strips(luma.shape, multiple=2))
+        cb, cr, moved, colour = zip(*(found[top] for top in sorted(found)), strict=True)
+        share = np.array([len(plane) for plane in cb]) / sum(map(len, cb))
+        return chroma.Painted(np.concatenate(cb), np.concatenate(cr), float(share @ moved), float(share @ colour))
 
     def recoded(self, coding: chroma.Coding) -> np.ndarray:
         """Y' in the codes of a target; the plane itself where they are the same."""
@@ -211,17 +219,3 @@ class Levels:
             shown = result
         moved = pixels.lightness_difference(image, shown)[1]
         return result, moved, pixels.mean_chroma(shown)
-
-
-def _upsampled(lightness: np.ndarray, ab: np.ndarray, shape: tuple[int, int], own: Callable[[slice], np.ndarray]) -> np.ndarray:
-    """ab (H, W, 2) float32 at full size, along the edges of the frame's own L*, which `own` gives for a slice of rows."""
-    scaled, full = (
-        Upsampler(np.ascontiguousarray(lightness), np.ascontiguousarray(ab), shape),
-        np.empty((*shape, 2), np.float32),
-    )
-
-    def strip(rows: slice) -> None:
-        full[rows] = scaled.rows(rows, own(rows))
-
-    pixels.each(strip, pixels.strips(shape))
-    return full
