@@ -20,6 +20,7 @@ from PIL import Image
 
 from colorjax import cli
 from colorjax.archive import plan
+from colorjax.archive.colorize_command import telling
 
 COUNT = 32
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra cluster is not installed")
@@ -156,7 +157,7 @@ def test_a_copy_of_an_earlier_attempt_is_told_as_the_first_time(album):
     report = json.loads((album / "one.report.json").read_text())
     for one in report["photographs"]:
         job = plan.Job(album / one["source"], album / one["copy"], free=True)
-        again = plan.foresee(job, plan.Options()).as_dict()
+        again = telling.as_dict(plan.foresee(job, plan.Options()))
         known = {"source": str(job.source), "copy": str(job.target), "seconds": {}} | (
             {"copy": str(job.target)} if one["status"] == "coloured" else {}
         )

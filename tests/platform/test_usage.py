@@ -21,7 +21,7 @@ from colorjax.platform import usage
         ("serve --prot 80", "colorjax serve: there is no option --prot; did you mean --port?"),
         ("--verson", "colorjax: there is no option --verson; did you mean --version?"),
         ("colorise a.jpg", "colorjax: there is no command colorise; did you mean colorize?"),
-        ("paint a.jpg", "colorjax: there is no command paint; there are colorize, verify, sheet, export, serve"),
+        ("paint a.jpg", "colorjax: there is no command paint; there are colorize, film, verify, keys, sheet, export, serve"),
         (
             "export --out x --format onx",
             "colorjax export: --format onx: legal are weights, onnx, stablehlo, safetensors; did you mean onnx?",
