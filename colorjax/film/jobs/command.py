@@ -15,9 +15,9 @@ from colorjax.film import lists, sequences, steadying
 from colorjax.film.containers import reel
 from colorjax.film.containers.reading import FilmError
 from colorjax.film.jobs import job
-from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
 from colorjax.science.hints import HintError
+from colorjax.science.tints import MAX_STRENGTH
 
 _SIDES = 64, 2048  # least and most of --long-side
 
