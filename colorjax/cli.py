@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _colorize_parser(commands.add_parser("colorize", help="colour photographs", description=_colorize.__doc__))
     films = commands.add_parser("film", help="colour a film", description=_film.__doc__)
-    film.add(films, _network)
+    film.add(films, _network, _signing)
     films.set_defaults(run=_film)
 
     verify = commands.add_parser("verify", help="check copies, and who signed them", description=_verify.__doc__)

@@ -1,5 +1,6 @@
 """Pictures of a film through the network, with decoding before it and encoding behind it at the same time."""
 
+import functools
 import queue
 import threading
 from collections import deque
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import cv2
 import numpy as np
 
-from colorjax.film import chroma, steadying
+from colorjax.film import carrying, chroma, steadying
 from colorjax.film.lists import Shot
 from colorjax.inference import pixels
 from colorjax.inference.upsampling import Upsampler
@@ -37,48 +38,62 @@ class Coloured(NamedTuple):
 
 
 def coloured(
-    pictures: Iterable[Picture],
-    shots: Iterable[Shot],
+    pictures: Callable[[list[Shot]], Iterable[Picture]],
+    shots: list[Shot],
     colorizer: Any,
     settings: steadying.Settings,
     hints: Callable[[Shot], dict[int, list]],
+    told: Callable[[Shot, carrying.Span], None],
 ) -> Iterator[Coloured]:
-    """Every frame of these shots in turn; `pictures` are those of the shots and no others.
+    """Every frame of these shots in turn; `pictures` gives those of some shots. Shots with hints are asked for twice: all their
+    frames are looked at before the first has its colours, and would not fit into memory.
 
-    Frames are read, and the network and what steadies it work, in threads of their own.
+    Frames are read, and the network and what steadies it work, in threads of their own. told: hears how far each hint of a
+    shot came, before the shot's first frame is there.
     """
 
     def looked_at() -> Iterator[tuple[Picture, np.ndarray]]:
-        for picture in pictures:
-            yield picture, picture.seen(settings.size)
+        for picture in pictures(shots):
+            yield _looked_at(picture, settings)
 
     def answers() -> Iterator[Coloured]:
+        again = iter(pictures([shot for shot in shots if hints(shot)]))
         with ahead(looked_at()) as frames:
             for shot in shots:
-                yield from _shot(frames, shot, colorizer, settings, hints(shot))
+                yield from _shot(frames, again, shot, colorizer, settings, hints(shot), functools.partial(told, shot))
 
     with ahead(answers()) as found:
         yield from found
 
 
 def _shot(
-    frames: Iterator[tuple[Picture, np.ndarray]], shot: Shot, colorizer: Any, settings: steadying.Settings, hints: dict
+    frames: Iterator[tuple[Picture, np.ndarray]],
+    again: Iterator[Picture],
+    shot: Shot,
+    colorizer: Any,
+    settings: steadying.Settings,
+    hints: dict,
+    told: Callable[[carrying.Span], None],
 ) -> Iterator[Coloured]:
-    waiting: deque[tuple[Picture, np.ndarray]] = deque()
+    waiting: deque[tuple[Picture, np.ndarray] | None] = deque()
 
     def luma() -> Iterator[np.ndarray]:
         for _ in range(shot.end - shot.first):
             frame = next(frames, None)
             if frame is None:
                 return
-            waiting.append(frame)
+            waiting.append(None if hints else frame)
             yield frame[1]
 
-    for ab in steadying.color_shot(luma(), colorizer, settings, hints or None):
-        picture, lightness = waiting.popleft()
+    for ab in steadying.color_shot(luma(), colorizer, settings, hints or None, told=told):
+        picture, lightness = waiting.popleft() or _looked_at(next(again), settings)
         yield Coloured(shot, picture, lightness, ab)
     if waiting:
         raise RuntimeError(f"{len(waiting)} frames of the shot at {shot.first} were given no colour")
+
+
+def _looked_at(picture: Picture, settings: steadying.Settings) -> tuple[Picture, np.ndarray]:
+    return picture, picture.seen(settings.size)
 
 
 class ahead(Iterator[Item]):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from colorjax import photos
+from colorjax.film.carrying import Span
 from colorjax.science import color, hints
 
 SUFFIX = ".shots.txt"  # after the name of a film
@@ -104,3 +105,19 @@ def of_shot(found: dict[int, list[hints.Hint]], shot: Shot, shape: tuple[int, in
             places = [((hint.x + 0.5) / width, (hint.y + 0.5) / height) for hint in found[frame]]
             result[frame - shot.first] = [(x, y, float(a), float(b)) for (x, y), (_, a, b) in zip(places, lab, strict=True)]
     return result
+
+
+def way_of(found: dict[int, list[hints.Hint]], shot: Shot, span: Span) -> dict[str, Any]:
+    """How far a hint of a shot came, for the sidecar: the hint, and the first and the last frame of the film that have it.
+
+    span: as `steadying` tells it, which counts from the first frame of the shot.
+    """
+    hint, frame = found[shot.first + span.frame][span.number], shot.first + span.frame
+    return {"frame": frame} | hint.as_dict() | {"first": shot.first + span.first, "last": shot.first + span.last}
+
+
+def in_words(way: dict[str, Any], shot: Shot) -> str:
+    """Where a hint ends, by what `way_of` gave: "... holds for frames 44 to 99, not all of its shot (44 to 133)"."""
+    whole = (way["first"], way["last"]) == (shot.first, shot.end - 1)
+    holds = f"the hint at {way['x']},{way['y']} of frame {way['frame']} holds for frames {way['first']} to {way['last']}"
+    return f"{holds}, {'all' if whole else 'not all'} of its shot ({shot.first} to {shot.end - 1})"

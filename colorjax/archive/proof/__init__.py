@@ -2,7 +2,7 @@
 
 `provenance` (the mark in its XMP), `bearing` (whether a file bears it), `marks` (what is drawn), `sidecar` (what says so beside
 it, and whether it holds), `likeness` (of copy and source), `keys` (who signs), `manifests` (C2PA's content credentials of a
-copy), `signatures` (of its sidecar), `checking` (whether all of it holds).
+copy), `films` (those of a film), `signatures` (of its sidecar), `checking` (whether all of it holds).
 """
 
-__all__ = ["bearing", "checking", "keys", "likeness", "manifests", "marks", "provenance", "sidecar", "signatures"]
+__all__ = ["bearing", "checking", "films", "keys", "likeness", "manifests", "marks", "provenance", "sidecar", "signatures"]

@@ -4,6 +4,7 @@ That is what the sidecar says, who signed it, and the content credentials in the
 """
 
 import argparse
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from colorjax.archive.proof.sidecar import Search, Verdict
 from colorjax.inference import engines
 
 _UNCHECKED = "it is signed, which is not checked here: pip install 'colorjax[c2pa]'"
+_PICTURES = (*photos.SUFFIXES, *sidecar.FILMS)
 _UNSIGNED = "it is not signed, as --trust asks"
 
 
-def run(args: argparse.Namespace, of_film: Callable[[Path, str | None, Search | None], Verdict]) -> int:
+def run(args: argparse.Namespace, of_film: Callable[[Path, str | None, Path | None], Verdict]) -> int:
     """Check what the arguments name. Returns 0, or 1 where something is not what it says; raises ValueError for wrong usage.
 
-    of_film: (sidecar, digest of weights, search) -> what is wrong with a film; films are a wing above this one.
+    of_film: (sidecar, digest of weights, --source) -> what is wrong with a film; films are a wing above this one.
     """
     pixels, anchors = round(args.max_megapixels * 1e6), manifests.anchors_of(args.trust)
     photos.allow_large(pixels)
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace, of_film: Callable[[Path, str | None, Search | 
     failed = 0
     for path in paths:
         if sidecar.is_of_film(path):
-            holds, words = in_words(path, of_film, weights, search)
+            holds, words = in_words(path, lambda path: proven(path, of_film(path, weights, args.source), anchors))
         else:
             holds, words = in_words(path, checked, weights, pixels, search, anchors)
         failed += not holds
@@ -51,12 +53,12 @@ def named(path: Path) -> list[Path]:
         pictures = [other for other in sorted(path.parent.glob("*")) if _goes_with(other, path)]
         return [found for picture in pictures for found in named(picture)] or [path]
     (*found,) = sidecar.named(path)
-    is_picture = not path.is_dir() and path.suffix.lower() in photos.SUFFIXES and found != [path]
+    is_picture = not path.is_dir() and path.suffix.lower() in _PICTURES and found != [path]
     return [path] if is_picture and not found[0].exists() else found
 
 
 def _goes_with(picture: Path, manifest: Path) -> bool:
-    return picture.suffix.lower() in photos.SUFFIXES and manifests.found_beside(picture) == manifest
+    return picture.suffix.lower() in _PICTURES and manifests.found_beside(picture) == manifest
 
 
 def in_words(path: Path, check: Callable[..., Verdict], *asked: Any) -> tuple[bool, str]:
@@ -65,7 +67,7 @@ def in_words(path: Path, check: Callable[..., Verdict], *asked: Any) -> tuple[bo
         problems, notes = check(path, *asked)
     except sidecar.SidecarError as error:
         problems, notes = [str(error)], []
-    good = [] if path.suffix.lower() in photos.SUFFIXES else ["as it says"]
+    good = [] if path.suffix.lower() in _PICTURES else ["as it says"]
     return not problems, "; ".join([*(problems or good), *notes])
 
 
@@ -81,10 +83,15 @@ def checked(
     weights, max_pixels, search: see `sidecar.verify`. anchors: certificates as PEM: only what these vouch for passes. Raises
     SidecarError where the file is neither.
     """
-    if path.suffix.lower() in photos.SUFFIXES:
+    if path.suffix.lower() in _PICTURES:
         return of_picture(path, anchors)
-    verdict = sidecar.verify(path, weights, max_pixels, search)
-    about, content = sidecar.read(path), path.read_bytes()
+    return proven(path, sidecar.verify(path, weights, max_pixels, search), anchors)
+
+
+def proven(path: Path, verdict: Verdict, anchors: bytes | None = None) -> Verdict:
+    """What was found wrong with a sidecar that is whole, and with who signed it and its copy. anchors: see `checked`."""
+    content = path.read_bytes()
+    about = json.loads(content)
     signature, copy = path.with_name(path.name + signatures.SUFFIX), path.parent / about["copy"]["name"]
     try:
         bears = copy.is_file() and manifests.holds_one(copy) and manifests.read(copy) is not None

@@ -22,6 +22,8 @@ SUFFIX = ".c2pa"  # after the whole name of the copy: a.tif and a.jp2 may both n
 _TYPES = {name: f"image/{name.lower()}" for name in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JXL")}
 _EMBEDS = tuple(_TYPES)
 _TYPES |= {"JPEG2000": "image/jp2", "BMP": "image/bmp", "GIF": "image/gif"}
+_FILMS = {".mp4": "MP4", ".m4v": "MP4", ".mov": "MOV", ".mkv": "MKV"}
+_TYPES |= {"MP4": "video/mp4", "MOV": "video/quicktime", "MKV": "video/x-matroska"}
 _MARK = b"jumdc2pa"  # in every manifest
 _SETTINGS = {
     "verify": {"verify_after_sign": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
@@ -41,13 +43,14 @@ _UNTRUSTED = "signingCredential.untrusted"
 
 @dataclass(frozen=True)
 class Story:
-    """What a manifest says of a copy. title: its name. weights: name and SHA-256."""
+    """What a manifest says of a copy. title: its name. weights: name and SHA-256. kept: what is as in the source, in words."""
 
     title: str
     source: Path
     origin: Origin
     weights: dict[str, str]
     hints: int
+    kept: str = "lightness"
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ def ready(place: Place) -> Keys:
     return keys
 
 
+def kind_of(path: Path) -> str:
+    """The format of a picture, as Pillow calls it, or of a film; "" of others."""
+    return _FILMS.get(path.suffix.lower()) or photos.kind(path) or ""
+
+
 def embeds(name: str, pages: int, has_smaller: bool) -> bool:
     """Whether a copy in Pillow's format `name` has room for its manifest; it goes beside the others. Of a TIFF with several
     directories c2pa would leave the first only in order."""
@@ -89,13 +97,24 @@ def embeds(name: str, pages: int, has_smaller: bool) -> bool:
 def sign(unsigned: BinaryIO, stream: BinaryIO, name: str, keys: Keys, story: Story, inside: bool) -> bytes | None:
     """Write a copy, in Pillow's format `name`, with its manifest; where that is not to be `inside`, the copy as it is, and give
     the manifest. The pixels stay, bit by bit. Raises photos.PhotoError where it cannot be signed."""
+    manifest = sign_into(unsigned, stream if inside else io.BytesIO(), name, keys, story, inside)
+    if inside:
+        return None
+    unsigned.seek(0)
+    shutil.copyfileobj(unsigned, stream)
+    return manifest
+
+
+def sign_into(unsigned: BinaryIO, stream: Any, name: str, keys: Keys, story: Story, inside: bool) -> bytes:
+    """Let c2pa write a copy with its manifest, or as it is where that is not to be `inside`; gives the manifest. Raises as
+    `sign`."""
     agent = {"name": "colorjax", "version": VERSION} | {
         f"colorjax.weights.{key}": value for key, value in story.weights.items()
     }
     settings = {f"colorjax.{key}": value for key, value in sorted(story.origin.settings.items()) if value is not None}
     edited = {
         "action": "c2pa.edited",
-        "description": "Colour predicted by a trained network; lightness as in the source.",
+        "description": f"Colour predicted by a trained network; {story.kept} as in the source.",
         "softwareAgent": agent,
         "digitalSourceType": source_type_uri(story.origin.source_type),
         "parameters": settings | {"colorjax.hints": story.hints},
@@ -108,15 +127,10 @@ def sign(unsigned: BinaryIO, stream: BinaryIO, name: str, keys: Keys, story: Sto
         if not inside:
             builder.set_no_embed()
         unsigned.seek(0)
-        manifest = builder.sign(_signer(keys), _TYPES[name], unsigned, stream if inside else io.BytesIO())
+        return builder.sign(_signer(keys), _TYPES[name], unsigned, stream)
     except _errors() as error:
         stamps = f"; perhaps the authority {keys.stamps} does not answer, which --sign-tsa names" if keys.stamps else ""
         raise photos.PhotoError(f"its copy could not be signed ({_words(error)}){stamps}") from None
-    if inside:
-        return None
-    unsigned.seek(0)
-    shutil.copyfileobj(unsigned, stream)
-    return manifest
 
 
 def signed(picture: bytes, media_type: str, keys: Keys | None, story: Story) -> bytes:
@@ -134,7 +148,7 @@ def _add_source(builder: Any, story: Story) -> None:
     about |= {"instance_id": f"sha256:{story.origin.sha256}", "description": f"SHA-256 of the file: {story.origin.sha256}"}
     try:
         with open(story.source, "rb") as stream:
-            builder.add_ingredient(about, _TYPES.get(photos.kind(story.source) or "", "application/octet-stream"), stream)
+            builder.add_ingredient(about, _TYPES.get(kind_of(story.source), "application/octet-stream"), stream)
     except _errors():  # credentials in pieces, of which the warning of its copy tells
         with open(story.source, "rb") as stream:
             builder.add_ingredient(about, "application/octet-stream", stream)
@@ -166,7 +180,7 @@ def read(path: Path, anchors: bytes | None = None) -> Finding | None:
     believed; None: nobody was named. Raises MissingPackageError without the extra c2pa, OSError."""
     with engines.needs_packages("c2pa"):
         import c2pa
-    kind, apart = _TYPES.get(photos.kind(path) or ""), found_beside(path)
+    kind, apart = _TYPES.get(kind_of(path)), found_beside(path)
     if kind is None:
         return None
     settings = _SETTINGS | ({"trust": {"user_anchors": anchors.decode("ascii", "replace")}} if anchors is not None else {})

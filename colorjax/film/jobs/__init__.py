@@ -1,3 +1,3 @@
 """`colorjax film`: `arguments` (what it can be asked), `command` (to its exit code), `job` (shot by shot, and on from where it
-stopped), `checking` (the sidecar, and whether it holds).
+stopped), `checking` (the sidecar, and whether it holds), `signing` (who made it), `progress`.
 """

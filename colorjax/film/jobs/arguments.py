@@ -13,8 +13,8 @@ _EXAMPLES = """examples:
 """
 
 
-def add(parser: argparse.ArgumentParser, network: Callable[[Callable[..., Any]], None]) -> None:
-    """Give a parser the options. network: adds those of the network."""
+def add(parser: argparse.ArgumentParser, network: Callable[[Any], None], signing: Callable[[Any], None]) -> None:
+    """Give a parser the options. network, signing: add those of the network, and of the key that signs."""
     parser.usage, parser.epilog = "colorjax film FILM --out FILE [OPTION...]", _EXAMPLES
     option = parser.add_argument_group("what is coloured, and where the copy goes").add_argument
     option("film", type=Path, metavar="FILM", help="a film, or a folder of DPX, TIFF or PNG")
@@ -37,6 +37,7 @@ def add(parser: argparse.ArgumentParser, network: Callable[[Callable[..., Any]],
     network(option)
     marks = "compositeWithTrainedAlgorithmicMedia (default), trainedAlgorithmicMedia or algorithmicallyEnhanced"
     option("--source-type", default=marks.split()[0], help=f"IPTC DigitalSourceType that marks the copy: {marks}")
+    signing(option)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,9 +57,9 @@ def check() -> None:
         raise ValueError(f'films need more packages ({error.name} is missing): pip install "colorjax[film]"') from None
 
 
-def verify(path: Path, weights: str | None = None, search: Any = None) -> Any:
+def verify(path: Path, weights: str | None = None, below: Path | None = None) -> Any:
     """See `checking.verify`. Raises ValueError where the extra is not installed."""
     check()
     from colorjax.film.jobs import checking
 
-    return checking.verify(path, weights, search)
+    return checking.verify(path, weights, below)

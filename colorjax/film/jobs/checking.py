@@ -1,8 +1,9 @@
 """The sidecar of a coloured film: whether what it says is so."""
 
+import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,39 @@ def of_copy(path: Path) -> dict[str, Any]:
     return {"sha256": sidecar.digest_of(path), "bytes": path.stat().st_size}
 
 
-def verify(
-    path: Path, weights: str | None = None, search: Callable[[dict[str, Any], Path], Path] | None = None
-) -> sidecar.Verdict:
+@functools.lru_cache(4096)
+def _digest(path: Path, _changed: int) -> str:
+    """SHA-256 of a film; once, however many sidecars ask for it."""
+    return of_copy(path)["sha256"]
+
+
+def _found(about: dict[str, Any], before: Path, below: Path) -> Path:
+    """Where a source is: where it was, or a file or folder `below` with the same bytes; `before` where there is none.
+
+    Those of its name come first, then those of its suffix: films are large, and all others would be read for nothing.
+    """
+    name, suffix = about["source"]["name"], Path(about["source"]["name"]).suffix.lower()
+    is_folder = "pixels" not in about["film"]  # which films in a file have
+    kind = Path.is_dir if is_folder else Path.is_file
+    others = sorted(path for path in (below, *below.rglob("*")) if kind(path) and (is_folder or path.suffix.lower() == suffix))
+    near = [*([before] if kind(before) else []), *(path for path in others if path.name == name)]
+    for path in dict.fromkeys([*near, *others]):
+        if _digest(path, path.stat().st_mtime_ns) == about["source"]["sha256"]:
+            return path
+    return before
+
+
+def verify(path: Path, weights: str | None = None, below: Path | None = None) -> sidecar.Verdict:
     """Whether what a film's sidecar says is so.
 
     SHA-256 of copy and source, of the weights where `weights` gives theirs, the mark in the copy's tags, the number of frames,
     and of each shot Y' of source and copy: the same, sample by sample, where the codec loses nothing; of RGB the lightness.
-    `search`: finds a source that is not where it was. Raises SidecarError where the file is no sidecar, or a damaged one.
+    below: the folder in which a source is looked for that is not where it was, or is another file now.
+    Raises SidecarError where the file is no sidecar, or a damaged one.
     """
     about = sidecar.loaded(path, SCHEMA, _SHAPE)
     copy, source = path.parent / about["copy"]["name"], path.parent / about["source"]["path"].removeprefix("file://")
-    source = search(about, source) if search and not source.exists() else source
+    source = _found(about, source, below) if below else source
     problems = []
     for kind, file in (("copy", copy), ("source", source)):
         if not file.exists():

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from colorjax import photos
-from colorjax.archive import colorize_many, provenance, sidecar
-from colorjax.archive.colorize_command import stopped_by_sigterm
+from colorjax.archive import colorize_many, companions, provenance, sidecar
+from colorjax.archive.colorize_command import signing, stopped_by_sigterm
+from colorjax.archive.plan import Options
 from colorjax.film import lists, sequences, steadying
 from colorjax.film.containers import reel
 from colorjax.film.containers.reading import FilmError
 from colorjax.film.jobs import job
-from colorjax.inference.colorizer import MAX_STRENGTH
 from colorjax.platform import caching
 from colorjax.science.hints import HintError
+from colorjax.science.tints import MAX_STRENGTH
 
 _SIDES = 64, 2048  # least and most of --long-side
+_TOLD = 20  # hints of which each has a line of its own
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,6 +62,8 @@ def _coloured(work: job.Work, args: argparse.Namespace) -> int:
     about = job.run(work, sha256, survey, found, _say)
     for words in about["not_carried"]:
         _say(f"{work.source.path}: not carried: {words}")
+    for line in _hints(about["shots"]):
+        _say(line)
     if args.report:
         _report(args.report, about["shots"])
     moved = sum(row["lightness_moved"] * (row["end"] - row["first"]) for row in about["shots"]) / survey.count
@@ -93,7 +97,8 @@ def _work(args: argparse.Namespace) -> job.Work:
     given = None if args.no_hints else args.hints or lists.hints_file(args.film)
     settings = steadying.Settings(size=args.long_side)
     options = job.Options(args.strength, args.source_type, settings, args.shots, given, args.overwrite)
-    return job.Work(source, args.out, options)
+    keys = companions.keys_of(Options(**signing(args)))
+    return job.Work(source, args.out, options, keys=keys)
 
 
 def _source(args: argparse.Namespace) -> Any:
@@ -108,14 +113,23 @@ def _source(args: argparse.Namespace) -> Any:
     return reel.Reel(args.film, args.out, args.codec, args.chroma)
 
 
+def _hints(rows: list[dict[str, Any]]) -> list[str]:
+    """How far each hint was carried, in lines; of many the first ones."""
+    lines = [lists.in_words(way, lists.Shot(row["first"], row["end"])) for row in rows for way in row.get("carried", ())]
+    more = [f"{len(lines) - _TOLD} more hints: the sidecar says how far each was carried"] if len(lines) > _TOLD else []
+    return lines[:_TOLD] + more
+
+
 def _report(path: Path, rows: list[dict[str, Any]]) -> None:
     """A row for each shot."""
     text = io.StringIO()
-    columns = ("shot", "first", "end", "frames", "start", "mean_chroma", "lightness_moved", "hints", "seconds")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval=0)
+    columns = ("shot", "first", "end", "frames", "start", "mean_chroma", "lightness_moved", "hints", "carried", "seconds")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
     writer.writeheader()
     for number, row in enumerate(rows, 1):
-        writer.writerow(row | {"shot": number, "frames": row["end"] - row["first"]})
+        ways = (f"{way['x']},{way['y']} of {way['frame']}: {way['first']}-{way['last']}" for way in row.get("carried", ()))
+        more = {"shot": number, "frames": row["end"] - row["first"], "hints": row.get("hints", 0), "carried": "; ".join(ways)}
+        writer.writerow(row | more)
     with photos.atomic(path) as stream:
         stream.write(text.getvalue().encode())
 

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,10 +19,12 @@ from tqdm import tqdm
 from colorjax import photos
 from colorjax.archive import provenance, sidecar
 from colorjax.archive.plan import digest_of_hints
+from colorjax.archive.proof.keys import Keys
 from colorjax.film import coloring, lists, steadying
 from colorjax.film.containers import reel, writing
 from colorjax.film.containers.reading import FilmError
-from colorjax.film.jobs import checking
+from colorjax.film.jobs import checking, signing
+from colorjax.film.jobs.progress import Progress
 from colorjax.film.lists import Shot
 from colorjax.platform import sharding
 from colorjax.science import hints
@@ -55,6 +56,7 @@ class Work:
     out: Path
     options: Options
     colorizer: Any = None
+    keys: Keys | None = None  # that sign it
 
     @property
     def folder(self) -> Path:
@@ -170,13 +172,18 @@ def run(work: Work, sha256: str, survey: reel.Survey, found: list[Shot], say: Ca
     if len(todo) < len(found):
         say(f"{len(found) - len(todo)} of {len(found)} shots are there already")
     upright = work.source.facts.upright
-    pictures = work.source.pictures(todo)
+    carried: dict[Shot, list[dict[str, Any]]] = {shot: [] for shot in todo}
     answers = coloring.coloured(
-        pictures, todo, work.colorizer, work.options.steadying, lambda shot: lists.of_shot(given, shot, upright)
+        work.source.pictures,
+        todo,
+        work.colorizer,
+        work.options.steadying,
+        lambda shot: lists.of_shot(given, shot, upright),
+        lambda shot, span: carried[shot].append(lists.way_of(given, shot, span)),
     )
-    with contextlib.closing(answers), _Progress(found, todo) as progress:
+    with contextlib.closing(answers), Progress(found, todo) as progress:
         for shot, of_shot in groupby(answers, lambda answer: answer.shot):
-            _colour(work, shot, of_shot, parts[shot], progress)
+            _colour(work, shot, of_shot, parts[shot], progress, carried[shot])
     if list(work.source.version()) != json.loads((work.folder / "survey.json").read_bytes())["version"]:
         raise FilmError("it changed while it was coloured; give the command again")
     return _finish(work, sha256, survey, [(shot, parts[shot]) for shot in found], given, lost)
@@ -197,7 +204,10 @@ def _mark(given: dict[int, list[hints.Hint]], shot: Shot) -> str:
     return f"-{digest_of_hints(rows)[:12]}" if rows else ""
 
 
-def _colour(work: Work, shot: Shot, answers: Iterable[coloring.Coloured], path: Path, progress: "_Progress") -> None:
+def _colour(
+    work: Work, shot: Shot, answers: Iterable[coloring.Coloured], path: Path, progress: Progress, carried: list
+) -> None:
+    """carried: how far each hint came; it is filled before the first answer."""
     start, told = time.perf_counter(), []
     part = work.source.part(path)
     try:
@@ -206,6 +216,7 @@ def _colour(work: Work, shot: Shot, answers: Iterable[coloring.Coloured], path: 
             progress.frame(shot)
         moved, colour = (round(float(np.mean(column)), 4) for column in zip(*told, strict=True))
         about = {"first": shot.first, "end": shot.end, "lightness_moved": moved, "mean_chroma": colour}
+        about |= {"carried": carried} if carried else {}
         part.close(about | {"seconds": round(time.perf_counter() - start, 2)})
     except BaseException:
         part.discard()
@@ -227,11 +238,15 @@ def _finish(
         number = sum(len(given.get(frame, ())) for frame in range(shot.first, shot.end))
         rows.append(about | ({"hints": number} if number else {}))
     network = work.colorizer.network
+    weights = {"name": network.source.name, "sha256": network.digest}
+    companions = signing.Companions(work.out, work.keys)
+    number = sum(row.get("hints", 0) for row in rows)
+    whole = companions.sign(whole, work.source.path, work.source.origin, weights, number, work.source.how.keeps_luma)
     about = {
         "schema": checking.SCHEMA,
         "source": {"name": work.source.path.name, "sha256": sha256},
         "copy": {"name": work.out.name} | checking.of_copy(whole),
-        "weights": {"name": network.source.name, "sha256": network.digest},
+        "weights": weights,
         "settings": work.settings() | {"keeps_luma": work.source.how.keeps_luma},
         "digital_source_type": provenance.source_type_uri(work.options.source_type),
         "device": sharding.device() | work.colorizer.engine.about,
@@ -241,13 +256,15 @@ def _finish(
         "warnings": [*survey.problems, *survey.notes],
     }
     beside = work.out.with_name(work.out.name + sidecar.SUFFIX)
-    sidecar.write(beside, work.source.path, about)
     try:
+        sidecar.write(beside, work.source.path, about | companions.said)
+        companions.finish(beside)
         if work.out.is_dir():  # of a sequence: a folder takes no other's place
             os.replace(work.out, work.folder / "before")
         os.replace(whole, work.out)
     except BaseException:
         beside.unlink(missing_ok=True)
+        companions.discard(beside)
         raise
     shutil.rmtree(work.folder)
     return about
@@ -260,33 +277,3 @@ def in_words(error: Exception, work: Work) -> str:
         kept = f"the shots that are done are kept in {work.folder}"
         return f"no room is left for {work.out}; {kept}: make room, and give the command again"
     return f"{work.source.path}: {photos.in_words(error)}"
-
-
-class _Progress:
-    """How far it is, and how much time is left: a bar, or a line for each shot where nobody watches."""
-
-    def __init__(self, found: list[Shot], todo: list[Shot]):
-        self._numbers = {shot: number for number, shot in enumerate(found, 1)}
-        self._todo, self._start, self._done = sum(shot.end - shot.first for shot in todo), time.monotonic(), 0
-        self._watched = sys.stderr.isatty()
-        self._bar = tqdm(total=self._todo, unit="frame", disable=not self._watched)
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def frame(self, shot: Shot) -> None:
-        """One is written."""
-        self._done += 1
-        self._bar.set_description(f"shot {self._numbers[shot]} of {len(self._numbers)}", refresh=False)
-        self._bar.update()
-
-    def shot(self, shot: Shot) -> None:
-        """One is done."""
-        if not self._watched:
-            spent = time.monotonic() - self._start
-            left = round(spent / self._done * (self._todo - self._done))
-            words = f"shot {self._numbers[shot]} of {len(self._numbers)} is coloured, {self._done / spent:.1f} frames a second"
-            print(f"{words}, about {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left", file=sys.stderr, flush=True)
