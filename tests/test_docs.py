@@ -204,6 +204,7 @@ def test_the_reference_of_sidecars_is_whole(photographs):
     page = Path("page.md").read_text(encoding="utf-8")
     about = sidecar.read(Path("all.jpg.json"))
     names = {f"{top}.{name}" for top in ("source", "copy", "weights") for name in about[top]}
+    names |= {"signed.by", "signed.certificate_sha256", "variant", "warmth", "saturation"}  # of copies made otherwise
     names |= (
         set(about) - {"source", "copy", "weights"} | set(about["settings"]) | {name for each in about["pages"] for name in each}
     )
