@@ -134,7 +134,11 @@ def test_other_commands_are_there():
             script = words[0]
             assert (ROOT / script).is_file(), f"{page.name}: there is no {script}"
             if script.startswith(("benchmarks/", "docs/")):
-                known = "".join(path.read_text() for path in (ROOT / script, *(ROOT / script).parent.glob("*.py")))
+                known = (ROOT / script).read_text()
+                beside = [
+                    path for path in (ROOT / script).parents[1].rglob("*.py") if re.search(rf"import.*\b{path.stem}\b", known)
+                ]
+                known = "".join([known, *(path.read_text() for path in beside)])
                 for option in (word.partition("=")[0] for word in words if word.startswith("--")):
                     assert f'"{option}"' in known or option == "--help", f"{page.name}: {script} has no {option}"
         elif program == "pip":
