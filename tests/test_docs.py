@@ -134,7 +134,11 @@ def test_other_commands_are_there():
             script = words[0]
             assert (ROOT / script).is_file(), f"{page.name}: there is no {script}"
             if script.startswith(("benchmarks/", "docs/")):
-                known = "".join(path.read_text() for path in (ROOT / script, *(ROOT / script).parent.glob("*.py")))
+                known = (ROOT / script).read_text()
+                beside = [
+                    path for path in (ROOT / script).parents[1].rglob("*.py") if re.search(rf"import.*\b{path.stem}\b", known)
+                ]
+                known = "".join([known, *(path.read_text() for path in beside)])
                 for option in (word.partition("=")[0] for word in words if word.startswith("--")):
                     assert f'"{option}"' in known or option == "--help", f"{page.name}: {script} has no {option}"
         elif program == "pip":
@@ -204,6 +208,7 @@ def test_the_reference_of_sidecars_is_whole(photographs):
     page = Path("page.md").read_text(encoding="utf-8")
     about = sidecar.read(Path("all.jpg.json"))
     names = {f"{top}.{name}" for top in ("source", "copy", "weights") for name in about[top]}
+    names |= {"signed.by", "signed.certificate_sha256", "variant", "warmth", "saturation"}  # of copies made otherwise
     names |= (
         set(about) - {"source", "copy", "weights"} | set(about["settings"]) | {name for each in about["pages"] for name in each}
     )

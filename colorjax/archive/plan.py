@@ -57,7 +57,7 @@ class Options:
 
     def __post_init__(self):
         if (self.sign_key is None) != (self.sign_cert is None):
-            raise ValueError("sign-key and sign-cert go together: the key, and the certificates that say whose it is")
+            raise ValueError("sign-key and --sign-cert go together: the key, and the certificates that say whose it is")
         if self.sign_tsa and not (self.sign_key and self.sign_tsa.startswith(("http://", "https://"))):
             raise ValueError(f"sign-tsa {self.sign_tsa!r} must be the URL of a time-stamp authority, and needs sign-key")
         self.tint.check(link=" ")

@@ -143,9 +143,9 @@ def hints(colorizer: Colorizer) -> None:
     """The photograph that the package brings: without hints, with one, and with two; those of the first tutorial."""
     with Image.open(DOCS.parent / "colorjax" / "archive" / "example" / "example.jpg") as picture:
         photograph = np.asarray(picture)
-    eye, fur = (152, 115, (138, 140, 42)), (150, 50, (150, 118, 90))
-    cells = [colorizer(photograph, given) for given in ((), (eye,), (eye, fur))]
-    save(below([said(["no hint", "one: the eye", "two: the eye and the fur"], 400), beside(cells, 400)]), "hints")
+    left, right = (152, 115, "#7f8455"), (330, 137, "#7f8455")
+    cells = [colorizer(photograph, given) for given in ((), (left,), (left, right))]
+    save(below([said(["no hint", "one: an eye", "two: both eyes"], 400), beside(cells, 400)]), "hints")
 
 
 def main() -> None:
