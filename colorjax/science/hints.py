@@ -75,7 +75,7 @@ def parse(text: str) -> Hint:
     share = [found for part in more if (found := _SHARE.fullmatch(part))]
     numbers = all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in (x, y))
     if not numbers or max(len(reach), len(share)) > 1 or len(reach) + len(share) < len(more):
-        raise HintError(f"hint {text!r} is none; it is written as {_WRITTEN}")
+        raise HintError(f"hint {text!r} is not valid; it is written as {_WRITTEN}")
     radius = _radius(float(share[0][1]) / 100) if share else None
     return Hint(int(x), int(y), _rgb(rgb), reach[0] if reach else OBJECT, radius)
 
@@ -109,7 +109,7 @@ def of(value: Any) -> Hint:
         how = value.get("reach"), value.get("radius")
         value = (value["x"], value["y"], value["color"], OBJECT if how[0] is None else how[0], how[1])
     if not isinstance(value, Sequence) or isinstance(value, str) or not 3 <= len(value) <= 5:
-        raise HintError(f"hint {brief(value)} is none; it has x, y and a color")
+        raise HintError(f"hint {brief(value)} is not valid; it has x, y and a color")
     x, y, rgb, *more = value
     reach, radius = (more + [OBJECT, None][len(more) :])[:2]
     if not (_is_integer(x) and _is_integer(y)):
@@ -123,7 +123,7 @@ def _radius(value: Any) -> float:
     sound = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not (sound and 0 < value < 10**6):
         raise HintError(
-            f"hint's radius {brief(value)} is none; it is a share of the shorter side, as 0.2, or above 1 in pixels"
+            f"hint's radius {brief(value)} is not valid; it is a share of the shorter side, as 0.2, or above 1 in pixels"
         )
     return float(value)
 
@@ -135,12 +135,12 @@ def _is_integer(value: Any) -> bool:
 def _rgb(value: Any) -> tuple[int, int, int]:
     if isinstance(value, str):
         if not _COLOR.fullmatch(value):
-            raise HintError(f"hint's color {brief(value)} is none; it is written as #RRGGBB, as #23408e")
+            raise HintError(f"hint's color {brief(value)} is not valid; it is written as #RRGGBB, as #23408e")
         red, green, blue = bytes.fromhex(value[1:])
         return red, green, blue
     levels = tuple(value) if isinstance(value, Sequence | np.ndarray) else ()
     if len(levels) != 3 or not all(_is_integer(level) and 0 <= level <= 255 for level in levels):
-        raise HintError(f"hint's color {brief(value)} is none; it is (r, g, b), three whole numbers of 0..255")
+        raise HintError(f"hint's color {brief(value)} is not valid; it is (r, g, b), three whole numbers of 0..255")
     red, green, blue = map(int, levels)
     return red, green, blue
 

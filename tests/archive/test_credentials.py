@@ -534,7 +534,7 @@ def test_credentials_of_a_source_that_do_not_hold_are_told(colour, camera, tmp_p
     photo.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
     outcome = colour(photo, tmp_path / "b.jpg")
     assert any("content credentials of its source do not hold" in words for words in outcome.warnings)
-    check(tmp_path / "b.jpg.json")
+    check(tmp_path / "b.jpg.json", words=["the content credentials of its source, a.jpg, did not hold"])
 
 
 LEADS_ELSEWHERE = b'xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="https://127.0.0.1:9/a.c2pa"'

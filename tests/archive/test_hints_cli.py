@@ -142,7 +142,8 @@ def test_of_several_hints_at_one_point_the_last_is_told(colorize, scan, tmp_path
 def test_a_malformed_hint_is_wrong_usage(colorize, scan, tmp_path, wrong):
     code, out, err = colorize(scan, *BOTH, f"--hint={wrong}")
     assert (code, out) == (2, "")
-    assert err.startswith(f"colorjax: --hint {photos.legible(wrong)}: hint")
+    said = err.removeprefix(f"colorjax: --hint {photos.legible(wrong)}")
+    assert said.lstrip().startswith(("is not valid; ", ": hint")), err
     assert err.count("\n") == 1
     assert err.isprintable() or err.strip().isprintable()
     assert not (tmp_path / "out").exists()
@@ -207,7 +208,7 @@ def problems(tmp_path):
     write_hints(folder / "many.png", *[Hint(x, 0, (1, 2, 3)) for x in range(1001)])
     return folder, {
         "broken.png": "broken.png.hints.json is no JSON: ",
-        "color.png": "color.png.hints.json: hint's color 'teal' is none; it is written as #RRGGBB, as #23408e",
+        "color.png": "color.png.hints.json: hint's color 'teal' is not valid; it is written as #RRGGBB, as #23408e",
         "folder.png": "folder.png.hints.json is no file",
         "link.png": "link.png.hints.json is no file",
         "negative.png": "hint -1,2,#209090 is outside the photograph",
@@ -391,4 +392,4 @@ def test_a_job_takes_hints_as_a_colorizer_does(scan, tmp_path, weights):
     some = [plan.Job(scan, target, hints=((30, 40, "#209090"),)), plan.Job(scan, target, hints=((30, 40),))]
     first, second = colorize_many.run(some, Guided.from_checkpoint(weights), plan.Options(overwrite=True))
     assert first.guide.hints == (TEAL,)
-    assert (second.status, second.reason) == ("failed", "hint (30, 40) is none; it has x, y and a color")
+    assert (second.status, second.reason) == ("failed", "hint (30, 40) is not valid; it has x, y and a color")

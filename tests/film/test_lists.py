@@ -77,7 +77,7 @@ def test_hints_reach_the_shot_they_are_of(tmp_path, colour, monkeypatch):
         ({"x": 1, "y": 1, "color": "#808080"}, 'does not say its "frame"'),
         ({"frame": 9, "x": 1, "y": 1, "color": "#808080"}, "there is no frame 9; the film has 8"),
         ({"frame": 1, "x": 99, "y": 1, "color": "#808080"}, "outside the photograph of 64x48"),
-        ({"frame": 1, "x": 1, "y": 1, "color": "red"}, "color 'red' is none"),
+        ({"frame": 1, "x": 1, "y": 1, "color": "red"}, "color 'red' is not valid"),
     ],
 )
 def test_hints_that_cannot_be_followed_are_named(tmp_path, row, said):

@@ -174,7 +174,7 @@ def test_a_file_gives_back_what_was_written(tmp_path_factory, some):
         ({"hints": ONE}, "holds no hints"),
         ({"hints": None}, "holds no hints"),
         (None, "holds no hints"),
-        ({"hints": [ONE, ONE | {"color": "red"}]}, "color 'red' is none"),
+        ({"hints": [ONE, ONE | {"color": "red"}]}, "color 'red' is not valid"),
         ({"hints": [ONE | {"x": float("nan")}]}, "whole numbers of pixels"),
         ({"hints": ["120,340,#23408e"]}, "it has x, y and a color"),
         (b" " * (2**20 + 1), "is larger than a file of hints can be"),

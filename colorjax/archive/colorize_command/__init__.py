@@ -201,7 +201,8 @@ def _hints(args: argparse.Namespace) -> tuple[hints.Hint, ...]:
         try:
             found.append(hints.parse(text))
         except hints.HintError as error:
-            raise ValueError(f"--hint {photos.legible(text)}: {error}") from error
+            said = f": {error}".removeprefix(f": hint {text!r}")  # which is named already
+            raise ValueError(f"--hint {photos.legible(text)}{said}") from error
     return hints.checked(found, None)
 
 

@@ -88,6 +88,8 @@ def summary(outcomes: list[Outcome], passed_over: photos.PassedOver, where: str,
     number = len(set(copies))
     done = f"{counted(number, 'photographs')}{' would be' * dry_run} coloured {where}"
     done += f" as {len(copies)} copies" if len(copies) > number else ""  # variants
+    if number == 1 and counts["coloured"] == len(outcomes) > 1:
+        done = f"coloured {outcomes[0].job.source} -> {', '.join(str(outcome.job.target) for outcome in outcomes)}"
     if len(outcomes) == 1 and counts["coloured"]:
         done = f"coloured {outcomes[0].job.source} -> {outcomes[0].job.target}"
     words = [done]

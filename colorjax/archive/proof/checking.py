@@ -109,6 +109,8 @@ def of_picture(path: Path, anchors: bytes | None = None) -> Verdict:
     """What is wrong with a picture without a sidecar, by its content credentials. Raises SidecarError where it has none."""
     try:
         found = manifests.read(path, anchors)
+    except FileNotFoundError:
+        raise sidecar.SidecarError(f"{path}: no such file or folder") from None
     except OSError as error:
         raise sidecar.SidecarError(f"{path} cannot be read: {photos.in_words(error, with_name=False)}") from error
     if found is None:
@@ -117,6 +119,7 @@ def of_picture(path: Path, anchors: bytes | None = None) -> Verdict:
     untrusted = [f"untrusted issuer: {found.untrusted}"] if found.untrusted else []
     notes = [] if problems else [f"its content credentials hold, signed by {found.who}{_on(found)}"]
     notes += [f"they say: {', '.join(found.says)}"] if found.says else []
+    notes += [found.source] if found.source else []
     if anchors is not None:
         problems, untrusted = problems + untrusted, []
     return Verdict(problems, [*notes, *untrusted])
@@ -149,6 +152,7 @@ def _of_signatures(content: bytes, signature: Path, copy: Path, anchors: bytes |
     told: Iterable[str] = filter(None, dict.fromkeys([found.untrusted if found else "", signer.untrusted if signer else ""]))
     untrusted = [f"untrusted issuer: {words}" for words in told]
     notes = [f"signed by {signer.who}{_on(found) if found else ''}"] if signer and not problems else []
+    notes += [found.source] if found is not None and found.source and not problems else []
     return (problems + untrusted, [] if untrusted else notes) if anchors is not None else (problems, notes + untrusted)
 
 

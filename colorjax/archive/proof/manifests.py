@@ -57,8 +57,8 @@ class Story:
 class Finding:
     """What the credentials of a picture come to.
 
-    who, serial: of the certificate. problems: why they do not hold, in words, none where they do. untrusted: why its issuer is
-    not believed, "" where it is. when: by a time stamp. says: who did what to the picture, in words.
+    who, serial: of the certificate. problems: why they do not hold, in words. untrusted: why its issuer is not believed, "" where
+    it is. when: by a time stamp. says: who did what to the picture. source: of the credentials that its source had, in words.
     """
 
     who: str
@@ -67,6 +67,7 @@ class Finding:
     untrusted: str
     when: datetime.datetime | None = None
     says: tuple[str, ...] = ()
+    source: str = ""
 
 
 def ready(place: Place) -> Keys:
@@ -227,7 +228,19 @@ def _finding(store: dict[str, Any], asked: bool) -> Finding:
     stamp = signature.get("time")
     when = datetime.datetime.fromisoformat(stamp) if stamp else None
     serial = int(signature.get("cert_serial_number") or 0)
-    return Finding(who, serial, tuple(dict.fromkeys(problems)), untrusted, when, tuple(dict.fromkeys(_said(active))))
+    return Finding(
+        who, serial, tuple(dict.fromkeys(problems)), untrusted, when, tuple(dict.fromkeys(_said(active))), _of_source(active)
+    )
+
+
+def _of_source(manifest: dict[str, Any]) -> str:
+    """What was wrong with the credentials of the picture that another was made from."""
+    for one in manifest.get("ingredients", ()):
+        results = (one.get("validation_results") or {}).get("activeManifest") or {}
+        codes = [failure["code"] for failure in (*results.get("failure", ()), *one.get("validation_status", ()))]
+        if any(code != _UNTRUSTED for code in codes):
+            return f"the content credentials of its source, {one.get('title')}, did not hold when it was coloured"
+    return ""
 
 
 def _said(manifest: dict[str, Any]) -> Iterator[str]:
