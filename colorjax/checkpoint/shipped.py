@@ -8,7 +8,7 @@ from colorjax.checkpoint.checksums import CHECKSUMS, CheckpointError
 PRETRAINED = "pretrained"  # their name wherever a checkpoint is named; a folder that is called so is ./pretrained
 FOLDER = Path(__file__).parent.parent / "weights"
 # What `sha256sum colorjax/weights/checksums.json` says; that file holds the SHA-256 of every other. New weights, new value.
-SHA256 = "2f90b42a63499f5b36fac9102a54a16467cde228c82d74726ee4c8771c6dd234"
+SHA256 = "3e55a0705c375df8b1eeaaddc54915acd947e53b863b4918799b97661de0faf5"
 
 
 def folder() -> Path:

@@ -68,7 +68,7 @@ GALLERY = (
         "Brook in a wood",
         "Aitzol Berasategi",
         _BY,
-        "Leaves and stones are near the truth.",
+        "Leaves and stones are near the truth, and too yellow.",
     ),
     Shown(
         "dogs",
@@ -77,7 +77,7 @@ GALLERY = (
         "Friends",
         "Aitzol Berasategi",
         _BY,
-        "The dogs became grey, and the wall has a blue patch that was never there.",
+        "The dogs became greyish brown, and the white curtain and the wall got a tint of orange.",
     ),
     Shown(
         "autumn",
@@ -95,7 +95,7 @@ GALLERY = (
         "Sunset",
         "Aitzol Berasategi",
         _BY,
-        "The evening became a blue noon.",
+        "The glow is there. The ground lost its autumn colours.",
     ),
     Shown(
         "astronaut",
@@ -104,7 +104,7 @@ GALLERY = (
         "Eileen Collins",
         "NASA",
         "public domain",
-        "The orange suit became brown, and there are rusty patches.",
+        "The orange suit became brown, and the face's colour spills over hair and wall.",
     ),
     Shown(
         "coffee",
@@ -113,7 +113,7 @@ GALLERY = (
         "Coffee",
         "Rachel Michetti",
         _CC0,
-        "The red saucer became grey with rusty patches. Lightness does not tell red from grey.",
+        "The red saucer became grey. Lightness does not tell red from grey.",
     ),
     Shown(
         "flower", "flower.jpg", _SKLEARN, "Dahlia", "vultilion", _BY_2, "A flower may have any colour; its ground was green."
@@ -125,7 +125,7 @@ GALLERY = (
         "Seeding",
         "Clemens Engelhardt",
         _CC0,
-        "Paler than it was. One head is rusty.",
+        "The heads were nearly white, and became yellow. One is rusty.",
     ),
 )
 BY_KEY = {shown.key: shown for shown in GALLERY}
