@@ -57,8 +57,8 @@ class Story:
 class Finding:
     """What the credentials of a picture come to.
 
-    who, serial: of the certificate. problems: why they do not hold, in words. untrusted: why its issuer is not believed, "" where
-    it is. when: by a time stamp. says: who did what to the picture. source: of the credentials that its source had, in words.
+    who, serial: of the certificate. problems: why they do not hold, in words. untrusted: why its issuer is not believed, ""
+    where it is. when: by a time stamp. says: who did what to the picture. source: what was wrong with those of its source.
     """
 
     who: str
