@@ -41,7 +41,7 @@ def test_without_out_the_copy_is_beside_the_photograph(colorize, capsys):
     assert pictures().keys() - before.keys() == {"photo.colorized.jpg"} and before.items() <= pictures().items()
     assert json.loads(Path("photo.colorized.jpg.json").read_text())["source"]["path"] == "photo.jpg"
     assert run(capsys, "verify", "photo.colorized.jpg")[0] == 0
-    assert colorize("photo.jpg")[:2] == (0, "0 photographs coloured beside the original, 1 there already\n")
+    assert colorize("photo.jpg")[:2] == (0, "the copy of photo.jpg is there already: photo.colorized.jpg\n")
     assert colorize("photo.jpg", "other.png")[1] == "1 photograph coloured beside the originals, 1 there already\n"
 
 
@@ -107,9 +107,8 @@ def test_out_can_name_the_copy(colorize, capsys):
     assert colorize("photo.jpg", "--out", "new/result.png") == (0, "coloured photo.jpg -> new/result.png\n", "")
     assert pictures().keys() - before.keys() == {"new/result.png"} and before.items() <= pictures().items()
     assert photos.kind("new/result.png") == "PNG"
-    assert (
-        colorize("photo.jpg", "--out", "new/result.png")[1] == "0 photographs coloured into new/result.png, 1 there already\n"
-    )
+    again = colorize("photo.jpg", "--out", "new/result.png")[1]
+    assert again == "the copy of photo.jpg is there already: new/result.png\n"
     for named in ("new", "new/result.png"):  # known as ours by its mark
         assert "passed over 1 copy by colorjax" in colorize(named)[2]
     assert run(capsys, "verify", "new") == (0, "new/result.png.json: as it says\n", "")

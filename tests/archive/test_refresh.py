@@ -105,7 +105,7 @@ def test_changed_metadata_are_told_and_carried_over_without_painting(capsys, mad
     assert "changed, its pixels did not: colorize --refresh-metadata carries them over" in out
     arguments = ("colorize", file, "--out", made / "out", "--ckpt", weights)
     code, out, err = console.run(capsys, *arguments)
-    assert (code, out) == (0, f"0 photographs coloured into {made / 'out'}, 1 there already\n")
+    assert (code, out) == (0, f"the copy of {file} is there already: {copy}\n")
     assert err == f"{file}: its copy is there already; its metadata changed since: --refresh-metadata carries them over\n"
     monkeypatch.setattr(Colorizer, "predict", None)  # nothing is painted
     code, out, err = console.run(capsys, *arguments, "--refresh-metadata")

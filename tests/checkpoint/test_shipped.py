@@ -90,7 +90,8 @@ def test_colorize_needs_no_checkpoint(weights, photograph, capsys, named):
     for ckpt in ("pretrained", weights):
         assert run(capsys, "verify", "out", "--ckpt", ckpt)[0] == 0
         outcome = run(capsys, "colorize", photograph, "--out", "out", "--hint", "20,20,#803040", "--ckpt", ckpt)
-        assert outcome[:2] == (0, "0 photographs coloured into out, 1 there already\n") and "another" not in outcome[2]
+        there = f"the copy of {photograph} is there already: out/cat.colorized.jpg\n"
+        assert outcome[:2] == (0, there) and "another" not in outcome[2]
 
 
 def test_a_folder_called_pretrained_is_named_with_its_place(weights, photograph, capsys):

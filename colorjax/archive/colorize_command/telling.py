@@ -90,13 +90,15 @@ def summary(outcomes: list[Outcome], passed_over: photos.PassedOver, where: str,
     done += f" as {len(copies)} copies" if len(copies) > number else ""  # variants
     if number == 1 and counts["coloured"] == len(outcomes) > 1:
         done = f"coloured {outcomes[0].job.source} -> {', '.join(str(outcome.job.target) for outcome in outcomes)}"
-    if len(outcomes) == 1 and counts["coloured"]:
-        done = f"coloured {outcomes[0].job.source} -> {outcomes[0].job.target}"
+    there = counts["skipped"] - (left := sum(outcome.reason == LEFT_IN_COLOUR for outcome in outcomes))
+    if len(outcomes) == 1 and (counts["coloured"] or there):
+        job = outcomes[0].job
+        done = f"the copy of {job.source} is there already: {job.target}" if there else f"coloured {job.source} -> {job.target}"
+        there = 0
     words = [done]
     refreshed = counts["refreshed"] + counts["to refresh"]
     words += [f"the metadata of {refreshed} carried over"] if refreshed else []
-    left = sum(outcome.reason == LEFT_IN_COLOUR for outcome in outcomes)
-    words += [f"{counts['skipped'] - left} there already"] if counts["skipped"] > left else []
+    words += [f"{there} there already"] if there else []
     words += [f"{left} left as {'it is' if left == 1 else 'they are'}, in colour already"] if left else []
     words += [f"{counts['failed']} failed"] if counts["failed"] else []
     warned = sum(not set(outcome.warnings) <= _TOLD_TOGETHER for outcome in outcomes)
