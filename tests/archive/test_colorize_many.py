@@ -554,7 +554,7 @@ def test_a_folder_coloured_into_itself_twice_does_not_grow(album, weights, capsy
     monkeypatch.chdir(album)
     for said in (
         "coloured a.jpg -> a.colorized.jpg\n",
-        "0 photographs coloured into ., 1 there already, passed over 1 copy by",
+        "the copy of a.jpg is there already: a.colorized.jpg, passed over 1 copy by",
     ):
         assert cli.main(["colorize", *sorted(map(str, Path().glob("*.jpg"))), "--out", ".", "--ckpt", str(weights)]) == 0
         assert capsys.readouterr().out.startswith(said)
