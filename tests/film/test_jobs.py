@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 from helpers import ROOT
 from helpers.films import film, frames_md5
 
 from colorjax import cli
-from colorjax.film import steadying
+from colorjax.film import coloring, steadying
 from colorjax.film.jobs import arguments, job
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -25,7 +26,7 @@ if {limit}:
     resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 import numpy as np
 from colorjax import cli
-from colorjax.film import steadying
+from colorjax.film import coloring, steadying
 from colorjax.film.jobs import command
 def slow(luma, *_, **__):
     for lightness in luma:
@@ -203,16 +204,13 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
 
 def test_memory_does_not_grow_with_the_film(tmp_path, colour, monkeypatch):
     """No more frames are alive at a time than wait between the stages."""
-    import gc
-
-    from colorjax.film import coloring
-
-    source, most = film(tmp_path / "grey.mkv", frames=90, shape=(32, 32)), []
+    source, frames, most = film(tmp_path / "grey.mkv", frames=90, shape=(32, 32)), [], []
     kept = coloring.Video.seen
 
     def seen(self, size):
+        frames.append(weakref.ref(self))
         if self.pts % 400 == 0:
-            most.append(sum(isinstance(thing, coloring.Video) for thing in gc.get_objects()))
+            most.append(sum(frame() is not None for frame in frames))
         return kept(self, size)
 
     monkeypatch.setattr(coloring.Video, "seen", seen)
