@@ -192,7 +192,7 @@ def test_no_place_of_somebodys_machine():
         *(ROOT / "docs").rglob("*.py"),
         *(ROOT / "docs").rglob("*.ipynb"),
     ]:
-        assert not re.search(r"/root/|/home/|/work/|/mnt/", page.read_text(encoding="utf-8")), page
+        assert not re.search(r"/(root|home|work|mnt)/", page.read_text(encoding="utf-8")), page
 
 
 def test_pictures_are_small():

@@ -316,7 +316,8 @@ def test_a_source_spelled_through_a_link_is_found_again(colorize, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
     assert colorize(tmp_path / "link" / ".." / "rgb.png")[0] == 0
     assert cli.main(["verify", str(tmp_path / "out")]) == 0
-    assert colorize(tmp_path / "real" / "rgb.png")[1].startswith("the copy of ")
+    source, copy = tmp_path / "real" / "rgb.png", tmp_path / "out" / "rgb.colorized.png"
+    assert colorize(source)[1] == f"the copy of {source} is there already: {copy}\n"
 
 
 def test_names_without_a_suffix_keep_their_whole_name(colorize, tmp_path):
@@ -349,7 +350,12 @@ def test_names_that_would_meet_stay_apart_in_any_order(colorize, tmp_path):
     assert colorize(*named)[0] == 0
     assert copies(tmp_path / "out") == expected
     for path in (named[0], named[3], tmp_path / "box1" / "s.png", tmp_path / "box2"):  # each alone finds its copy again
-        assert colorize(path)[1].startswith(("the copy of ", f"0 photographs coloured into {tmp_path / 'out'}"))
+        said = (
+            f"0 photographs coloured into {tmp_path / 'out'}, 3 there already"
+            if path.is_dir()
+            else f"the copy of {path} is there already: "
+        )
+        assert colorize(path)[1].startswith(said)
     assert cli.main(["verify", str(tmp_path / "out")]) == 0
 
 

@@ -18,17 +18,15 @@ from colorjax.platform.version import VERSION
 
 SUFFIX = ".json"  # after the whole name of the copy
 SCHEMA, FILM_SCHEMA, FILMS = "colorjax-sidecar-1", "colorjax-sidecar-film-1", (".mkv", ".mov", ".mp4", ".m4v")
-_SHAPE = {
+COMMON = {  # to what every sidecar says, of which type
     "colorjax": str,
-    "device": dict,
     "settings": dict,
     "digital_source_type": str,
-    "not_carried": list,
-    "pages": list,
     "source": {"name": str, "path": str, "sha256": str},
     "copy": {"name": str, "sha256": str},
     "weights": {"name": str, "sha256": str},
 }
+_SHAPE = COMMON | {"device": dict, "not_carried": list, "pages": list}
 
 
 # From (a sidecar, where its source was, max_pixels) to where it is.

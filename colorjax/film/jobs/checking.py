@@ -17,16 +17,7 @@ from colorjax.film.containers.reading import FilmError
 from colorjax.inference import pixels
 
 SCHEMA = sidecar.FILM_SCHEMA
-_SHAPE = {
-    "colorjax": str,
-    "settings": dict,
-    "digital_source_type": str,
-    "film": dict,
-    "shots": list,
-    "source": {"name": str, "path": str, "sha256": str},
-    "copy": {"name": str, "sha256": str},
-    "weights": {"name": str, "sha256": str},
-}
+_SHAPE = sidecar.COMMON | {"film": dict, "shots": list}
 _LEAST = 0.5  # |dL*| that rounding to 8 bits may cause, of copies in RGB; of more bits less
 
 
