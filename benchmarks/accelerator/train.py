@@ -193,7 +193,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--last-size", type=int, default=208)
-    parser.add_argument("--init", default=str(common.ROOT / "release"), help="network to go on from (default: release)")
+    parser.add_argument("--init", default="pretrained", help="network to go on from (default: pretrained)")
     parser.add_argument("--pretrained", default="", help="ImageNet's weights to begin with; with --init=")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another value of a config key")
     parser.add_argument("--beside-torch", action="store_true", help="then time the step beside PyTorch, with share of peak")

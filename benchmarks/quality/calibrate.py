@@ -1,6 +1,6 @@
 """How far off a network's colours are where it says how far they may be: the table behind `Colorizer.uncertainty`.
 
-    python benchmarks/quality/calibrate.py --ckpt=release --photos=UNSEEN [--pictures=150] [--out=curve.svg] [--only-check]
+    python benchmarks/quality/calibrate.py --ckpt=DIR --photos=UNSEEN [--pictures=150] [--out=curve.svg] [--only-check]
 
 The table is made of the choosing half of UNSEEN (by a hash of each name, as `sets.py` has it) and written as calibration.json
 into the released folder; `--ckpt=pretrained` is that inside the package. Run it again whenever the weights are others.
