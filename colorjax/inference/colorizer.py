@@ -51,8 +51,9 @@ class Colorizer:
         """network: see `checkpoint.load`. size: the working resolution, default that of its training.
 
         A larger `size` gives finer colour edges but no other colours: a network that sees more pixels than it was trained
-        with paints wildly, so what is larger than it knows stays as at the size of its training. flip: average with the
-        answer for the mirrored photograph (twice the work). engine: what computes: "jax"; "onnx", ONNX Runtime on
+        with paints wildly, so what is larger than it knows stays as at the size of its training. How often it looks, and at
+        which scales of `size`, is a setting of the network (`looks`); every second look is mirrored. flip: each look both as it
+        is and mirrored (twice the work). engine: what computes: "jax"; "onnx", ONNX Runtime on
         the processor (`pip install 'colorjax[onnx]'`; equal within 1e-3 in float32); "auto", the latter where it is installed
         and there is no accelerator.
         Raises ValueError for a size or an engine that there is not.

@@ -49,7 +49,8 @@ class View:
     ):
         self.image, self.frame = image, frame or framing.of(image)
         self._network, self._engine = network, engine
-        self._mirrored = (False, True) if mirrored else (False,)
+        self._both = mirrored
+        self._scales = tuple(network.config.get("looks", (1.0,)))
         self._part = network.config.model.answer
         self._lumas: dict[int, np.ndarray] = {}
 
@@ -76,10 +77,22 @@ class View:
 
     def answer(self, size: int, told: Told = None) -> Prediction:
         """What the network says; of what is larger than it knows, in the colours that it has at the size of its training."""
-        prediction, trained = self.answer_at(size, self._mirrored, told), self._network.config.image_size
+        prediction, trained = self._looked(size, told), self._network.config.image_size
         if size <= trained:
             return prediction
-        return Prediction(prediction.lightness, _anchored(prediction.ab, self.answer_at(trained, self._mirrored, told).ab))
+        return Prediction(prediction.lightness, _anchored(prediction.ab, self._looked(trained, told).ab))
+
+    def _looked(self, size: int, told: Told) -> Prediction:
+        """The mean over the looks that the network asks for, at the finest scale: every second one is mirrored."""
+        answers = []
+        for index, scale in enumerate(self._scales):
+            ways = (False, True) if self._both else (index % 2 == 1,)
+            answers.append(self.answer_at(round(scale * size), ways, told))
+        if len(answers) == 1:
+            return answers[0]
+        lightness = max((answer.lightness for answer in answers), key=len)
+        mean = sum(pixels.resized(answer.ab, lightness.shape, _SMOOTH) for answer in answers) / len(answers)
+        return Prediction(lightness, self.without_mount(mean))
 
     def answer_at(self, size: int, mirrored: tuple[bool, ...], told: Told = None) -> Prediction:
         """The mean of the answers for the photograph as it is and mirrored, as asked; outside of its frame no colour."""

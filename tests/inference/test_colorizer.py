@@ -416,3 +416,28 @@ print(*loaded)
         "colorjax.training.telemetry",
         "colorjax.training.optim",
     }
+
+
+def looking(tmp_path, looks):
+    """The same network, which is to look so."""
+    network = vivid_network()
+    with network.config.unlocked():
+        network.config.looks = looks
+    checkpoint.export(network, tmp_path / "looks")
+    return Colorizer.from_checkpoint(tmp_path / "looks")
+
+
+def test_looks_are_averaged_at_the_finest_scale_and_every_second_is_mirrored(paint, tmp_path, astronaut):
+    seen = looking(tmp_path, (1.0, 1.5))
+    size = seen.size
+    view, _ = seen._view(astronaut, None)
+    near, fine = view.answer_at(size, (False,)), view.answer_at(round(1.5 * size), (True,))
+    found = seen.predict(astronaut)
+    assert found.ab.shape == fine.ab.shape and found.lightness.shape == fine.ab.shape[:2]
+    expected = (pixels.resized(near.ab, fine.ab.shape[:2], Image.Resampling.BICUBIC) + fine.ab) / 2
+    np.testing.assert_allclose(found.ab, expected, atol=1e-4)
+    np.testing.assert_allclose(near.ab, paint.predict_ab(astronaut), atol=1e-4)
+
+
+def test_one_look_is_what_networks_without_the_setting_take(paint, tmp_path, astronaut):
+    np.testing.assert_array_equal(looking(tmp_path, (1.0,)).predict_ab(astronaut), paint.predict_ab(astronaut))
