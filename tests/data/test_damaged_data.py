@@ -27,6 +27,7 @@ from colorjax.photos import PhotoError
 from colorjax.training import runs, workdirs
 from configs import base
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 LOCKED = "locked"  # what begins like this may not be read, whoever runs the tests: the system's answer is put in its place
 
 
