@@ -326,6 +326,7 @@ def test_misspelt_key_of_evaluate_is_refused_in_one_line():
     assert result.returncode != 0 and "--config.data.dri" in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_frozen_statistics_stay_those_of_the_start(run, tmp_path):
     """The network is trained all the same, with the statistics that the run before left."""
     start = checkpoint.load(run[0])
