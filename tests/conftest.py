@@ -16,7 +16,10 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 sys.warnoptions.append("error")  # as if Python were started so: commands hide no warning from pytest
 
 
-_LONGEST = ("test_resume", "test_train", "test_processes", "test_gan", "test_losses", "test_perceptual", "test_data")
+_LONGEST = (
+    *("test_resume", "test_train", "test_processes", "test_gan", "test_losses", "test_perceptual", "test_data", "test_guided"),
+    *("test_damaged_data", "test_comparison", "test_page", "test_serve"),
+)
 
 
 def pytest_collection_modifyitems(items):

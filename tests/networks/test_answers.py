@@ -98,7 +98,7 @@ def test_pooled_hints_keep_their_colour_and_say_where_they_are():
     assert not pooled[0, 1:].any() and not pooled[1, :2].any()
 
 
-@pytest.mark.parametrize("answer", [2, 4])
+@pytest.mark.parametrize("answer", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_hints_start_without_effect_and_have_one_once_learnt(answer):
     one = network(answer, guided=True)
     run = state.predict(state.graphdef(one.config.model))

@@ -134,6 +134,7 @@ def test_compression_is_jpegs(quality, monkeypatch):
     assert quality > 60 or np.abs(grey - theirs).mean() > 0.7
 
 
+@pytest.mark.slow
 def test_each_step_ages_its_pictures_anew_and_alike_in_every_run():
     """The same pictures step after step, and again from the start: the gradient of a network that stands still tells."""
 

@@ -234,7 +234,7 @@ def stepped(init, step, batches):
     return before, jax.tree.map(np.asarray, now), rows
 
 
-@pytest.fixture(scope="module", params=["bce", "hinge", "lsgan"])
+@pytest.fixture(scope="module", params=["bce", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hinge", "lsgan"))])
 def players(request, quick_compile):
     """`compiled` for each loss of the players."""
     return compiled(gan(discriminator__loss=request.param, learning_rate=1e-6, model__name="shallow"))

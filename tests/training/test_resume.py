@@ -385,6 +385,7 @@ def four(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_split_parameters_are_split_and_restored_anywhere(four, monkeypatch, capsys):
     split = restored(four, config(fsdp=True))
     for tree in (split.params, split.opt_state, split.average):
