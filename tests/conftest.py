@@ -16,7 +16,10 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 sys.warnoptions.append("error")  # as if Python were started so: commands hide no warning from pytest
 
 
-_LONGEST = ("test_resume", "test_train", "test_processes", "test_gan", "test_losses", "test_perceptual", "test_data")
+_LONGEST = (
+    *("test_resume", "test_train", "test_processes", "test_gan", "test_losses", "test_perceptual", "test_data", "test_guided"),
+    *("test_damaged_data", "test_comparison", "test_page", "test_serve"),
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -26,9 +29,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """No test reads or fills the user's cache."""
+    """No test reads or fills the user's cache. What was compiled is kept in it from the first test on, however small it is."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["COLORJAX_CACHE"] = str(folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return folder
 
 

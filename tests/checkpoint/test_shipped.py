@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 import evaluate
 import train
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 DAMAGED = "this installation of colorjax is damaged or altered"
 
 

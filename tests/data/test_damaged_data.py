@@ -27,6 +27,7 @@ from colorjax.photos import PhotoError
 from colorjax.training import runs, workdirs
 from configs import base
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 LOCKED = "locked"  # what begins like this may not be read, whoever runs the tests: the system's answer is put in its place
 
 
@@ -379,7 +380,15 @@ def after_an_epoch(folder, workdir, **changes):
     return settings(folder, data__cache=False, **changes)
 
 
-@pytest.mark.parametrize("balance", ["none", "temperature"])
+def begun(folder, workdir, **changes):
+    """What the workdir of a run on a folder tells of it, without the run; returns its settings."""
+    config = settings(folder, data__cache=False, **changes)
+    workdirs.claim(workdir, config, data.load(config, progress=False))
+    (workdir / checkpoint.CHECKPOINTS / "1").mkdir(parents=True)
+    return config
+
+
+@pytest.mark.parametrize("balance", ["none", pytest.param("temperature", marks=pytest.mark.slow)])
 def test_a_run_goes_on_without_files_that_are_gone_and_notes_them(tmp_path, balance, capsys):
     """Deleted before a restart is as deleted in the middle of an epoch: each other photograph keeps its place."""
     files = good(tmp_path / "photos")
@@ -407,7 +416,7 @@ def test_a_run_goes_on_without_files_that_are_gone_and_notes_them(tmp_path, bala
 
 def test_a_run_on_other_photographs_is_refused_with_the_difference(tmp_path):
     files = good(tmp_path / "photos")
-    config = after_an_epoch(tmp_path / "photos", tmp_path / "run")
+    config = begun(tmp_path / "photos", tmp_path / "run")
     first, second, *others = sorted(files)
     Image.fromarray(255 - np.asarray(Image.open(files[first]).convert("RGB"))).save(files[first].with_suffix(".png"))
     files[first].with_suffix(".png").rename(files[first])
@@ -425,7 +434,7 @@ def test_a_run_on_other_photographs_is_refused_with_the_difference(tmp_path):
 
 def test_without_colours_that_an_order_needs_a_run_cannot_go_on(tmp_path):
     files = good(tmp_path / "photos")
-    config = after_an_epoch(tmp_path / "photos", tmp_path / "run", data__balance="histogram")
+    config = begun(tmp_path / "photos", tmp_path / "run", data__balance="histogram")
     next(iter(files.values())).unlink()
     with pytest.raises(ValueError, match=r"1 photographs of this run are gone .* put them back"):
         train.train(config, tmp_path / "run")

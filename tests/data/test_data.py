@@ -7,6 +7,7 @@ import os
 import struct
 from collections import Counter
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -46,9 +47,10 @@ def visited(batches):
 def test_lab_made_on_the_device_is_that_of_the_host(folder, loaded):
     """The same crops; only the rounding of resized ones to 256 levels lies between."""
     on_device = load(folder, data__lab="device", data__cache_dir=loaded.config.data.cache_dir)
+    in_lab = jax.jit(steps.in_lab)
     for batch, pixels in zip(take(loaded.train(), 3), take(on_device.train(), 3), strict=True):
         assert pixels.keys() == {"image_u8", "mask"} and pixels["image_u8"].dtype == np.uint8
-        lab = steps.in_lab({key: jnp.asarray(value) for key, value in pixels.items()})
+        lab = in_lab({key: jnp.asarray(value) for key, value in pixels.items()})
         assert lab.keys() == batch.keys()
         for key, most in {"luma": 0.02, "chroma": 0.06, "mask": 0}.items():
             assert np.abs(lab[key] - batch[key]).max() <= most

@@ -24,6 +24,8 @@ from colorjax.training import checks, optim
 sys.path.insert(0, str(ROOT))
 import evaluate
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def workdir(folder, shift=0.0, name="shallow", rows=(), **changes):
     """A run with one checkpoint whose head's bias is `shift`: it paints everything in about that chroma."""
@@ -264,7 +266,11 @@ def test_odd_names_and_unreadable_files(runs, tmp_path):
     command = [sys.executable, "evaluate.py", f"--ckpt={cool}", r"--label=_a$\bad{$", f"--out={tmp_path / 'out'}"]
     command += ["--config.data.source=folder", f"--config.data.dir={folder}"]
     strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=strict)
+    compiled = {
+        "JAX_NUM_CPU_DEVICES": str(jax.device_count()),
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+    }
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=strict | compiled)
     assert result.returncode == 1 and "1 could not be read: broken.png" in result.stderr, result.stderr
     assert "Traceback" not in result.stderr and (tmp_path / "out" / "report.html").stat().st_size > 1000
     assert "1 not a picture" in (tmp_path / "out" / "report.html").read_text()

@@ -26,6 +26,7 @@ from colorjax.training import losses, optim, runs, steps
 sys.path.insert(0, str(ROOT))
 import evaluate
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 KINDS = {"full": ("resnet_unet", "full"), "strided": ("resnet_unet", "strided"), "shallow": ("shallow", "full")}
 
 
@@ -69,9 +70,13 @@ def cat():
 
 
 def test_what_sees_hints_starts_at_nothing():
-    params, _ = state.init_network(settings().model, jax.random.key(0))
-    assert not params["hints"]["kernel"].any() and not params["palette"]["logits"]["kernel"].any()
-    assert params["down1"]["kernel"].any()
+    @jax.jit
+    def kernels():
+        params, _ = state.init_network(settings().model, jax.random.key(0))
+        return params["hints"]["kernel"], params["palette"]["logits"]["kernel"], params["down1"]["kernel"]
+
+    hints, palette, other = kernels()
+    assert not hints.any() and not palette.any() and other.any()
 
 
 def test_hints_have_an_effect_where_the_kernel_is_not_0():
@@ -89,7 +94,7 @@ def test_hints_have_an_effect_where_the_kernel_is_not_0():
 
 def test_an_automatic_network_becomes_a_guided_one_that_answers_alike(tmp_path, capsys):
     automatic = tiny(model__name="shallow", model__stem="full")
-    now = state.init(automatic, optim.make(automatic, 6))
+    now = state.new(automatic, optim.make(automatic, 6))
     now.params["head"]["kernel"] = now.params["head"]["kernel"] + 0.1
     stored = json.loads(automatic.to_json_best_effort())
     with checkpoint.Checkpoints(tmp_path / "run", keep=1) as checkpoints:
@@ -183,7 +188,7 @@ def trained(config, count):
     """(the state after so many steps, the metrics of each)."""
     optimizers, mesh = optim.make(config, 6), sharding.make_mesh()
     step, batch = steps.make(config, optimizers, mesh, np.zeros(bins.COUNT)), batch_of(config)
-    now, rows = state.init(config, optimizers), []
+    now, rows = state.new(config, optimizers), []
     now.params, now.stats = numbers(config, hinted=False)
     now.params["palette"]["logits"] = jax.tree.map(jnp.zeros_like, now.params["palette"]["logits"])
     now.average = {"params": now.params, "stats": now.stats} if config.ema else {}
@@ -361,9 +366,10 @@ def test_counts_of_hints():
             guidance.curve(network(), None, sharding.make_mesh(), counts)
 
 
+@pytest.mark.slow
 def test_evaluate_measures_with_hints_and_draws_the_curve(tmp_path, capsys):
     config = settings()
-    now = state.init(config, optim.make(config, 6))
+    now = state.new(config, optim.make(config, 6))
     now.params, now.stats = numbers(config)
     with checkpoint.Checkpoints(tmp_path / "run", keep=1) as checkpoints:
         checkpoints.save(now, config, {"l1": 0.1})

@@ -1,5 +1,7 @@
 """Networks that answer at a part of the resolution: shapes, hints, and what both engines and the exports make of them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,8 @@ from colorjax.networks.resnet import count_parameters, halvings, mean_pool, pool
 from colorjax.science import color
 from configs import base
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def settings(answer, guided=False, width=8, **model):
     config = base.get_config()
@@ -22,10 +26,14 @@ def settings(answer, guided=False, width=8, **model):
     return config
 
 
+@functools.cache
+def shapes_of(answer, guided=False, width=8):
+    return jax.eval_shape(lambda: state.init_network(settings(answer, guided, width).model, jax.random.key(0)))
+
+
 def network(answer, guided=False):
     """Random numbers, whose colours are not grey and whose hints count."""
     config, rng = settings(answer, guided).lock(), np.random.default_rng(answer)
-    shapes = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
 
     def random(path, leaf):
         if leaf.ndim > 1:
@@ -33,7 +41,7 @@ def network(answer, guided=False):
         middle = float(path[-1].key in ("scale", "var"))
         return np.float32(middle + rng.uniform(-0.05, 0.05, leaf.shape))
 
-    return checkpoint.Network(config, *jax.tree_util.tree_map_with_path(random, shapes), "random", "0" * 64)
+    return checkpoint.Network(config, *jax.tree_util.tree_map_with_path(random, shapes_of(answer, guided)), "random", "0" * 64)
 
 
 def given(height, width, guided):
@@ -48,9 +56,8 @@ def given(height, width, guided):
 @pytest.mark.parametrize("guided", [False, True])
 def test_chroma_has_that_part_of_the_size(answer, guided, height, width):
     model = settings(answer, guided, 64).model
-    shapes = jax.eval_shape(lambda: state.init_network(model, jax.random.key(0)))
     sees = [jax.ShapeDtypeStruct((1, height, width, channels), jnp.float32) for channels in ((1, 3) if guided else (1,))]
-    chroma = jax.eval_shape(state.predict(state.graphdef(model)), *shapes, *sees)
+    chroma = jax.eval_shape(state.predict(state.graphdef(model)), *shapes_of(answer, guided, 64), *sees)
     assert chroma.shape == (1, -(-height // answer), -(-width // answer), 2)
     whole = jax.eval_shape(lambda chroma: networks.full_size(chroma, (height, width), answer), chroma)
     assert whole.shape == (1, height, width, 2)
@@ -58,7 +65,7 @@ def test_chroma_has_that_part_of_the_size(answer, guided, height, width):
 
 @pytest.mark.parametrize("answer, count", [(1, 14_319_618), (2, 14_311_554), (4, 14_184_258)])
 def test_parameter_counts(answer, count):
-    params, _ = jax.eval_shape(lambda: state.init_network(settings(answer, width=64).model, jax.random.key(0)))
+    params, _ = shapes_of(answer, width=64)
     assert count_parameters(params) == count
 
 
@@ -99,8 +106,13 @@ def test_hints_start_without_effect_and_have_one_once_learnt(answer):
     without, with_hints = (np.asarray(run(one.params, one.stats, luma, h)) for h in (None, hints))
     assert np.abs(with_hints[0] - without[0]).max() > 0.01
     np.testing.assert_allclose(with_hints[1], without[1], atol=1e-6)  # no hint there
-    fresh = state.init_network(one.config.model, jax.random.key(0))[0]
-    seen = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(fresh) if "hints" in jax.tree_util.keystr(path)]
+
+    @jax.jit
+    def fresh():  # these alone: all else would be compiled for long
+        params, _ = state.init_network(one.config.model, jax.random.key(0))
+        return [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if "hints" in jax.tree_util.keystr(path)]
+
+    seen = fresh()
     assert len(seen) == (4 if answer == 4 else 5) and not any(leaf.any() for leaf in seen)
 
 

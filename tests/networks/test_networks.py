@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from helpers import ROOT
+from ml_collections import FrozenConfigDict
 
 from colorjax import networks
 from colorjax.networks import state, summary
@@ -32,6 +33,11 @@ def settings(name="resnet_unet", stem="full", width=64, dtype="float32"):
 
 
 def shapes_of(model):
+    return _shapes_of(FrozenConfigDict(model))
+
+
+@functools.cache
+def _shapes_of(model):
     return jax.eval_shape(lambda: state.init_network(model, jax.random.key(0)))
 
 

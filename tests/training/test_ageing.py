@@ -16,6 +16,7 @@ from colorjax.science import bins, color
 from colorjax.training import ageing, optim, steps
 
 KEY = jax.random.key(0)
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,18 @@ def batch():
     crops = [np.asarray(image)[y : y + 64, x : x + 60] for y, x in rng.integers(0, 36, (32, 2))]
     lab = color.rgb_to_lab(np.stack(crops).astype(np.float32) / 255)
     return jnp.asarray(lab[..., :1] / 50 - 1), jnp.asarray(lab[..., 1:] / 110)
+
+
+@pytest.fixture(scope="module")
+def aged(quick_compile, batch):
+    """(key, share) -> the batch aged; compiled once."""
+    program = jax.jit(ageing.aged)
+    return lambda key, share: program(*batch, key, share)
+
+
+def changed(luma, chroma):
+    """(luma, chroma) of the batch where every picture is aged, by what ageing is at this moment; compiled as one program."""
+    return jax.jit(lambda luma, chroma: ageing.aged(luma, chroma, KEY, 1.0))(luma, chroma)
 
 
 def often(name, monkeypatch):
@@ -43,18 +56,18 @@ def roughness(luma):
     return np.abs(np.diff(np.asarray(luma), axis=2)).mean((1, 2, 3))
 
 
-def test_so_many_are_aged_and_the_others_are_what_they_were(batch):
+def test_so_many_are_aged_and_the_others_are_what_they_were(batch, aged):
     luma, chroma = batch
-    seen, truth = jax.jit(lambda key: ageing.aged(luma, chroma, key, 0.5))(KEY)
+    seen, truth = aged(KEY, 0.5)
     same = np.asarray((seen == luma).all((1, 2, 3)))
     assert 8 <= same.sum() <= 26
     assert (np.asarray(truth)[same] == np.asarray(chroma)[same]).all()
     assert seen.min() >= -1 and seen.max() <= 1 and np.isfinite(np.asarray(seen)).all()
-    assert (np.asarray(ageing.aged(luma, chroma, KEY, 0.0)[0]) == np.asarray(luma)).all()
+    assert (np.asarray(aged(KEY, 0.0)[0]) == np.asarray(luma)).all()
 
 
-def test_chance_is_the_keys_alone(batch):
-    first, second, other = (ageing.aged(*batch, key, 1.0)[0] for key in (KEY, KEY, jax.random.key(1)))
+def test_chance_is_the_keys_alone(aged):
+    first, second, other = (aged(key, 1.0)[0] for key in (KEY, KEY, jax.random.key(1)))
     assert (first == second).all() and not (first == other).all()
 
 
@@ -65,7 +78,7 @@ def test_red_turns_dark_and_blue_light(monkeypatch):
     )
     lab = jnp.asarray(color.rgb_to_lab(rgb))
     luma = lab[..., :1] / 50 - 1
-    change = np.asarray(ageing.aged(luma, lab[..., 1:] / 110, KEY, 1.0)[0] - luma)[:, 0, 0, 0]
+    change = np.asarray(changed(luma, lab[..., 1:] / 110)[0] - luma)[:, 0, 0, 0]
     assert change[0] < -0.02 and change[1] > 0.02 and abs(change[2]) < 1e-3
 
 
@@ -74,12 +87,12 @@ def test_blur_takes_detail_and_grain_adds_it(batch, monkeypatch):
     with monkeypatch.context() as patch:
         often("_blurred", patch)
         luma, chroma = batch
-        blurred = ageing.aged(luma, chroma, KEY, 1.0)[0]
+        blurred = changed(luma, chroma)[0]
         assert (roughness(blurred) <= before + 1e-5).all() and (roughness(blurred) < 0.98 * before).any()
         np.testing.assert_allclose(blurred.mean((1, 2)), luma.mean((1, 2)), atol=0.01)  # no light is lost
     with monkeypatch.context() as patch:
         often("_grained", patch)
-        grained = ageing.aged(luma, chroma, KEY, 1.0)[0]
+        grained = changed(luma, chroma)[0]
         assert (roughness(grained) > before).mean() > 0.9
         assert np.abs(np.asarray((grained - luma).mean((1, 2, 3)))).max() < 0.02
 
@@ -87,7 +100,7 @@ def test_blur_takes_detail_and_grain_adds_it(batch, monkeypatch):
 def test_fading_takes_contrast_and_keeps_the_order_of_tones(monkeypatch):
     often("_faded", monkeypatch)
     ramp = jnp.broadcast_to(jnp.linspace(-1, 1, 64)[None, None, :, None], (32, 16, 64, 1))
-    faded = np.asarray(ageing.aged(ramp, jnp.zeros((32, 16, 64, 2)), KEY, 1.0)[0])[:, 0, :, 0]
+    faded = np.asarray(changed(ramp, jnp.zeros((32, 16, 64, 2)))[0])[:, 0, :, 0]
     assert (np.diff(faded) > 0).all()
     contrast = faded[:, -1] - faded[:, 0]
     assert contrast.max() <= 2 and contrast.min() >= 0.95 and np.ptp(contrast) > 0.3
@@ -96,7 +109,7 @@ def test_fading_takes_contrast_and_keeps_the_order_of_tones(monkeypatch):
 def test_a_mount_is_plain_at_the_edge_and_has_no_colour(batch, monkeypatch):
     often("_border", monkeypatch)
     luma, chroma = batch
-    seen, truth = (np.asarray(one) for one in ageing.aged(luma, chroma, KEY, 1.0))
+    seen, truth = (np.asarray(one) for one in changed(luma, chroma))
     np.testing.assert_allclose(seen[:, 6:-6, 6:-6], np.asarray(luma)[:, 6:-6, 6:-6], atol=1e-6)
     covered = (truth == 0).all(-1)
     assert 0.05 < covered.mean() < 0.3
@@ -121,6 +134,7 @@ def test_compression_is_jpegs(quality, monkeypatch):
     assert quality > 60 or np.abs(grey - theirs).mean() > 0.7
 
 
+@pytest.mark.slow
 def test_each_step_ages_its_pictures_anew_and_alike_in_every_run():
     """The same pictures step after step, and again from the start: the gradient of a network that stands still tells."""
 

@@ -85,9 +85,9 @@ def test_colourfulness_costs_its_distance_from_the_truths():
     np.testing.assert_allclose(50 * (cost(0 * target) / 0.5) ** 0.5, metrics.colourfulness(rgb), rtol=1e-2)
     total, terms = loss(loss.frozen, luma, 0 * target, target)
     np.testing.assert_allclose(total, 0.5 * terms["colourfulness"])
-    pull = jax.grad(lambda share: cost(share * target).sum())
+    pull = jax.jit(jax.grad(lambda share: cost(share * target).sum()))
     assert pull(0.5) < 0 < pull(1.5)  # towards the truth from either side
-    assert np.isfinite(jax.grad(lambda pred: cost(pred).sum())(0 * target)).all()  # a grey picture's
+    assert np.isfinite(jax.jit(jax.grad(lambda pred: cost(pred).sum()))(0 * target)).all()  # a grey picture's
 
 
 # Delta E
@@ -98,12 +98,12 @@ def test_psnr_costs_what_the_metric_says_up_to_the_floor_of_its_error():
     luma, target = (rng.uniform(-0.5, 0.5, (3, 16, 16, n)).astype(np.float32) for n in (1, 2))
     pred = target + np.float32([0.3, 0.1, 0.0])[:, None, None, None]
     loss = losses.reconstruction(tiny(loss__psnr=0.5, loss__l1=0.0), np.zeros(bins.COUNT))
-    total, terms = loss(loss.frozen, luma, pred, target)
-    error = 10 ** (-np.asarray(metrics.compare(luma, pred, target)["psnr"]) / 10)
+    total, terms = jax.jit(loss)(loss.frozen, luma, pred, target)
+    error = 10 ** (-np.asarray(jax.jit(metrics.compare)(luma, pred, target)["psnr"]) / 10)
     np.testing.assert_allclose(terms["psnr"], np.log10(error + 1e-4) / 10, rtol=1e-4)
     np.testing.assert_allclose(total, 0.5 * terms["psnr"])
     assert terms["psnr"][0] > terms["psnr"][1] > terms["psnr"][2] == pytest.approx(-0.4)  # 40 dB where nothing is wrong
-    slope = jax.grad(lambda pred: loss(loss.frozen, luma, pred, target)[0].sum())(pred)
+    slope = jax.jit(jax.grad(lambda pred, *rest: loss(loss.frozen, rest[0], pred, rest[1])[0].sum()))(pred, luma, target)
     assert np.isfinite(slope).all() and np.abs(slope[2]).max() < 1e-6 < np.abs(slope[1]).max()
 
 
@@ -115,6 +115,7 @@ def test_delta_e_costs_what_the_metric_says():
     np.testing.assert_allclose(terms["delta_e"], metrics.compare(luma, pred, target)["delta_e"] / 100, rtol=1e-5)
     np.testing.assert_allclose(total, 0.5 * terms["delta_e"])
 
+    @jax.jit
     def pull(pred, target):
         return jax.grad(lambda pred: loss(loss.frozen, luma, pred, target)[0].sum())(pred)
 
@@ -215,25 +216,33 @@ def batch(mask=(1, 1, 1, 1), size=32):
     return {"luma": luma, "chroma": chroma, "mask": np.float32(mask)}
 
 
-def stepped(config, batches):
-    """(states before and after, scalars of each step), from the state that the seed gives."""
-    mesh = sharding.make_mesh()
-    optimizers = optim.make(config, 10)
-    now = jax.jit(lambda: state.init(config, optimizers), out_shardings=sharding.replicated(mesh))()
-    before = jax.tree.map(np.asarray, now)
+def compiled(config):
+    """(init, step): makes the state that the seed gives; makes of a state and a batch the next state and its scalars."""
+    mesh, optimizers = sharding.make_mesh(), optim.make(config, 10)
+    init = jax.jit(lambda: state.init(config, optimizers), out_shardings=sharding.replicated(mesh))
     step = steps.make(config, optimizers, mesh, np.zeros(bins.COUNT))
-    rows = []
+    return init, lambda now, one: step(now, sharding.put(one, mesh))
+
+
+def stepped(init, step, batches):
+    """(states before and after, scalars of each step)."""
+    now, rows = init(), []
+    before = jax.tree.map(np.asarray, now)
     for one in batches:
-        now, scalars = step(now, sharding.put(one, mesh))
+        now, scalars = step(now, one)
         rows.append({name: float(value) for name, value in scalars.items()})
     return before, jax.tree.map(np.asarray, now), rows
 
 
-@pytest.mark.parametrize("loss", ["bce", "hinge", "lsgan"])
-def test_both_players_learn_in_one_step(loss):
+@pytest.fixture(scope="module", params=["bce", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hinge", "lsgan"))])
+def players(request, quick_compile):
+    """`compiled` for each loss of the players."""
+    return compiled(gan(discriminator__loss=request.param, learning_rate=1e-6, model__name="shallow"))
+
+
+def test_both_players_learn_in_one_step(players):
     """Against a network that paints grey, the judge soon tells true from grey; its costs fall from those of a guess."""
-    config = gan(discriminator__loss=loss, learning_rate=1e-6, model__name="shallow")
-    before, after, rows = stepped(config, [batch()] * 12)
+    before, after, rows = stepped(*players, [batch()] * 12)
     for old, new in ((before.params, after.params), (before.discriminator["params"], after.discriminator["params"])):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(new))
         assert any((a != b).any() for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True))
@@ -298,8 +307,8 @@ def test_lost_pictures_count_in_no_loss(adversarial):
     one = batch(mask=(1, 1, 0, 0))
     other = {key: value.copy() for key, value in one.items()}
     other["chroma"][2:] += 1e-3
-    results = [stepped(config, [data]) for data in (one, other, batch())]
-    (_, _, [row]), (_, _, [same]), (_, _, [whole]) = results
+    programs = compiled(config)
+    (_, _, [row]), (_, _, [same]), (_, _, [whole]) = (stepped(*programs, [data]) for data in (one, other, batch()))
     assert row["lost"] == 0.5 and row.keys() == same.keys()
     for name in row.keys() - {"grad_norm", "discriminator_grad_norm"}:
         assert row[name] == pytest.approx(same[name], abs=2e-4), name
@@ -309,24 +318,14 @@ def test_lost_pictures_count_in_no_loss(adversarial):
     assert abs(whole["loss"] - row["loss"]) > 0.1, "with all four it is another"
 
 
-@pytest.mark.parametrize("loss", ["bce", "hinge", "lsgan"])
-def test_accuracies_are_of_what_the_judge_calls_rightly(loss):
+def test_accuracies_are_of_what_the_judge_calls_rightly(players):
     """A judge that answers the same to everything: always "true", then always "predicted"."""
-    config = gan(discriminator__loss=loss, model__name="shallow")
-    optimizers = optim.make(config, 10)
-    step = jax.jit(
-        steps.adversarial(
-            config,
-            state.graphdef(config.model),
-            state.discriminator_graphdef(config),
-            losses.reconstruction(config, np.zeros(bins.COUNT)),
-            optimizers,
-        )
-    )
-    now = jax.jit(lambda: state.init(config, optimizers))()
+    init, step = players
     for answer, (on_true, on_predicted) in ((10.0, (1, 0)), (-10.0, (0, 1))):
-        now.discriminator["params"]["last"]["bias"] = jnp.full(1, answer)
-        scalars = step(now, batch(), {})[1]
+        now = init()
+        bias = now.discriminator["params"]["last"]["bias"]
+        now.discriminator["params"]["last"]["bias"] = jax.device_put(np.full(1, answer, np.float32), bias.sharding)
+        scalars = step(now, batch())[1]
         assert (scalars["accuracy_true"], scalars["accuracy_predicted"]) == (on_true, on_predicted)
 
 

@@ -1,5 +1,7 @@
 """How far the network moves: schedules, and parts that move less or not at all."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,8 @@ from colorjax.platform import sharding
 from colorjax.science import bins
 from colorjax.training import checks, optim, steps
 from configs import base
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def test_schedule_steps_down_once_an_epoch_along_a_cosine():
@@ -51,7 +55,7 @@ def stepped(before, **changes):
 def before(quick_compile):
     """The numbers that all start from, with a head that is not 0, or nothing would come back through it."""
     config = tiny(model__stem="strided", model__answer=4, model__guided=True)
-    params, stats = jax.tree.map(np.asarray, state.init_network(config.model, jax.random.key(0)))
+    params, stats = jax.tree.map(np.asarray, jax.jit(lambda: state.init_network(config.model, jax.random.key(0)))())
     params["head"]["kernel"] = np.random.default_rng(1).normal(0, 0.1, params["head"]["kernel"].shape).astype(np.float32)
     return params, stats
 
@@ -70,19 +74,26 @@ def test_frozen_stages_stay_to_the_bit_and_the_others_learn(before):
     assert moved(before[0]["up1"], params["up1"]) and moved(before[0]["head"], params["head"])
 
 
-@pytest.mark.parametrize("freeze", ["", "layer1"])
-def test_the_encoder_moves_at_its_own_rate(freeze):
-    """Every update of a stage up to layer3 is a tenth of what it would be, weight decay too; of the others the same."""
+@pytest.fixture(scope="module")
+def updates(quick_compile):
+    """What the settings make of gradients: {name: the first updates of the network}."""
     config = tiny(model__stem="strided", model__answer=4, model__guided=True, weight_decay=0.1)
     shapes = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))[0]
     rng = np.random.default_rng(0)
     params, grads = (jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), shapes) for _ in range(2))
 
-    def updates(**changes):
+    @functools.cache
+    def made(**changes):
         slower = tiny(model__stem="strided", model__answer=4, model__guided=True, weight_decay=0.1, **changes)
         optimizer = optim.make(slower, 10).network
         return jax.jit(lambda grads, params: optimizer.update(grads, optimizer.init(params), params)[0])(grads, params)
 
+    return made
+
+
+@pytest.mark.parametrize("freeze", ["", "layer1"])
+def test_the_encoder_moves_at_its_own_rate(updates, freeze):
+    """Every update of a stage up to layer3 is a tenth of what it would be, weight decay too; of the others the same."""
     whole, part = updates(), updates(encoder_rate=0.1, freeze=freeze)
     for name, one in whole["encoder"].items():
         stage = state.stage_of(name)

@@ -61,28 +61,35 @@ def test_training_learns(run):
     assert rows[-1] < 0.88 * rows[0]
 
 
-def test_stopped_and_started_again_is_the_same_run_bit_for_bit(run, tmp_path, monkeypatch):
-    straight, _ = run
-    interrupt_after(monkeypatch, 3)
-    train.train(tiny(), tmp_path)
-    assert checkpoint_steps(tmp_path) == [3]
-    monkeypatch.undo()
-    train.train(tiny(), tmp_path)
-    for ours, theirs in zip(leaves(tmp_path, STEPS), leaves(straight, STEPS), strict=True):
+def programs():
+    """The training steps that are kept compiled."""
+    return sorted(path.name for path in Path(jax.config.jax_compilation_cache_dir).glob("jit_whole_step-*"))
+
+
+@pytest.fixture(scope="module")
+def stopped(run, tmp_path_factory):
+    """The same run, stopped after three steps; with the programs before and after."""
+    workdir, before = tmp_path_factory.mktemp("runs") / "stopped", programs()
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 3)
+        train.train(tiny(), workdir)
+    return workdir, before, programs()
+
+
+def test_a_second_start_finds_its_programs_in_the_cache(stopped):
+    _, before, after = stopped
+    assert before and after == before
+
+
+def test_stopped_and_started_again_is_the_same_run_bit_for_bit(run, stopped):
+    (straight, _), (workdir, _, _) = run, stopped
+    assert checkpoint_steps(workdir) == [3]
+    train.train(tiny(), workdir)
+    for ours, theirs in zip(leaves(workdir, STEPS), leaves(straight, STEPS), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert [r for r in history(tmp_path) if r["kind"] == "validation"] == [
+    assert [r for r in history(workdir) if r["kind"] == "validation"] == [
         r for r in history(straight) if r["kind"] == "validation"
     ]
-
-
-def test_a_second_start_finds_its_programs_in_the_cache(run, tmp_path, monkeypatch):
-    def stored():
-        return sorted(path.name for path in Path(jax.config.jax_compilation_cache_dir).glob("jit_whole_step-*"))
-
-    before = stored()
-    interrupt_after(monkeypatch, 1)
-    train.train(tiny(), tmp_path)
-    assert before and stored() == before
 
 
 def checkpoint_steps(workdir):
@@ -261,8 +268,8 @@ def test_the_printed_commands_work_as_printed(tmp_path, capsys):
 
 def test_a_failed_first_start_does_not_claim_the_workdir(tmp_path):
     with pytest.raises(ValueError, match="not a folder"):
-        train.train(tiny(data__source="folder", data__dir="nowhere"), tmp_path)
-    train.train(tiny(epochs=1), tmp_path)
+        train.train(tiny(model__name="shallow", data__source="folder", data__dir="nowhere"), tmp_path)
+    train.train(tiny(model__name="shallow", epochs=1), tmp_path)
 
 
 def test_other_photographs_in_a_started_workdir_are_refused(run, monkeypatch):
@@ -290,7 +297,7 @@ def test_a_run_without_any_readable_photograph_stops(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prepare.Store, "load", lost)
     with pytest.raises(OSError, match="step 1: none of its photographs can be read"):
-        train.train(tiny(), tmp_path)
+        train.train(tiny(model__name="shallow"), tmp_path)
 
 
 def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
@@ -320,6 +327,7 @@ def test_misspelt_key_of_evaluate_is_refused_in_one_line():
     assert result.returncode != 0 and "--config.data.dri" in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_frozen_statistics_stay_those_of_the_start(run, tmp_path):
     """The network is trained all the same, with the statistics that the run before left."""
     start = checkpoint.load(run[0])
