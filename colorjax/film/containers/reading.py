@@ -17,14 +17,9 @@ from colorjax.film import chroma
 from colorjax.film.containers import planes
 
 _UNKNOWN = 2  # "unspecified", of matrix, primaries and transfer in ITU-T H.273
-_SIDE_DATA = {"A53_CC": "closed captions inside its pictures", "AFD": "its active format description"}
-_SIDE_DATA |= {"MASTERING_DISPLAY_METADATA": "its mastering display", "CONTENT_LIGHT_LEVEL": "its light level"}
-_SIDE_DATA |= {
-    "S12M_TIMECODE": "timecode inside its pictures",
-    "STEREO3D": "how its two eyes lie",
-    "ICC_PROFILE": "its profile",
-}
-_SIDE_DATA |= {"SPHERICAL": "its projection", "DYNAMIC_HDR_PLUS": "its dynamic range"}
+_NO_FILMS = dict.fromkeys(("concat", "hls", "dash", "imf", "sdp"), "a list that names other files: give these, one by one")
+_NO_FILMS |= dict.fromkeys(("tty", "bin", "xbin", "adf", "idf"), "text, and no film")
+_PICTURE = "a single picture: colour it by `colorjax colorize`, or give the folder in which the pictures of a film lie"
 _TRANSFERS = {16: "PQ (HDR)", 18: "HLG (HDR)", 8: "linear light", 9: "logarithmic", 10: "logarithmic"}
 _LARGEST_GAP = 3600  # seconds: of a clock that jumps by more, the rest is another film's
 
@@ -74,7 +69,11 @@ class Facts:
 
 @dataclass
 class Film:
-    """A film that is open. ends: why it ends before its end. damaged: how many pieces could not be decoded."""
+    """A film that is open.
+
+    ends: why it ends before its end. damaged: how many pieces could not be decoded. marked: how many are marked as damaged, or
+    have something missing before them.
+    """
 
     path: Path
     container: Any
@@ -83,6 +82,7 @@ class Film:
     lost: tuple[str, ...] = ()
     ends: str = ""
     damaged: int = 0
+    marked: int = 0
     _left: Iterator[Any] = field(default_factory=lambda: iter(()))
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -120,6 +120,7 @@ class Film:
                 frames = self.stream.decode(packet) if packet is not None else []
             except (av.error.InvalidDataError, av.error.EOFError):
                 self.damaged, frames = self.damaged + 1, []
+            self.marked += any(piece.is_corrupt for piece in (packet, *frames) if piece is not None)
             yield from frames
             if packet is None:
                 break
@@ -131,10 +132,15 @@ class Film:
         self.container.close()
 
 
+def container(path: Path) -> Any:
+    """A file, opened by PyAV; whatever its name is, and whatever it says, nothing but files of this machine is read."""
+    return av.open(os.path.abspath(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
+
+
 def opened(path: Path) -> Film:
     """A film, with its first frame decoded. Raises FilmError where there is none that can be coloured."""
     try:
-        container = av.open(os.fspath(path), metadata_errors="replace")
+        found = container(path)
     except FileNotFoundError:
         raise FilmError("the file is not there") from None
     except PermissionError:
@@ -142,9 +148,9 @@ def opened(path: Path) -> Film:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise FilmError(_no_film(path, error)) from None
     try:
-        return _described(path, container)
+        return _described(path, found)
     except BaseException:
-        container.close()
+        found.close()
         raise
 
 
@@ -167,6 +173,11 @@ def _reason(error: Exception) -> str:
 
 
 def _described(path: Path, container: Any) -> Film:
+    format_name = container.format.name.split(",")[0]
+    if format_name == "image2" or format_name.endswith("_pipe"):
+        raise FilmError(_PICTURE)
+    if format_name in _NO_FILMS:
+        raise FilmError(_NO_FILMS[format_name])
     still = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & still]
     if not streams:
@@ -188,9 +199,7 @@ def _described(path: Path, container: Any) -> Film:
     film.facts = _facts(frame, stream, found)
     if film.facts.matrix not in chroma.MATRICES:
         raise FilmError(f"its colours are coded by matrix {film.facts.matrix} (ITU-T H.273), which is not known here")
-    kinds = {data.type.name for data in frame.side_data}
-    lost = [words for name, words in _SIDE_DATA.items() if name in kinds]
-    lost += ["its transparency"] if planes.has_alpha(frame.format.name) else []
+    lost = ["its transparency"] if planes.has_alpha(frame.format.name) else []
     lost += [f"its {len(streams) - 1} other video streams, which are copied uncoloured"] if len(streams) > 1 else []
     film.lost = tuple(lost)
     return film
@@ -238,17 +247,3 @@ def doubts(facts: Facts) -> list[str]:
             f"its transfer is {_TRANSFERS[facts.transfer]}, which is taken for that of a usual film: look at the colours"
         )
     return found
-
-
-def is_top_first(film: Film, frame: av.VideoFrame) -> bool:
-    """Whether the upper field of an interlaced frame comes first: only FFmpeg's filters say so."""
-    graph = av.filter.Graph()
-    nodes = [graph.add_buffer(template=film.stream), graph.add("select", r"eq(interlace_type\,TOPFIRST)")]
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-    graph.vpush(frame)
-    graph.vpush(None)
-    try:
-        graph.vpull()
-    except (av.error.EOFError, av.error.BlockingIOError):
-        return False
-    return True

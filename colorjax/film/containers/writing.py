@@ -108,7 +108,7 @@ class Part:
         self._unfinished = path.with_suffix(".part")
         self._order: list[int] = []
         self._graphs: dict[str, Any] = {}
-        self._container = av.open(os.fspath(self._unfinished), "w", format="matroska")
+        self._container = av.open(os.path.abspath(self._unfinished), "w", format="matroska")
         self._stream = self._opened(time_base)
 
     def _opened(self, time_base: Fraction) -> Any:
@@ -204,7 +204,7 @@ def write_json(path: Path, content: Any) -> None:
 def count(path: Path) -> int:
     """How many pictures are in a file of one stream; as far as it can be read."""
     number = 0
-    with contextlib.suppress(av.error.FFmpegError, OSError), av.open(os.fspath(path)) as container:
+    with contextlib.suppress(av.error.FFmpegError, OSError), av.open(os.path.abspath(path)) as container:
         for packet in container.demux(container.streams.video[0]):
             number += packet.size > 0
     return number

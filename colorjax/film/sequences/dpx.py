@@ -62,7 +62,7 @@ def read(path: Path) -> np.ndarray:
     """The levels, (H, W) or (H, W, 3) uint8 or uint16, of as many bits as the header says. Raises FilmError."""
     head = header(path)
     try:
-        with av.open(os.fspath(path), format="dpx_pipe") as container:
+        with av.open(os.path.abspath(path), format="dpx_pipe") as container:
             frame = next(container.decode(video=0))
     except (av.error.FFmpegError, StopIteration, OSError) as error:
         raise FilmError(f"{path.name} cannot be decoded ({getattr(error, 'strerror', None) or 'damaged'})") from None
