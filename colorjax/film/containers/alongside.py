@@ -118,7 +118,8 @@ class Alongside:
         index, at = packet.stream.index, packet.pts if packet.pts is not None else packet.dts
         if index not in self._delays:
             self._delays[index] = max(Fraction(0), self._start - at * packet.time_base)
-        ticks = round(self._delays[index] / packet.time_base)
+        whole = Fraction(round(self._delays[index] * 1000), 1000)  # which is what a reader takes off: Matroska counts so
+        ticks = round(whole / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
 

@@ -113,18 +113,18 @@ class Film:
         while True:
             try:
                 packet = next(packets, None)
-            except (av.error.InvalidDataError, av.error.EOFError, OSError) as error:
+            except (av.error.FFmpegError, OSError) as error:
                 self.ends = self.ends or f"it cannot be read any further ({_reason(error)})"
                 packet = None
             try:
                 frames = self.stream.decode(packet) if packet is not None else []
-            except (av.error.InvalidDataError, av.error.EOFError):
+            except av.error.FFmpegError:
                 self.damaged, frames = self.damaged + 1, []
             self.marked += any(piece.is_corrupt for piece in (packet, *frames) if piece is not None)
             yield from frames
             if packet is None:
                 break
-        with contextlib.suppress(av.error.EOFError, av.error.InvalidDataError):  # what the decoder still holds
+        with contextlib.suppress(av.error.FFmpegError):  # what the decoder still holds
             yield from self.stream.decode(None)
 
     def close(self) -> None:
