@@ -1,5 +1,7 @@
 """What a look at all frames of a film tells: the order of its fields, what changes on the way, what is not there."""
 
+import struct
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +27,8 @@ _SIDE_DATA |= {
 }
 _FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}  # FFmpeg's order of fields: which is shown first
 _SHOWN = ("the shape of its pixels", "its matrix", "its range", "its primaries", "its transfer")
+_MARKS = 1 << 12 | 1 << 24  # of a timecode in a group of pictures: bits that are no part of its numbers
+_FEW = 4  # pictures: so many may be read before the first is shown
 _MOST = 8  # changes of which each has words of its own
 
 
@@ -41,11 +45,12 @@ class Looks:
         self._header = _FIELDS.get(film.stream.codec_context.field_order, "")
         self._fields = Fields(film)
         self.kinds: set[str] = set()
+        self._counts = False  # its timecode, from 0
         self._changes: list[str] = []
 
     def add(self, frame: av.VideoFrame) -> None:
         """Look at the next one."""
-        self.kinds |= {data.type.name for data in frame.side_data}
+        self.kinds |= {data.type.name for data in frame.side_data if self._says(frame, data)}
         if frame.interlaced_frame:
             order = self._fields.of(frame)
             self._order = self._order or order
@@ -59,6 +64,17 @@ class Looks:
                 self._changes.append(f"that from frame {self._number} on {name} is {now}: all of the copy has {then}")
         self._last = said
         self._number += 1
+
+    def _says(self, frame: av.VideoFrame, data: Any) -> bool:
+        """Whether there is more in it than encoders write where nobody told them anything."""
+        if data.type.name == "PANSCAN":
+            _, width, height, *places = struct.unpack("<3i6h", bytes(data)[:24])
+            return any(places) or (width, height) not in ((0, 0), (16 * frame.width, 16 * frame.height))
+        if data.type.name == "GOP_TIMECODE":  # a count of frames from 0 needs no words
+            if self._number == 0:
+                self._counts = int.from_bytes(bytes(data)[:8], sys.byteorder) & ~_MARKS < _FEW
+            return not self._counts
+        return True
 
     @property
     def interlaced(self) -> str:
@@ -126,8 +142,9 @@ def problems(film: Film, promised: tuple[int, bool | None], clock: Any) -> list[
         if count:
             found.append(f"{'1 piece' if count == 1 else f'{count} pieces'} of its pictures {what}")
     if is_short is None and clock.pts:  # a header counts frames that are not stored, too: the one before is shown longer
-        time = (clock.pts[-1] + clock.last - clock.pts[0]) * clock.time_base
-        is_short = frames > len(clock.pts) + 1 and time * film.facts.rate < frames - Fraction(3, 2)
+        ticks = clock.pts[-1] + clock.last - clock.pts[0]
+        counted = max(ticks * clock.time_base * film.facts.rate, ticks)
+        is_short = frames > len(clock.pts) + 1 and counted < frames - Fraction(3, 2)
     lacking = matroska.missing(film.path)
     if is_short and not film.ends:
         found.append(f"it is cut short: its header promises {frames} frames, and {len(clock.pts)} can be read")

@@ -198,7 +198,8 @@ def _described(path: Path, container: Any) -> Film:
         raise FilmError(f"pixels of the kind {frame.format.name} are not known here; convert it to FFV1 with another program")
     film.facts = _facts(frame, stream, found)
     if film.facts.matrix not in chroma.MATRICES:
-        raise FilmError(f"its colours are coded by matrix {film.facts.matrix} (ITU-T H.273), which is not known here")
+        matrix = film.facts.matrix
+        raise FilmError(f"its colours are coded by matrix {matrix} (ITU-T H.273), which is not known here: convert it to bt709")
     lost = ["its transparency"] if planes.has_alpha(frame.format.name) else []
     lost += [f"its {len(streams) - 1} other video streams, which are copied uncoloured"] if len(streams) > 1 else []
     film.lost = tuple(lost)

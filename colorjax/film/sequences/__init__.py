@@ -119,7 +119,9 @@ class Sequence:
             try:
                 frame = self._read(path)
             except (FilmError, photos.PhotoError, OSError) as error:
-                problems.append(f"{path.name}: {photos.in_words(error)}: the copy ends before it")
+                words = photos.in_words(error)
+                words = words if words.startswith(path.name) else f"{path.name}: {words}"
+                problems.append(f"{words}: the copy ends before it")
                 break
             if frame.image.shape[:2] != self._shape or frame.bits != self._bits:
                 problems.append(f"{path.name} is of another size or depth than the first: the copy ends before it")
