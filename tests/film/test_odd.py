@@ -133,6 +133,12 @@ def test_fields_of_which_the_header_alone_speaks(tmp_path, colour):
         assert all(frame.interlaced_frame for frame in container.decode(video=0))
 
 
+def fields_of(path):
+    """Whether the upper field comes first, of each frame, as ffprobe has it."""
+    words = ("-select_streams", "v:0", "-show_entries", "frame=top_field_first", "-of", "csv=p=0")
+    return [line.strip(",") for line in ffmpeg("ffprobe", "-v", "error", *words, str(path)).split()]
+
+
 def test_what_changes_on_the_way_is_named(tmp_path, colour, capsys):
     parts = [
         film(tmp_path / f"{name}.mpg", codec="mpeg2video", shape=(96, 128), field=field, options=options | {"g": "1"})
@@ -145,7 +151,12 @@ def test_what_changes_on_the_way_is_named(tmp_path, colour, capsys):
     colour(tmp_path / "grey.mpg", tmp_path / "colour.mkv")
     told = capsys.readouterr().err
     assert "not carried: that from frame" in told and "the shape of its pixels is 4/3: all of the copy has 1" in told
-    assert "frames the other field comes first" in told
+    with av.open(str(tmp_path / "colour.mkv")) as container:
+        assert all(frame.interlaced_frame for frame in container.decode(video=0))
+    assert (
+        fields_of(tmp_path / "colour.mkv") == fields_of(tmp_path / "grey.mpg")
+        and len(set(fields_of(tmp_path / "grey.mpg"))) == 2
+    )
     assert "timecode inside" not in told and "to be shown" not in told  # which nobody filled in
 
 
@@ -154,6 +165,20 @@ def test_timecode_inside_pictures_is_named(tmp_path, colour, capsys):
     source = film(tmp_path / "grey.mpg", codec="mpeg2video", shape=(96, 128), options=options, frames=2)
     assert colour(source, tmp_path / "colour.mkv") == 0
     assert "not carried: timecode inside its pictures" in capsys.readouterr().err
+
+
+def test_transparency_that_decoders_pass_over_is_named(tmp_path, colour, capsys):
+    source = film(tmp_path / "grey.webm", "yuva420p", codec="libvpx", frames=2, options={"auto-alt-ref": "0"})
+    assert probe(source, "pix_fmt:stream_tags=alpha_mode").get("TAG:alpha_mode") == "1"
+    assert colour(source, tmp_path / "colour.mkv") == 0 and "not carried: its transparency" in capsys.readouterr().err
+    assert "TAG:alpha_mode" not in probe(tmp_path / "colour.mkv", "pix_fmt:stream_tags=alpha_mode")
+
+
+@pytest.mark.parametrize("order", ["tb", "bt"])
+def test_the_order_of_fields_is_written_as_found(tmp_path, colour, order):
+    source = film(tmp_path / "grey.mov", "yuvj422p", codec="mjpeg", options={"field_order": order}, frames=2)
+    assert colour(source, tmp_path / "colour.mkv") == 0
+    assert probe(source, "field_order") == {"field_order": order} == probe(tmp_path / "colour.mkv", "field_order")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,15 @@ from colorjax.film.containers.reading import Facts, FilmError
 
 _FORMATS = {".mkv": "matroska", ".mov": "mov", ".mp4": "mp4", ".m4v": "mp4"}
 _OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")  # the writer's, of its own file
-_OF_PACKETS = ("encoder", "duration", "bps", "number_of_bytes", "number_of_frames", "_statistics")  # of the grey pictures
+_OF_PACKETS = (
+    reading.ALPHA,
+    "encoder",
+    "duration",
+    "bps",
+    "number_of_bytes",
+    "number_of_frames",
+    "_statistics",
+)  # of the grey pictures
 
 
 @dataclass(frozen=True)

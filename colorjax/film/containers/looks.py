@@ -25,7 +25,6 @@ _SIDE_DATA |= {
     "FILM_GRAIN_PARAMS": "the grain that players add to it",
     "AMBIENT_VIEWING_ENVIRONMENT": "the light it was made for",
 }
-_FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}  # FFmpeg's order of fields: which is shown first
 _SHOWN = ("the shape of its pixels", "its matrix", "its range", "its primaries", "its transfer")
 _MARKS = 1 << 12 | 1 << 24  # of a timecode in a group of pictures: bits that are no part of its numbers
 _FEW = 4  # pictures: so many may be read before the first is shown
@@ -42,7 +41,7 @@ class Looks:
     def __init__(self, film: Film):
         self._film, self._first, self._last = film, None, None
         self._number, self._order, self._others = 0, "", 0
-        self._header = _FIELDS.get(film.stream.codec_context.field_order, "")
+        self._header = {"tt": "tff", "bt": "tff", "bb": "bff", "tb": "bff"}.get(film.facts.fields, "")
         self._fields = Fields(film)
         self.kinds: set[str] = set()
         self._counts = False  # its timecode, from 0
@@ -86,10 +85,9 @@ class Looks:
         """Whether all frames are interlaced though none says so."""
         return bool(self._header and not self._order)
 
-    @property
-    def changes(self) -> list[str]:
-        """What is otherwise in some frames, and not in those of a copy."""
-        others = [f"that in {self._others} frames the other field comes first"] if self._others else []
+    def changes(self, keeps_fields: bool) -> list[str]:
+        """What is otherwise in some frames, and not in those of a copy. keeps_fields: whether each has its own order."""
+        others = [f"that in {self._others} frames the other field comes first"] if self._others and not keeps_fields else []
         return self._changes + others
 
 

@@ -16,10 +16,12 @@ import numpy as np
 from colorjax.film import chroma
 from colorjax.film.containers import planes
 
+ALPHA = "alpha_mode"  # the tag of pictures in Matroska that have transparency beside them
 _UNKNOWN = 2  # "unspecified", of matrix, primaries and transfer in ITU-T H.273
 _NO_FILMS = dict.fromkeys(("concat", "hls", "dash", "imf", "sdp"), "a list that names other files: give these, one by one")
 _NO_FILMS |= dict.fromkeys(("tty", "bin", "xbin", "adf", "idf"), "text, and no film")
 _PICTURE = "a single picture: colour it by `colorjax colorize`, or give the folder in which the pictures of a film lie"
+_FIELDS = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}  # FFmpeg's numbers
 _TRANSFERS = {16: "PQ (HDR)", 18: "HLG (HDR)", 8: "linear light", 9: "logarithmic", 10: "logarithmic"}
 _LARGEST_GAP = 3600  # seconds: of a clock that jumps by more, the rest is another film's
 
@@ -35,7 +37,8 @@ class Facts:
     kind: "yuv", "grey" or "rgb". rate: frames a second. aspect: width of a pixel over its height. matrix, primaries,
     transfer: of ITU-T H.273, 2 where the film does not say. full: the range. display: the nine numbers that turn the picture
     upright, or None. turns: by how many quarters it is turned, anticlockwise. said: whether (matrix, range) are the film's
-    words, or guessed. interlaced: "tff" or "bff", the upper or the lower field first; "" for whole frames.
+    words, or guessed. interlaced: "tff" or "bff", the upper or the lower field first; "" for whole frames. fields: what the
+    header says of their order, as FFmpeg names it: "tt", "bb", "tb" (the lower is shown first), "bt"; "" where it is silent.
     """
 
     width: int
@@ -55,6 +58,7 @@ class Facts:
     turns: int
     said: tuple[bool, bool]
     interlaced: str = ""
+    fields: str = ""
 
     @property
     def coding(self) -> chroma.Coding:
@@ -200,7 +204,8 @@ def _described(path: Path, container: Any) -> Film:
     if film.facts.matrix not in chroma.MATRICES:
         matrix = film.facts.matrix
         raise FilmError(f"its colours are coded by matrix {matrix} (ITU-T H.273), which is not known here: convert it to bt709")
-    lost = ["its transparency"] if planes.has_alpha(frame.format.name) else []
+    says_alpha = stream.metadata.get(ALPHA, "0") != "0"  # of VP8 and VP9, whose decoders pass over it
+    lost = ["its transparency"] if planes.has_alpha(frame.format.name) or says_alpha else []
     lost += [f"its {len(streams) - 1} other video streams, which are copied uncoloured"] if len(streams) > 1 else []
     film.lost = tuple(lost)
     return film
@@ -232,6 +237,7 @@ def _facts(frame: av.VideoFrame, stream: Any, kind: str) -> Facts:
         display=tuple(map(int, np.frombuffer(display, np.int32))) if display else None,
         turns=round(frame.rotation / 90) % 4 if display else 0,
         said=(says_matrix, says_range or name.startswith("yuvj")),
+        fields=_FIELDS.get(stream.codec_context.field_order, ""),
     )
 
 

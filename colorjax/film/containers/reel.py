@@ -61,6 +61,7 @@ class Reel:
 
     def __init__(self, path: Path, out: Path, codec: str | None, layout: str | None):
         self.path, self._out, self.origin = path, out, None  # which the job tells, before anything is put together
+        self._fields: dict[int, str] = {}  # of frames that are read and not yet written: their order, by their time
         self._codec, self._layout = codec or "ffv1", layout
         film = reading.opened(path)
         self.facts, self._lost, self._tags = film.facts, film.lost, dict(film.container.metadata)
@@ -94,7 +95,7 @@ class Reel:
         clock = assembling.Clock(facts.time_base, pts, last)
         notes = reading.doubts(facts)
         notes += [f"{mended} frames had a time that was not after the one before: they follow it evenly"] if mended else []
-        lost = looks.lost(seen.kinds) + seen.changes
+        lost = looks.lost(seen.kinds) + seen.changes(self.how.keeps_luma)
         problems = looks.problems(film, self._promise, clock)
         survey |= Survey(len(pts), clock, seen.interlaced, problems, notes, lost, seen.all_interlaced).as_dict()
 
@@ -129,11 +130,14 @@ class Reel:
     def pictures(self, shots: list[Shot]) -> Iterator[coloring.Picture]:
         """The frames of these shots."""
         film, wanted = reading.opened(self.path), {number for shot in shots for number in range(shot.first, shot.end)}
-        last = max(wanted, default=-1)
+        last, fields = max(wanted, default=-1), looks.Fields(film)
         try:
             for number, frame in enumerate(film.frames()):
                 if number in wanted:
-                    yield self._picture(frame, self._survey.clock.pts[number])
+                    pts = self._survey.clock.pts[number]
+                    if frame.interlaced_frame:
+                        self._fields[pts] = fields.of(frame)
+                    yield self._picture(frame, pts)
                 if number >= last:
                     return
             raise FilmError("it cannot be read to the end any more: has it changed?")
@@ -148,7 +152,7 @@ class Reel:
 
     def part(self, path: Path) -> "Part":
         """A place for a shot's frames."""
-        return Part(writing.Part(path, self.facts, self.how, self.facts.time_base), self.how)
+        return Part(writing.Part(path, self.facts, self.how, self.facts.time_base), self.how, self._fields)
 
     def assemble(self, parts: list[Path], out: Path) -> list[str]:
         """Write the whole film from its shots; returns what could not be carried, in words."""
@@ -169,8 +173,8 @@ class Reel:
 class Part:
     """The frames of a shot on their way into a file."""
 
-    def __init__(self, part: writing.Part, how: writing.Target):
-        self._part, self._how, self._digest = part, how, hashlib.sha256()
+    def __init__(self, part: writing.Part, how: writing.Target, fields: dict[int, str]):
+        self._part, self._how, self._fields, self._digest = part, how, fields, hashlib.sha256()
 
     def write(self, answer: coloring.Coloured, strength: float) -> tuple[float, float]:
         """Give a frame its colour, and encode it; returns mean |dL*| and mean chroma."""
@@ -183,7 +187,7 @@ class Part:
             self._digest.update(np.ascontiguousarray(picture.image))
             image, *told = picture.painted(answer, strength)
             arrays = [image] if how.coding is None else chroma.of_rgb(image, picture.bits, how.coding, how.layout)
-        self._part.write(arrays, picture.pts, picture.is_interlaced)
+        self._part.write(arrays, picture.pts, picture.is_interlaced, self._fields.pop(picture.pts, ""))
         return told[0], told[1]
 
     def close(self, about: dict[str, Any]) -> None:

@@ -132,7 +132,8 @@ class Part:
     def _opened(self, time_base: Fraction) -> Any:
         facts, how = self._facts, self._how
         options = dict(CODECS[how.codec].options)
-        options["field_order"] = {"": "progressive", "tff": "tt", "bff": "bb"}[facts.interlaced]
+        order = {"": "progressive", "tff": "tt", "bff": "bb"}[facts.interlaced]
+        options["field_order"] = facts.fields or order if facts.interlaced else order
         if facts.aspect:
             options["aspect"] = f"{facts.aspect.numerator}/{facts.aspect.denominator}"
         if facts.width * facts.height < _TINY:
@@ -153,8 +154,11 @@ class Part:
             context.colorspace, context.color_range = how.coding.matrix, 2 if how.coding.full else 1
         return stream
 
-    def write(self, arrays: list[np.ndarray], pts: int, is_interlaced: bool) -> None:
-        """Encode a frame: its planes as the format of the target has them, or R, G and B as (H, W, 3) in a list of one."""
+    def write(self, arrays: list[np.ndarray], pts: int, is_interlaced: bool, order: str = "") -> None:
+        """Encode a frame: its planes as the format of the target has them, or R, G and B as (H, W, 3) in a list of one.
+
+        order: of its fields, "tff" or "bff"; "" where it is the film's.
+        """
         facts, name = self._facts, self._how.format
         if self._how.coding is None:
             arrays = _of_rgb(arrays[0], name)
@@ -163,7 +167,7 @@ class Part:
         frame.pts, frame.time_base = pts, context.time_base
         frame.colorspace, frame.color_range = context.colorspace, context.color_range  # which some encoders read here
         frame.color_primaries, frame.color_trc = facts.primaries, facts.transfer
-        mode = facts.interlaced if is_interlaced else ""
+        mode = (order if order and self._how.keeps_luma else facts.interlaced) if is_interlaced else ""
         if mode:
             frame = self._marked(frame, mode)
         self._mux(self._encoded(frame))
