@@ -1,6 +1,7 @@
 """Films that nobody foresaw: what their containers say stays, or is named."""
 
 import json
+import struct
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from helpers.films import ffmpeg, film, frames_md5, probe, times
 
 from colorjax import cli
-from colorjax.film.containers import reading
+from colorjax.film.containers import looks, reading
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -172,6 +173,24 @@ def test_transparency_that_decoders_pass_over_is_named(tmp_path, colour, capsys)
     assert probe(source, "pix_fmt:stream_tags=alpha_mode").get("TAG:alpha_mode") == "1"
     assert colour(source, tmp_path / "colour.mkv") == 0 and "not carried: its transparency" in capsys.readouterr().err
     assert "TAG:alpha_mode" not in probe(tmp_path / "colour.mkv", "pix_fmt:stream_tags=alpha_mode")
+
+
+def test_edges_that_players_cut_off_are_named(tmp_path, colour, capsys):
+    source = film(tmp_path / "grey.mkv", frames=1)
+    unit, crop = bytes.fromhex("54B28104"), bytes.fromhex("54BB8108")  # DisplayUnit gives way to PixelCropTop
+    source.write_bytes(source.read_bytes().replace(unit, crop, 1))
+    assert colour(source, tmp_path / "colour.mkv") == 0
+    assert "players are told to cut off its edges" in capsys.readouterr().err
+    source = film(tmp_path / "whole.mov", codec="mpeg4", frames=1)
+    assert not looks.edges(reading.opened(source))
+    clap = struct.pack(">I4s8I", 40, b"clap", 60, 1, 48, 1, 0, 1, 0, 1)
+    source.write_bytes(source.read_bytes() + struct.pack(">I4s", 8 + len(clap), b"free"))
+    data = source.read_bytes()
+    moov = data.index(b"moov") - 4
+    size = int.from_bytes(data[moov : moov + 4], "big") + 48
+    udta = struct.pack(">I4s", 48, b"free") + clap
+    source.write_bytes(data[:moov] + struct.pack(">I", size) + data[moov + 4 : moov + size - 48] + udta)
+    assert looks.edges(reading.opened(source))
 
 
 @pytest.mark.parametrize("order", ["tb", "bt"])

@@ -3,6 +3,7 @@
 import struct
 import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -28,6 +29,7 @@ _SIDE_DATA |= {
 _SHOWN = ("the shape of its pixels", "its matrix", "its range", "its primaries", "its transfer")
 _MARKS = 1 << 12 | 1 << 24  # of a timecode in a group of pictures: bits that are no part of its numbers
 _FEW = 4  # pictures: so many may be read before the first is shown
+_LARGEST = 2**26  # bytes of an index that are looked through
 _MOST = 8  # changes of which each has words of its own
 
 
@@ -122,6 +124,35 @@ def _named(name: str, value: Any) -> str:
 def lost(kinds: set[str]) -> list[str]:
     """What frames have beside their samples that a copy has not, in words."""
     return list(dict.fromkeys(words for name, words in _SIDE_DATA.items() if name in kinds))
+
+
+def edges(film: Film) -> list[str]:
+    """That the header tells players to show a part of the pictures only, in words: frames do not say so."""
+    name, facts = film.container.format.name, film.facts
+    cut = (
+        matroska.cut_edges(film.path)
+        if "matroska" in name
+        else "mov" in name and _aperture(film.path, facts.width, facts.height)
+    )
+    return ["that players are told to cut off its edges: the copy shows them"] if cut else []
+
+
+def _aperture(path: Path, width: int, height: int) -> bool:
+    """Whether MOV or MP4 has a clean aperture (ISO/IEC 14496-12, 12.1.4) of another size than the pictures."""
+    place, size = 0, path.stat().st_size
+    with open(path, "rb") as stream:
+        while place + 16 <= size:
+            stream.seek(place)
+            head = stream.read(16)
+            length = int.from_bytes(head[:4], "big")
+            length = {0: size - place, 1: int.from_bytes(head[8:], "big")}.get(length, length)
+            if head[4:8] == b"moov":
+                stream.seek(place)
+                _, found, clap = stream.read(min(length, _LARGEST)).partition(b"\0\0\0\x28clap")
+                across, across_by, down, down_by = struct.unpack(">4I", clap[:16]) if found else (0, 1, 0, 1)
+                return bool(found) and (across, down) != (width * across_by, height * down_by)
+            place += max(length, 8)
+    return False
 
 
 def promise(film: Film) -> tuple[int, bool | None]:

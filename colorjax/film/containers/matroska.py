@@ -15,6 +15,7 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO, _CRC, _VOID = (
     bytes.fromhex(name) for name in ("18538067", "1654AE6B", "AE", "E0", "BF", "EC")
 )
 _WIDTH, _HEIGHT, _UNIT = (bytes.fromhex(name) for name in ("54B0", "54BA", "54B2"))
+_CROPS = tuple(bytes.fromhex(name) for name in ("54AA", "54BB", "54CC", "54DD"))
 _NAME, _DELAY = bytes.fromhex("536E"), bytes.fromhex("56AA")
 _EBML = bytes.fromhex("1A45DFA3")
 _HEAD = 2**24  # bytes in which the tracks are looked for; attachments come behind them
@@ -68,6 +69,18 @@ def missing(path: Path) -> int:
     _, start, promised = segment
     is_open = promised == (1 << 7 * (start - place - len(_SEGMENT))) - 1  # of a film that was sent while it was made
     return 0 if is_open else max(0, start + promised - size)
+
+
+def cut_edges(path: Path) -> bool:
+    """Whether the first track of pictures says that players cut off some of its edges."""
+    with open(path, "rb") as stream:
+        place = _tracks(stream) if stream.read(4) == _EBML and not stream.seek(0) else None
+        if place is None:
+            return False
+        stream.seek(place[0])
+        tracks = _children(stream.read(place[1]))
+    videos = (value for name, track in tracks if name == _TRACK for child, value in _children(track) if child == _VIDEO)
+    return any(name in _CROPS and any(value) for name, value in _children(next(videos, b"")))
 
 
 def _amended(path: Path, change: Callable[[int, Children], Children | None]) -> bool:

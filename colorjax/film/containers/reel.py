@@ -64,7 +64,7 @@ class Reel:
         self._fields: dict[int, str] = {}  # of frames that are read and not yet written: their order, by their time
         self._codec, self._layout = codec or "ffv1", layout
         film = reading.opened(path)
-        self.facts, self._lost, self._tags = film.facts, film.lost, dict(film.container.metadata)
+        self.facts, self._lost, self._tags = film.facts, (*film.lost, *looks.edges(film)), dict(film.container.metadata)
         self._promise, self._index = looks.promise(film), film.stream.index
         film.close()
         if marks.is_tagged(self._tags):
