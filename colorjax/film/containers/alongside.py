@@ -1,5 +1,7 @@
 """What travels with the pictures of a film: sound, subtitles, attachments, covers, other pictures; packet by packet."""
 
+import contextlib
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +27,7 @@ class Alongside:
     def __init__(self, source: Path, name: str, start: Fraction, notes: list[str]):
         self._source, self._name, self._start, self._notes = source, name, min(start, Fraction(0)), notes
         self._copied: dict[int, Any] = {}
+        self._said: dict[int, tuple[int, dict[str, str]]] = {}
         self._delays: dict[int, Fraction] = {}
         self._latest: dict[int, int] = {}
         self._mended: dict[int, int] = {}
@@ -35,8 +38,11 @@ class Alongside:
         name = self._name
         codec = getattr(stream, "name", None) or "of an unknown kind"
         words = f"its {stream.type} stream {stream.index} ({codec}), which {name} cannot hold"
-        if name == "matroska" and stream.disposition & _STILL:
-            self._attach(after, stream, codec, words)
+        if stream.disposition & _STILL:
+            if name == "matroska":
+                self._attach(after, stream, codec, words)
+            else:  # there is one place for it, or for tags of any name
+                self._notes.append(f"its cover, stream {stream.index} ({codec}): .mkv can hold it")
             return
         if stream.type in ("data", "attachment", "unknown") and (name != "matroska" or stream.type != "attachment"):
             if stream.type != "data" or "timecode" not in stream.metadata:  # which is carried as a tag
@@ -45,14 +51,15 @@ class Alongside:
         if name == "mp4" and codec.startswith("pcm_"):
             self._notes.append(f"its audio stream {stream.index} ({codec}), which players of mp4 do not know: .mov can hold it")
             return
-        try:
-            twin = after.add_stream_from_template(stream, opaque=True)
-        except (ValueError, av.error.FFmpegError):
+        if not _fits(stream, name):
             self._notes.append(words)
             return
+        twin = after.add_stream_from_template(stream, opaque=True)
         twin.metadata.update({key: text for key, text in stream.metadata.items() if key.lower() != "duration"})
         twin.disposition = stream.disposition
         self._copied[stream.index] = twin
+        if stream.type != "attachment":
+            self._said[stream.index] = track(after, twin.index), dict(stream.metadata)
         if name == "matroska" and stream.type == "audio" and codec != "opus" and "matroska" not in stream.container.format.name:
             twin.metadata["title"] = twin.metadata.get("title", "") + matroska.ROOM  # others have their delay already
             self.places[stream.index] = track(after, twin.index)
@@ -99,9 +106,7 @@ class Alongside:
         """Give a packet a time that a file may have; False where it has none."""
         stream = packet.stream
         if packet.pts is None and packet.dts is None:
-            if not stream.disposition & _STILL:
-                return False
-            packet.pts = packet.dts = 0
+            return False
         if stream.index in self.places:
             self._delay(packet)
         at, last = packet.dts if packet.dts is not None else packet.pts, self._latest.get(stream.index)
@@ -123,9 +128,31 @@ class Alongside:
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
 
+    def missed(self, whole: Any) -> None:
+        """Look at the new file, opened again, and name the words about streams that it has no place for."""
+        for index, (place, before) in self._said.items():
+            after = whole.streams[place].metadata if place < len(whole.streams) else {}
+            for key in ("language", "title"):
+                if before.get(key, "und") != "und" and after.get(key) != before[key]:
+                    self._notes.append(f"the {key} of its stream {index} ({before[key]}), which {self._name} has no place for")
+
     def delays(self) -> dict[int, Fraction]:
         """How late each track is, seconds; of all that have room to say so."""
         return {place: self._delays.get(index, Fraction(0)) for index, place in self.places.items()}
+
+
+def _fits(stream: Any, name: str) -> bool:
+    """Whether a file of the format `name` can begin with such a stream: only its header tells."""
+    trial = av.open(io.BytesIO(), "w", format=name)
+    try:
+        trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+        return True
+    except (ValueError, av.error.FFmpegError):
+        return False
+    finally:
+        with contextlib.suppress(av.error.FFmpegError):  # an end without packets
+            trial.close()
 
 
 def track(after: Any, index: int) -> int:

@@ -66,7 +66,9 @@ def assemble(
             after.start_encoding()
             for packet in _merged(_coloured(parts, clock, video), beside.packets(before)):
                 after.mux(packet)
-        except av.error.ArgumentError as error:
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # as of a full disk
+                raise
             raise FilmError(
                 f"{out.suffix} cannot hold what the film holds ({error.strerror}): name another kind of file"
             ) from error
@@ -76,6 +78,8 @@ def assemble(
         notes.append(f"that its pixels are {facts.aspect} as wide as high, which is now said in each picture alone")
     if name == "matroska" and beside.places and not matroska.set_delays(out, beside.delays()):
         raise FilmError(f"the tracks of {out} could not be finished")
+    with reading.container(out) as whole:
+        beside.missed(whole)
     notes += _checked(out, place, clock)
     return notes
 
