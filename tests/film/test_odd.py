@@ -84,9 +84,8 @@ def test_a_cover_is_an_attachment_of_matroska(tmp_path, colour, capsys):
         stills = [stream for stream in container.streams.video if stream.disposition & av.stream.Disposition.attached_pic]
         assert stills[0].metadata["filename"] == "cover.png"
         assert next(bytes(packet) for packet in container.demux(stills[0]) if packet.size) == cover
-    assert (
-        colour(out.rename(tmp_path / "other.mkv"), tmp_path / "again.mkv") == 2
-    )  # it bears the mark, whatever travels with it
+    assert colour(source, tmp_path / "access.mp4", "--codec", "h264") == 0
+    assert "not carried: its cover, stream 2 (png): .mkv can hold it" in capsys.readouterr().err
 
 
 def test_films_of_which_one_follows_another_keep_their_sound(tmp_path, colour, capsys):

@@ -44,7 +44,7 @@ def header(path: Path) -> Header:
     elements, width, height = struct.unpack(f"{order}HII", head[770:780])
     descriptor, transfer, bits = head[800], head[801], head[803]
     if elements != 1 or descriptor not in _READ or bits not in (8, 10, 12, 16) or not 816 <= start <= 2**24:
-        raise FilmError(f"{path.name} holds {elements} elements of kind {descriptor} and {bits} bits, which is not read here")
+        raise FilmError(f"{path.name} holds {elements} elements of kind {descriptor} and {bits} bits: convert it to one of RGB")
     return Header(data, order, (height, width), bits, descriptor, transfer)
 
 
