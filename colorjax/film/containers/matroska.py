@@ -29,7 +29,8 @@ def set_aspect(path: Path, width: int, height: int, aspect: Fraction) -> bool:
 
     Returns False, and leaves the file as it is, where there is no room for it: FFmpeg leaves some in each track.
     """
-    done, shown = [], _display(width, height, aspect)
+    done: list[bool] = []
+    shown = _display(width, height, aspect)
 
     def change(_: int, children: Children) -> Children | None:
         if done or not any(name == _VIDEO for name, _ in children):
