@@ -12,12 +12,20 @@ from typing import Any
 
 import av
 
-from colorjax.film.containers import matroska, writing
+from colorjax.film.containers import alongside, matroska, reading, writing
 from colorjax.film.containers.reading import Facts, FilmError
 
 _FORMATS = {".mkv": "matroska", ".mov": "mov", ".mp4": "mp4", ".m4v": "mp4"}
 _OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")  # the writer's, of its own file
-_OF_PACKETS = ("encoder", "duration", "bps", "number_of_bytes", "number_of_frames", "_statistics")  # of the grey pictures
+_OF_PACKETS = (
+    reading.ALPHA,
+    "encoder",
+    "duration",
+    "bps",
+    "number_of_bytes",
+    "number_of_frames",
+    "_statistics",
+)  # of the grey pictures
 
 
 @dataclass(frozen=True)
@@ -43,17 +51,24 @@ def assemble(
     notes: list[str] = []
     name = _FORMATS[out.suffix.lower()]
     options = {"movflags": "use_metadata_tags+faststart+write_colr"} if name != "matroska" else {}
-    with av.open(os.fspath(source), metadata_errors="replace") as before, av.open(os.fspath(parts[0])) as first:
-        after = av.open(os.fspath(out), "w", format=name, container_options=options)
+    beside = alongside.Alongside(source, name, clock.pts[0] * clock.time_base, notes)
+    with reading.container(source) as before, reading.container(parts[0]) as first:
+        after = av.open(os.path.abspath(out), "w", format=name, container_options=options)
         try:
-            video = _pictures(after, first, before.streams[stream_index], facts, how, name)
-            copied = _others(after, before, stream_index, name, notes)
+            for stream in before.streams:
+                if stream.index == stream_index:
+                    video = _pictures(after, first, stream, facts, how, name)
+                else:
+                    beside.add(after, stream)
+            place = alongside.track(after, video.index)
             _tag(after, before, video, tags, name)
             after.set_chapters(before.chapters())
             after.start_encoding()
-            for packet in _merged(_coloured(parts, clock, video), _as_they_are(before, copied, notes)):
+            for packet in _merged(_coloured(parts, clock, video), beside.packets(before)):
                 after.mux(packet)
-        except av.error.ArgumentError as error:
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # as of a full disk
+                raise
             raise FilmError(
                 f"{out.suffix} cannot hold what the film holds ({error.strerror}): name another kind of file"
             ) from error
@@ -61,7 +76,11 @@ def assemble(
             after.close()
     if name == "matroska" and facts.aspect and not matroska.set_aspect(out, facts.width, facts.height, facts.aspect):
         notes.append(f"that its pixels are {facts.aspect} as wide as high, which is now said in each picture alone")
-    notes += _checked(out, clock)
+    if name == "matroska" and beside.places and not matroska.set_delays(out, beside.delays()):
+        raise FilmError(f"the tracks of {out} could not be finished")
+    with reading.container(out) as whole:
+        beside.missed(whole)
+    notes += _checked(out, place, clock)
     return notes
 
 
@@ -79,33 +98,6 @@ def _pictures(after: Any, first: Any, grey: Any, facts: Facts, how: writing.Targ
     video.metadata.update({key: text for key, text in grey.metadata.items() if not key.lower().startswith(_OF_PACKETS)})
     video.disposition = grey.disposition
     return video
-
-
-def _others(after: Any, before: Any, stream_index: int, name: str, notes: list[str]) -> dict[int, Any]:
-    """Streams for all else, by their index in the source; what has no place is named."""
-    copied = {}
-    for stream in before.streams:
-        if stream.index == stream_index:
-            continue
-        codec = getattr(stream, "name", None) or "of an unknown kind"
-        words = f"its {stream.type} stream {stream.index} ({codec}), which {name} cannot hold"
-        if stream.type in ("data", "attachment", "unknown") and (name != "matroska" or stream.type != "attachment"):
-            if stream.type == "data" and "timecode" in stream.metadata:
-                continue  # it is carried as a tag
-            notes.append(words)
-            continue
-        if name == "mp4" and codec.startswith("pcm_"):
-            notes.append(f"its audio stream {stream.index} ({codec}), which players of mp4 do not know: .mov can hold it")
-            continue
-        try:
-            twin = after.add_stream_from_template(stream, opaque=True)
-        except (ValueError, av.error.FFmpegError):
-            notes.append(words)
-            continue
-        twin.metadata.update({key: text for key, text in stream.metadata.items() if key.lower() != "duration"})
-        twin.disposition = stream.disposition
-        copied[stream.index] = twin
-    return copied
 
 
 def _tag(after: Any, before: Any, video: Any, tags: dict[str, str], name: str) -> None:
@@ -127,7 +119,7 @@ def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
     dts = [clock.pts[0] - (late - i) * clock.length(0) for i in range(late)] + clock.pts
     numbers = itertools.count()
     for part in parts:
-        with av.open(os.fspath(part)) as container:
+        with reading.container(part) as container:
             for packet in container.demux(container.streams.video[0]):
                 if not packet.size:
                     continue
@@ -135,25 +127,6 @@ def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
                 packet.stream, packet.time_base = video, clock.time_base
                 packet.pts, packet.dts, packet.duration = order[number], dts[number], clock.length(ranks[number])
                 yield packet
-
-
-def _as_they_are(before: Any, copied: dict[int, Any], notes: list[str]) -> Iterator[Any]:
-    """The packets of all else."""
-    streams = [before.streams[index] for index in copied if before.streams[index].type != "attachment"]
-    if not streams:
-        return
-    packets = before.demux(*streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, OSError):
-            notes.append("what comes after the place up to which its sound can be read")
-            return
-        if packet is None:
-            return
-        if packet.size and (packet.pts is not None or packet.dts is not None):
-            packet.stream = copied[packet.stream.index]
-            yield packet
 
 
 def _merged(*streams: Iterator[Any]) -> Iterator[Any]:
@@ -170,10 +143,10 @@ def _merged(*streams: Iterator[Any]) -> Iterator[Any]:
         yield packet
 
 
-def _checked(out: Path, clock: Clock) -> list[str]:
+def _checked(out: Path, place: int, clock: Clock) -> list[str]:
     """What the new file does to the clock, in words. Raises FilmError where it does not hold every frame at its time."""
-    with av.open(os.fspath(out)) as container:
-        stream = container.streams.video[0]
+    with reading.container(out) as container:
+        stream = container.streams[place]
         base = stream.time_base
         times = sorted(packet.pts for packet in container.demux(stream) if packet.size)
     if len(times) != len(clock.pts):

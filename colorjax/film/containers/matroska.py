@@ -1,9 +1,12 @@
-"""What PyAV cannot tell FFmpeg's writer of Matroska: the shape of a pixel. It is put into the finished file.
+"""What PyAV cannot tell FFmpeg's writer of Matroska: the shape of a pixel, and that sound begins before the first picture. It
+is put into the finished file.
 
 RFC 9559 (Matroska) and RFC 8794 (EBML): an element is an identifier, a length and its content.
 """
 
+import os
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +15,13 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO, _CRC, _VOID = (
     bytes.fromhex(name) for name in ("18538067", "1654AE6B", "AE", "E0", "BF", "EC")
 )
 _WIDTH, _HEIGHT, _UNIT = (bytes.fromhex(name) for name in ("54B0", "54BA", "54B2"))
+_CROPS = tuple(bytes.fromhex(name) for name in ("54AA", "54BB", "54CC", "54DD"))
+_NAME, _DELAY = bytes.fromhex("536E"), bytes.fromhex("56AA")
+_EBML = bytes.fromhex("1A45DFA3")
 _HEAD = 2**24  # bytes in which the tracks are looked for; attachments come behind them
+ROOM = 16 * "_"  # at the end of the title of a track of sound, which `set_delays` takes away
+
+Children = list[tuple[bytes, bytes]]  # (identifier, content) of each element
 
 
 def set_aspect(path: Path, width: int, height: int, aspect: Fraction) -> bool:
@@ -20,13 +29,70 @@ def set_aspect(path: Path, width: int, height: int, aspect: Fraction) -> bool:
 
     Returns False, and leaves the file as it is, where there is no room for it: FFmpeg leaves some in each track.
     """
+    done: list[bool] = []
+    shown = _display(width, height, aspect)
+
+    def change(_: int, children: Children) -> Children | None:
+        if done or not any(name == _VIDEO for name, _ in children):
+            return None
+        done.append(True)
+        return [(name, _shaped(value, *shown) if name == _VIDEO else value) for name, value in children]
+
+    return _amended(path, change) and bool(done)
+
+
+def set_delays(path: Path, delays: dict[int, Fraction]) -> bool:
+    """Say how many seconds sound begins before its packets say so: CodecDelay, by the place of its track from 0.
+
+    Their titles end in ROOM, which is taken away. Returns False, and leaves the file as it is, where its tracks are not found.
+    """
+
+    def change(number: int, children: Children) -> Children | None:
+        if number not in delays:
+            return None
+        kept = [(name, value.removesuffix(ROOM.encode()) if name == _NAME else value) for name, value in children]
+        kept = [(name, value) for name, value in kept if name != _NAME or value]
+        nanoseconds = round(delays[number] * 10**9)
+        return [*kept, (_DELAY, nanoseconds.to_bytes(8, "big").lstrip(b"\0"))] if nanoseconds else kept
+
+    return _amended(path, change)
+
+
+def missing(path: Path) -> int:
+    """How many bytes a file lacks of those that its header promises; 0 where it promises none, or is no Matroska."""
+    with open(path, "rb") as stream:
+        head, size = stream.read(4096), os.fstat(stream.fileno()).st_size
+    ebml = _element(head, 0)
+    place = ebml[1] + ebml[2] if ebml and ebml[0] == _EBML else len(head)
+    segment = _element(head, place)
+    if segment is None or segment[0] != _SEGMENT:
+        return 0
+    _, start, promised = segment
+    is_open = promised == (1 << 7 * (start - place - len(_SEGMENT))) - 1  # of a film that was sent while it was made
+    return 0 if is_open else max(0, start + promised - size)
+
+
+def cut_edges(path: Path) -> bool:
+    """Whether the first track of pictures says that players cut off some of its edges."""
+    with open(path, "rb") as stream:
+        place = _tracks(stream) if stream.read(4) == _EBML and not stream.seek(0) else None
+        if place is None:
+            return False
+        stream.seek(place[0])
+        tracks = _children(stream.read(place[1]))
+    videos = (value for name, track in tracks if name == _TRACK for child, value in _children(track) if child == _VIDEO)
+    return any(name in _CROPS and any(value) for name, value in _children(next(videos, b"")))
+
+
+def _amended(path: Path, change: Callable[[int, Children], Children | None]) -> bool:
+    """Put other elements into tracks: change(number from 0, elements) gives them, or None. Whether there was room."""
     with open(path, "rb+") as stream:
         place = _tracks(stream)
         if place is None:
             return False
         start, size = place
         stream.seek(start)
-        tracks = _with_aspect(stream.read(size), *_display(width, height, aspect))
+        tracks = _changed(stream.read(size), change)
         if tracks is None:
             return False
         stream.seek(start)
@@ -82,36 +148,36 @@ def _number(name: bytes, value: int) -> bytes:
     return _written(name, value.to_bytes((value.bit_length() + 7) // 8, "big"), 1)
 
 
-def _with_aspect(tracks: bytes, width: int, height: int) -> bytes | None:
-    """The content of Tracks with these two numbers in the first track of pictures, as long as before."""
-    place, done = 0, False
+def _changed(tracks: bytes, change: Callable[[int, Children], Children | None]) -> bytes | None:
+    """The content of Tracks, as long as before."""
+    place, number = 0, 0
     result = bytearray(tracks)
     while element := _element(tracks, place):
         name, start, size = element
-        if name == _TRACK and not done and any(child == _VIDEO for child, _ in _children(tracks[start : start + size])):
-            track = _track(_children(tracks[start : start + size]), size, width, height)
-            if track is None:
-                return None
-            result[start : start + size], done = track, True
+        if name == _TRACK:
+            children = change(number, _children(tracks[start : start + size]))
+            if children is not None:
+                track = _track(children, size)
+                if track is None:
+                    return None
+                result[start : start + size] = track
+            number += 1
         place = start + size
-    if not done:
-        return None
     first = _element(tracks, 0)
     if first and first[0] == _CRC:  # of all that follows it
         result[first[1] : first[1] + 4] = zlib.crc32(result[first[1] + 4 :]).to_bytes(4, "little")
-    return bytes(result)
+    return bytes(result) if number else None
 
 
-def _track(children: list[tuple[bytes, bytes]], size: int, width: int, height: int) -> bytes | None:
+def _shaped(video: bytes, width: int, height: int) -> bytes:
+    """What is said of pictures, with the size at which they are shown."""
+    kept = [(child, inner) for child, inner in _children(video) if child not in (_WIDTH, _HEIGHT, _UNIT, _VOID)]
+    return b"".join(_written(child, inner, 1) for child, inner in kept) + _number(_WIDTH, width) + _number(_HEIGHT, height)
+
+
+def _track(children: Children, size: int) -> bytes | None:
     """The content of a track, padded to its size."""
-    content = b""
-    for name, value in children:
-        if name == _VIDEO:
-            kept = [(child, inner) for child, inner in _children(value) if child not in (_WIDTH, _HEIGHT, _UNIT, _VOID)]
-            value = b"".join(_written(child, inner, 1) for child, inner in kept)
-            value += _number(_WIDTH, width) + _number(_HEIGHT, height)
-        if name != _VOID:
-            content += _written(name, value, 1 if len(value) < 127 else 4)
+    content = b"".join(_written(name, value, 1 if len(value) < 127 else 4) for name, value in children if name != _VOID)
     room = size - len(content)
     if room == 0:
         return content

@@ -16,15 +16,12 @@ import numpy as np
 from colorjax.film import chroma
 from colorjax.film.containers import planes
 
+ALPHA = "alpha_mode"  # the tag of pictures in Matroska that have transparency beside them
 _UNKNOWN = 2  # "unspecified", of matrix, primaries and transfer in ITU-T H.273
-_SIDE_DATA = {"A53_CC": "closed captions inside its pictures", "AFD": "its active format description"}
-_SIDE_DATA |= {"MASTERING_DISPLAY_METADATA": "its mastering display", "CONTENT_LIGHT_LEVEL": "its light level"}
-_SIDE_DATA |= {
-    "S12M_TIMECODE": "timecode inside its pictures",
-    "STEREO3D": "how its two eyes lie",
-    "ICC_PROFILE": "its profile",
-}
-_SIDE_DATA |= {"SPHERICAL": "its projection", "DYNAMIC_HDR_PLUS": "its dynamic range"}
+_NO_FILMS = dict.fromkeys(("concat", "hls", "dash", "imf", "sdp"), "a list that names other files: give these, one by one")
+_NO_FILMS |= dict.fromkeys(("tty", "bin", "xbin", "adf", "idf"), "text, and no film")
+_PICTURE = "a single picture: colour it by `colorjax colorize`, or give the folder in which the pictures of a film lie"
+_FIELDS = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}  # FFmpeg's numbers
 _TRANSFERS = {16: "PQ (HDR)", 18: "HLG (HDR)", 8: "linear light", 9: "logarithmic", 10: "logarithmic"}
 _LARGEST_GAP = 3600  # seconds: of a clock that jumps by more, the rest is another film's
 
@@ -40,7 +37,8 @@ class Facts:
     kind: "yuv", "grey" or "rgb". rate: frames a second. aspect: width of a pixel over its height. matrix, primaries,
     transfer: of ITU-T H.273, 2 where the film does not say. full: the range. display: the nine numbers that turn the picture
     upright, or None. turns: by how many quarters it is turned, anticlockwise. said: whether (matrix, range) are the film's
-    words, or guessed. interlaced: "tff" or "bff", the upper or the lower field first; "" for whole frames.
+    words, or guessed. interlaced: "tff" or "bff", the upper or the lower field first; "" for whole frames. fields: what the
+    header says of their order, as FFmpeg names it: "tt", "bb", "tb" (the lower is shown first), "bt"; "" where it is silent.
     """
 
     width: int
@@ -60,6 +58,7 @@ class Facts:
     turns: int
     said: tuple[bool, bool]
     interlaced: str = ""
+    fields: str = ""
 
     @property
     def coding(self) -> chroma.Coding:
@@ -74,7 +73,11 @@ class Facts:
 
 @dataclass
 class Film:
-    """A film that is open. ends: why it ends before its end. damaged: how many pieces could not be decoded."""
+    """A film that is open.
+
+    ends: why it ends before its end. damaged: how many pieces could not be decoded. marked: how many are marked as damaged, or
+    have something missing before them.
+    """
 
     path: Path
     container: Any
@@ -83,6 +86,7 @@ class Film:
     lost: tuple[str, ...] = ()
     ends: str = ""
     damaged: int = 0
+    marked: int = 0
     _left: Iterator[Any] = field(default_factory=lambda: iter(()))
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -113,17 +117,18 @@ class Film:
         while True:
             try:
                 packet = next(packets, None)
-            except (av.error.InvalidDataError, av.error.EOFError, OSError) as error:
+            except (av.error.FFmpegError, OSError) as error:
                 self.ends = self.ends or f"it cannot be read any further ({_reason(error)})"
                 packet = None
             try:
                 frames = self.stream.decode(packet) if packet is not None else []
-            except (av.error.InvalidDataError, av.error.EOFError):
+            except av.error.FFmpegError:
                 self.damaged, frames = self.damaged + 1, []
+            self.marked += any(piece.is_corrupt for piece in (packet, *frames) if piece is not None)
             yield from frames
             if packet is None:
                 break
-        with contextlib.suppress(av.error.EOFError, av.error.InvalidDataError):  # what the decoder still holds
+        with contextlib.suppress(av.error.FFmpegError):  # what the decoder still holds
             yield from self.stream.decode(None)
 
     def close(self) -> None:
@@ -131,10 +136,15 @@ class Film:
         self.container.close()
 
 
+def container(path: Path) -> Any:
+    """A file, opened by PyAV; whatever its name is, and whatever it says, nothing but files of this machine is read."""
+    return av.open(os.path.abspath(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
+
+
 def opened(path: Path) -> Film:
     """A film, with its first frame decoded. Raises FilmError where there is none that can be coloured."""
     try:
-        container = av.open(os.fspath(path), metadata_errors="replace")
+        found = container(path)
     except FileNotFoundError:
         raise FilmError("the file is not there") from None
     except PermissionError:
@@ -142,9 +152,9 @@ def opened(path: Path) -> Film:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise FilmError(_no_film(path, error)) from None
     try:
-        return _described(path, container)
+        return _described(path, found)
     except BaseException:
-        container.close()
+        found.close()
         raise
 
 
@@ -167,6 +177,11 @@ def _reason(error: Exception) -> str:
 
 
 def _described(path: Path, container: Any) -> Film:
+    format_name = container.format.name.split(",")[0]
+    if format_name == "image2" or format_name.endswith("_pipe"):
+        raise FilmError(_PICTURE)
+    if format_name in _NO_FILMS:
+        raise FilmError(_NO_FILMS[format_name])
     still = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & still]
     if not streams:
@@ -187,10 +202,10 @@ def _described(path: Path, container: Any) -> Film:
         raise FilmError(f"pixels of the kind {frame.format.name} are not known here; convert it to FFV1 with another program")
     film.facts = _facts(frame, stream, found)
     if film.facts.matrix not in chroma.MATRICES:
-        raise FilmError(f"its colours are coded by matrix {film.facts.matrix} (ITU-T H.273), which is not known here")
-    kinds = {data.type.name for data in frame.side_data}
-    lost = [words for name, words in _SIDE_DATA.items() if name in kinds]
-    lost += ["its transparency"] if planes.has_alpha(frame.format.name) else []
+        matrix = film.facts.matrix
+        raise FilmError(f"its colours are coded by matrix {matrix} (ITU-T H.273), which is not known here: convert it to bt709")
+    says_alpha = stream.metadata.get(ALPHA, "0") != "0"  # of VP8 and VP9, whose decoders pass over it
+    lost = ["its transparency"] if planes.has_alpha(frame.format.name) or says_alpha else []
     lost += [f"its {len(streams) - 1} other video streams, which are copied uncoloured"] if len(streams) > 1 else []
     film.lost = tuple(lost)
     return film
@@ -222,6 +237,7 @@ def _facts(frame: av.VideoFrame, stream: Any, kind: str) -> Facts:
         display=tuple(map(int, np.frombuffer(display, np.int32))) if display else None,
         turns=round(frame.rotation / 90) % 4 if display else 0,
         said=(says_matrix, says_range or name.startswith("yuvj")),
+        fields=_FIELDS.get(stream.codec_context.field_order, ""),
     )
 
 
@@ -238,17 +254,3 @@ def doubts(facts: Facts) -> list[str]:
             f"its transfer is {_TRANSFERS[facts.transfer]}, which is taken for that of a usual film: look at the colours"
         )
     return found
-
-
-def is_top_first(film: Film, frame: av.VideoFrame) -> bool:
-    """Whether the upper field of an interlaced frame comes first: only FFmpeg's filters say so."""
-    graph = av.filter.Graph()
-    nodes = [graph.add_buffer(template=film.stream), graph.add("select", r"eq(interlace_type\,TOPFIRST)")]
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-    graph.vpush(frame)
-    graph.vpush(None)
-    try:
-        graph.vpull()
-    except (av.error.EOFError, av.error.BlockingIOError):
-        return False
-    return True

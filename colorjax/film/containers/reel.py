@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from colorjax.film import chroma, coloring
-from colorjax.film.containers import assembling, marks, planes, reading, writing
+from colorjax.film.containers import assembling, looks, marks, planes, reading, writing
 from colorjax.film.containers.reading import FilmError
 from colorjax.film.lists import Shot
 
@@ -22,13 +22,19 @@ _SMALL = 160  # width of what shots are found in
 
 @dataclass
 class Survey:
-    """What one look at all frames told. problems: what of the film is not there. notes: what else should be known."""
+    """What one look at all frames told.
+
+    problems: what of the film is not there. notes: what else should be known. lost: what its frames have that a copy has not.
+    all_interlaced: whether all frames are, though the header alone says so.
+    """
 
     count: int
     clock: assembling.Clock
     interlaced: str
     problems: list[str]
     notes: list[str]
+    lost: list[str] = field(default_factory=list)
+    all_interlaced: bool = False
 
     @property
     def seconds(self) -> list[Fraction]:
@@ -38,14 +44,16 @@ class Survey:
     def as_dict(self) -> dict[str, Any]:
         """For a file of JSON."""
         clock = {"time_base": str(self.clock.time_base), "pts": self.clock.pts, "last": self.clock.last}
-        return {"clock": clock, "interlaced": self.interlaced, "problems": self.problems, "notes": self.notes}
+        said = {"problems": self.problems, "notes": self.notes, "lost": self.lost, "all_interlaced": self.all_interlaced}
+        return {"clock": clock, "interlaced": self.interlaced} | said
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> "Survey":
         """What `as_dict` gave."""
         clock = content["clock"]
         clock = assembling.Clock(Fraction(clock["time_base"]), clock["pts"], clock["last"])
-        return cls(len(clock.pts), clock, content["interlaced"], content["problems"], content["notes"])
+        said = (content[name] for name in ("problems", "notes", "lost", "all_interlaced"))
+        return cls(len(clock.pts), clock, content["interlaced"], *said)
 
 
 class Reel:
@@ -53,10 +61,11 @@ class Reel:
 
     def __init__(self, path: Path, out: Path, codec: str | None, layout: str | None):
         self.path, self._out, self.origin = path, out, None  # which the job tells, before anything is put together
+        self._fields: dict[int, str] = {}  # of frames that are read and not yet written: their order, by their time
         self._codec, self._layout = codec or "ffv1", layout
         film = reading.opened(path)
-        self.facts, self._lost, self._tags = film.facts, film.lost, dict(film.container.metadata)
-        self._promised, self._index = film.stream.frames, film.stream.index
+        self.facts, self._lost, self._tags = film.facts, (*film.lost, *looks.edges(film)), dict(film.container.metadata)
+        self._promise, self._index = looks.promise(film), film.stream.index
         film.close()
         if marks.is_tagged(self._tags):
             raise FilmError("a copy that colorjax coloured already: name its source")
@@ -67,6 +76,7 @@ class Reel:
         """Small grey frames, (h, w) uint8, about 160 wide; at the end `survey` holds what they told, as a `Survey` has it."""
         film, facts, pts, step, mended = reading.opened(self.path), self.facts, [], 1, 0
         low, high = facts.coding.luma if facts.kind != "rgb" else (0, 2**facts.bits - 1)
+        seen = looks.Looks(film)
         try:
             for frame in film.frames():
                 step = frame.duration or step
@@ -74,8 +84,7 @@ class Reel:
                 if pts and at <= pts[-1]:
                     at, mended = pts[-1] + step, mended + 1
                 pts.append(at)
-                if frame.interlaced_frame and not facts.interlaced:
-                    facts = replace(facts, interlaced="tff" if reading.is_top_first(film, frame) else "bff")
+                seen.add(frame)
                 grey = planes.luma(frame) if facts.kind != "rgb" else np.ascontiguousarray(planes.rgb(frame)[..., 1])
                 shape = (_SMALL, max(1, round(_SMALL * facts.height / facts.width)))
                 small = cv2.resize(grey, shape, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -83,26 +92,24 @@ class Reel:
         finally:
             film.close()
         last = int(step) if step > 1 else round(1 / facts.rate / facts.time_base)
-        problems = [film.ends] if film.ends else []
-        if film.damaged:
-            pieces = "1 piece" if film.damaged == 1 else f"{film.damaged} pieces"
-            problems.append(f"{pieces} of its pictures could not be decoded")
-        if self._promised > len(pts) + 1 and not film.ends:
-            problems.append(f"it is cut short: its header promises {self._promised} frames, and {len(pts)} can be read")
+        clock = assembling.Clock(facts.time_base, pts, last)
         notes = reading.doubts(facts)
         notes += [f"{mended} frames had a time that was not after the one before: they follow it evenly"] if mended else []
-        survey |= Survey(len(pts), assembling.Clock(facts.time_base, pts, last), facts.interlaced, problems, notes).as_dict()
+        lost = looks.lost(seen.kinds) + seen.changes(self.how.keeps_luma)
+        problems = looks.problems(film, self._promise, clock)
+        survey |= Survey(len(pts), clock, seen.interlaced, problems, notes, lost, seen.all_interlaced).as_dict()
 
     def settle(self, survey: Survey) -> list[str]:
         """Take what the look told; returns what of the film cannot be carried, or kept, in words."""
         self.facts = replace(self.facts, interlaced=survey.interlaced)
         self.how = writing.target(self.facts, self._codec, self._layout, self._out.suffix)
         self._survey = survey
+        lost = [*self._lost, *survey.lost]
         if self.how.keeps_luma:
-            return list(self._lost)
+            return lost
         bits = self.how.coding.bits if self.how.coding else self.facts.bits
         fewer = f", and its {self.facts.bits} bits become {bits}" if bits < self.facts.bits else ""
-        return [*self._lost, f"each sample of its luma: {self._codec} encodes it anew{fewer}"]
+        return [*lost, f"each sample of its luma: {self._codec} encodes it anew{fewer}"]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -123,11 +130,14 @@ class Reel:
     def pictures(self, shots: list[Shot]) -> Iterator[coloring.Picture]:
         """The frames of these shots."""
         film, wanted = reading.opened(self.path), {number for shot in shots for number in range(shot.first, shot.end)}
-        last = max(wanted, default=-1)
+        last, fields = max(wanted, default=-1), looks.Fields(film)
         try:
             for number, frame in enumerate(film.frames()):
                 if number in wanted:
-                    yield self._picture(frame, self._survey.clock.pts[number])
+                    pts = self._survey.clock.pts[number]
+                    if frame.interlaced_frame:
+                        self._fields[pts] = fields.of(frame)
+                    yield self._picture(frame, pts)
                 if number >= last:
                     return
             raise FilmError("it cannot be read to the end any more: has it changed?")
@@ -135,14 +145,14 @@ class Reel:
             film.close()
 
     def _picture(self, frame: av.VideoFrame, pts: int) -> coloring.Picture:
-        facts = self.facts
+        facts, is_interlaced = self.facts, frame.interlaced_frame or self._survey.all_interlaced
         if facts.kind == "rgb":
-            return coloring.Levels(planes.rgb(frame), facts.bits, facts.turns, pts, frame.interlaced_frame)
-        return coloring.Video(planes.luma(frame), facts.coding, facts.turns, pts, frame.interlaced_frame)
+            return coloring.Levels(planes.rgb(frame), facts.bits, facts.turns, pts, is_interlaced)
+        return coloring.Video(planes.luma(frame), facts.coding, facts.turns, pts, is_interlaced)
 
     def part(self, path: Path) -> "Part":
         """A place for a shot's frames."""
-        return Part(writing.Part(path, self.facts, self.how, self.facts.time_base), self.how)
+        return Part(writing.Part(path, self.facts, self.how, self.facts.time_base), self.how, self._fields)
 
     def assemble(self, parts: list[Path], out: Path) -> list[str]:
         """Write the whole film from its shots; returns what could not be carried, in words."""
@@ -163,8 +173,8 @@ class Reel:
 class Part:
     """The frames of a shot on their way into a file."""
 
-    def __init__(self, part: writing.Part, how: writing.Target):
-        self._part, self._how, self._digest = part, how, hashlib.sha256()
+    def __init__(self, part: writing.Part, how: writing.Target, fields: dict[int, str]):
+        self._part, self._how, self._fields, self._digest = part, how, fields, hashlib.sha256()
 
     def write(self, answer: coloring.Coloured, strength: float) -> tuple[float, float]:
         """Give a frame its colour, and encode it; returns mean |dL*| and mean chroma."""
@@ -177,7 +187,7 @@ class Part:
             self._digest.update(np.ascontiguousarray(picture.image))
             image, *told = picture.painted(answer, strength)
             arrays = [image] if how.coding is None else chroma.of_rgb(image, picture.bits, how.coding, how.layout)
-        self._part.write(arrays, picture.pts, picture.is_interlaced)
+        self._part.write(arrays, picture.pts, picture.is_interlaced, self._fields.pop(picture.pts, ""))
         return told[0], told[1]
 
     def close(self, about: dict[str, Any]) -> None:

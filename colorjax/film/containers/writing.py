@@ -25,7 +25,7 @@ _TINY = 64 * 64  # pixels, below which FFV1 may not have so many
 class Codec:
     """A way to encode. name: PyAV's. lossless: whether each sample stays. suffixes: of the files that may hold it.
 
-    bits: which it has. layouts: of chroma, the first where none is asked for.
+    bits: which it has. layouts: of chroma, the first where none is asked for. halves: only sides that two divides.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Codec:
     bits: tuple[int, ...]
     layouts: tuple[str, ...]
     options: tuple[tuple[str, str], ...] = ()
+    halves: bool = False
 
 
 CODECS = {
@@ -47,7 +48,13 @@ CODECS = {
     ),
     "prores": Codec("prores_ks", False, (".mov", ".mkv"), (10,), ("422", "444"), (("vendor", "apl0"),)),
     "h264": Codec(
-        "libx264", False, (".mp4", ".mov", ".mkv", ".m4v"), (8,), ("420", "422", "444"), (("crf", "16"), ("preset", "medium"))
+        "libx264",
+        False,
+        (".mp4", ".mov", ".mkv", ".m4v"),
+        (8,),
+        ("420", "422", "444"),
+        (("crf", "16"), ("preset", "medium")),
+        halves=True,
     ),
     "hevc": Codec(
         "libx265",
@@ -56,6 +63,7 @@ CODECS = {
         (8, 10),
         ("420", "422", "444"),
         (("crf", "18"), ("preset", "medium"), ("x265-params", "log-level=none")),
+        halves=True,
     ),
 }
 
@@ -87,10 +95,14 @@ def target(facts: Facts, codec: str, layout: str | None, suffix: str) -> Target:
         fitting = [name for name, other in CODECS.items() if suffix.lower() in other.suffixes]
         way = f"name --codec {' or '.join(fitting)}, or a file" if fitting else "name a file"
         raise FilmError(f"{suffix or 'a name without a suffix'} cannot hold {codec}: {way} that ends in {how.suffixes[0]}")
+    fitting = [name for name in how.layouts if _fits(facts, how, name)]
     if layout is None:
-        layout = "422" if facts.kind != "rgb" and how.layouts[0] == "420" and facts.interlaced else how.layouts[0]
+        layout = "422" if "422" in fitting and fitting[0] == "420" and facts.interlaced else fitting[0]
     if layout not in how.layouts:
         raise FilmError(f"{codec} is not written with --chroma {layout}: legal are {', '.join(how.layouts)}")
+    if layout not in fitting:
+        size = f"{facts.width}x{facts.height}"
+        raise FilmError(f"{codec} cannot halve its {size} pixels, as --chroma {layout} asks: legal are {', '.join(fitting)}")
     if layout == "420" and facts.interlaced:
         raise FilmError("it is interlaced, and --chroma 420 would mix its fields: legal are 422 and 444")
     bits = next((bits for bits in how.bits if bits >= facts.bits), how.bits[-1])
@@ -98,6 +110,12 @@ def target(facts: Facts, codec: str, layout: str | None, suffix: str) -> Target:
         return Target(codec, "444", None, _RGB[bits])
     full = facts.full and facts.kind != "rgb" and codec != "prores"  # which has no word for full range
     return Target(codec, layout, chroma.Coding(facts.matrix, full, bits), f"yuv{layout}{_DEEP[bits]}")
+
+
+def _fits(facts: Facts, how: Codec, layout: str) -> bool:
+    """Whether the encoder takes pictures of this size with chroma of this layout."""
+    across, down = chroma.LAYOUTS[layout]
+    return not (how.halves and (facts.width % across or facts.height % down))
 
 
 class Part:
@@ -108,13 +126,14 @@ class Part:
         self._unfinished = path.with_suffix(".part")
         self._order: list[int] = []
         self._graphs: dict[str, Any] = {}
-        self._container = av.open(os.fspath(self._unfinished), "w", format="matroska")
+        self._container = av.open(os.path.abspath(self._unfinished), "w", format="matroska")
         self._stream = self._opened(time_base)
 
     def _opened(self, time_base: Fraction) -> Any:
         facts, how = self._facts, self._how
         options = dict(CODECS[how.codec].options)
-        options["field_order"] = {"": "progressive", "tff": "tt", "bff": "bb"}[facts.interlaced]
+        order = {"": "progressive", "tff": "tt", "bff": "bb"}[facts.interlaced]
+        options["field_order"] = facts.fields or order if facts.interlaced else order
         if facts.aspect:
             options["aspect"] = f"{facts.aspect.numerator}/{facts.aspect.denominator}"
         if facts.width * facts.height < _TINY:
@@ -135,8 +154,11 @@ class Part:
             context.colorspace, context.color_range = how.coding.matrix, 2 if how.coding.full else 1
         return stream
 
-    def write(self, arrays: list[np.ndarray], pts: int, is_interlaced: bool) -> None:
-        """Encode a frame: its planes as the format of the target has them, or R, G and B as (H, W, 3) in a list of one."""
+    def write(self, arrays: list[np.ndarray], pts: int, is_interlaced: bool, order: str = "") -> None:
+        """Encode a frame: its planes as the format of the target has them, or R, G and B as (H, W, 3) in a list of one.
+
+        order: of its fields, "tff" or "bff"; "" where it is the film's.
+        """
         facts, name = self._facts, self._how.format
         if self._how.coding is None:
             arrays = _of_rgb(arrays[0], name)
@@ -145,10 +167,19 @@ class Part:
         frame.pts, frame.time_base = pts, context.time_base
         frame.colorspace, frame.color_range = context.colorspace, context.color_range  # which some encoders read here
         frame.color_primaries, frame.color_trc = facts.primaries, facts.transfer
-        mode = facts.interlaced if is_interlaced else ""
+        mode = (order if order and self._how.keeps_luma else facts.interlaced) if is_interlaced else ""
         if mode:
             frame = self._marked(frame, mode)
-        self._mux(self._stream.encode(frame))
+        self._mux(self._encoded(frame))
+
+    def _encoded(self, frame: av.VideoFrame | None) -> list[Any]:
+        try:
+            return self._stream.encode(frame)
+        except av.error.FFmpegError as error:
+            size = f"{self._facts.width}x{self._facts.height}"
+            raise FilmError(
+                f"{self._how.codec} cannot encode its pictures of {size} ({error.strerror}): name another --codec"
+            ) from error
 
     def _marked(self, frame: av.VideoFrame, mode: str) -> av.VideoFrame:
         """A frame that says that it is interlaced."""
@@ -167,7 +198,7 @@ class Part:
 
     def close(self, about: dict[str, Any]) -> None:
         """Finish the file, look whether all of it is there, and write beside it what is known of the shot."""
-        self._mux(self._stream.encode(None))
+        self._mux(self._encoded(None))
         self._container.close()
         written = count(self._unfinished)
         if written != len(self._order):
@@ -204,7 +235,7 @@ def write_json(path: Path, content: Any) -> None:
 def count(path: Path) -> int:
     """How many pictures are in a file of one stream; as far as it can be read."""
     number = 0
-    with contextlib.suppress(av.error.FFmpegError, OSError), av.open(os.fspath(path)) as container:
+    with contextlib.suppress(av.error.FFmpegError, OSError), av.open(os.path.abspath(path)) as container:
         for packet in container.demux(container.streams.video[0]):
             number += packet.size > 0
     return number

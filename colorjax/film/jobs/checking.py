@@ -141,7 +141,7 @@ def _as_deep(image: np.ndarray, bits: int) -> np.ndarray:
 
 def _of_sequence(source: Path, copy: Path, about: dict[str, Any]) -> Iterator[str]:
     mark = about["digital_source_type"].rpartition("/")[2]
-    files = sequences.files(source)
+    files = sequences.files(source)[: about["shots"][-1]["end"]]  # others could not be read, which was told
     for path in files:
         twin = copy / path.name
         if not twin.is_file():

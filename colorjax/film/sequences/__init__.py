@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from colorjax.film.sequences import dpx
 
 _SUFFIXES = (".dpx", ".tif", ".tiff", ".png")
 _FRAMES = ".frames"
+_TOLD = 5  # gaps, and other files, that are named one by one
 
 
 def files(folder: Path) -> list[Path]:
@@ -37,6 +39,24 @@ def files(folder: Path) -> list[Path]:
     if len(kinds) > 1:
         raise FilmError(f"holds {' and '.join(f'{n} {kind}' for kind, n in kinds.items())} files: one sequence has one kind")
     return sorted(found, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)])
+
+
+def gaps(found: list[Path]) -> list[str]:
+    """What the numbers in the names of a sequence's files say is not there, or not in its place; in words."""
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.name) for path in found]
+    names = sorted({f"{part[1]}#{part[3]}" for part in parts if part})
+    if len(found) > 1 and (len(names) > 1 or not all(parts)):
+        more = f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" if all(parts) else ""
+        return [f"its files are not of one name with numbers{more}: they are taken one after the other, as one film"]
+    numbers = [int(part[2]) for part in parts if part]
+    step = min((after - before for before, after in itertools.pairwise(numbers)), default=1)
+    holes = [(before + step, after - step) for before, after in itertools.pairwise(numbers) if after - before > step > 0]
+    if not holes:
+        return []
+    told = [f"{first}" if first == last else f"{first} to {last}" for first, last in holes[:_TOLD]]
+    count = sum((last - first) // step + 1 for first, last in holes)
+    words = "1 file is" if count == 1 else f"{count} files are"
+    return [f"{words} missing by their numbers ({', '.join(told)}{', ...' * (len(holes) > _TOLD)}): the copy has none for them"]
 
 
 def image(path: Path) -> np.ndarray:
@@ -82,11 +102,14 @@ class Sequence:
         return coloring.Levels(pixels, 8 * pixels.dtype.itemsize, about=(path, bare))
 
     def _lost(self) -> list[str]:
-        path = self._files[0]
+        path, mine = self._files[0], {path.name for path in self._files}
+        others = sorted(path.name for path in self.path.iterdir() if path.name not in mine and not path.name.startswith("."))
+        named = f"{', '.join(others[:_TOLD])}{', ...' * (len(others) > _TOLD)}"
+        lost = [f"what else is in the folder: {named}"] if others else []
         if path.suffix.lower() != ".dpx":
-            return []
+            return lost
         head = dpx.header(path)
-        lost = ["the mark in its pictures: headers of DPX stay as they are, so it is in the sidecar alone"]
+        lost += ["the mark in its pictures: headers of DPX stay as they are, so it is in the sidecar alone"]
         return lost + (["its transparency"] if dpx.has_alpha(head) else [])
 
     def look_through(self, survey: dict[str, Any]) -> Iterator[np.ndarray]:
@@ -96,7 +119,9 @@ class Sequence:
             try:
                 frame = self._read(path)
             except (FilmError, photos.PhotoError, OSError) as error:
-                problems.append(f"{path.name}: {photos.in_words(error)}: the copy ends before it")
+                words = photos.in_words(error)
+                words = words if words.startswith(path.name) else f"{path.name}: {words}"
+                problems.append(f"{words}: the copy ends before it")
                 break
             if frame.image.shape[:2] != self._shape or frame.bits != self._bits:
                 problems.append(f"{path.name} is of another size or depth than the first: the copy ends before it")
@@ -106,7 +131,7 @@ class Sequence:
         clock = assembling.Clock(1 / self._rate, list(range(count)), 1)
         logarithmic = self._files[0].suffix.lower() == ".dpx" and dpx.is_logarithmic(dpx.header(self._files[0]))
         notes = ["its levels are logarithmic, and are taken as they are: look at the colours"] if logarithmic else []
-        survey |= reel.Survey(count, clock, "", problems, notes).as_dict()
+        survey |= reel.Survey(count, clock, "", problems, [*gaps(self._files), *notes]).as_dict()
 
     def settle(self, survey: reel.Survey) -> list[str]:
         """See `reel.Reel.settle`."""

@@ -44,7 +44,7 @@ def header(path: Path) -> Header:
     elements, width, height = struct.unpack(f"{order}HII", head[770:780])
     descriptor, transfer, bits = head[800], head[801], head[803]
     if elements != 1 or descriptor not in _READ or bits not in (8, 10, 12, 16) or not 816 <= start <= 2**24:
-        raise FilmError(f"{path.name} holds {elements} elements of kind {descriptor} and {bits} bits, which is not read here")
+        raise FilmError(f"{path.name} holds {elements} elements of kind {descriptor} and {bits} bits: convert it to one of RGB")
     return Header(data, order, (height, width), bits, descriptor, transfer)
 
 
@@ -62,7 +62,7 @@ def read(path: Path) -> np.ndarray:
     """The levels, (H, W) or (H, W, 3) uint8 or uint16, of as many bits as the header says. Raises FilmError."""
     head = header(path)
     try:
-        with av.open(os.fspath(path), format="dpx_pipe") as container:
+        with av.open(os.path.abspath(path), format="dpx_pipe") as container:
             frame = next(container.decode(video=0))
     except (av.error.FFmpegError, StopIteration, OSError) as error:
         raise FilmError(f"{path.name} cannot be decoded ({getattr(error, 'strerror', None) or 'damaged'})") from None
