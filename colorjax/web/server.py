@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             access_log=False,  # it would hold names of photographs, and the token
             proxy_headers=False,
             server_header=False,
-            http=functools.partial(connections.Patient, proxies=proxies),
+            http=functools.partial(connections.Patient, proxies=proxies, guests=page.state.guests),
             ws="none",
             limit_concurrency=connections.CONNECTIONS,
             timeout_graceful_shutdown=3,
