@@ -87,18 +87,18 @@ def timed_view(client: Client, id: str, asked: dict) -> float:
     return time.perf_counter() - start
 
 
-def alone(port: int, side: int) -> None:
+def alone(port: int, side: int, views: int) -> None:
     """One visitor, who waits for each view before the next."""
     client = Client(port)
     guided = client.json("GET", "/api/about")["guided"]
     ids = [client.json("POST", f"/api/photographs?name={n}.png", png(picture(9000 + n, side)))["id"] for n in range(12)]
     timed_view(client, ids[0], {})
     if guided:
-        hints = [{"x": (40 + 13 * n) % side, "y": (50 + 7 * n) % (side * 3 // 4), "color": "#c04020"} for n in range(30)]
-        row("a view after a change of a hint", [timed_view(client, ids[0], {"hints": hints[: n + 1]}) for n in range(30)])
+        hints = [{"x": (40 + 13 * n) % side, "y": (50 + 7 * n) % (side * 3 // 4), "color": "#c04020"} for n in range(views)]
+        row("a view after a change of a hint", [timed_view(client, ids[0], {"hints": hints[: n + 1]}) for n in range(views)])
     else:
         row("the first view of a photograph", [timed_view(client, id, {}) for id in ids[1:]])
-    row("a view after a change of strength", [timed_view(client, ids[0], {"strength": n / 30}) for n in range(30)])
+    row("a view after a change of strength", [timed_view(client, ids[0], {"strength": n / views}) for n in range(views)])
     for id in ids:
         client.ask("DELETE", f"/api/photographs/{id}")
 
@@ -201,6 +201,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--pictures", type=int, default=10, help="of each client")
     parser.add_argument("--side", type=int, default=1600, help="pixels of the longer side")
+    parser.add_argument("--views", type=int, default=30, help="that one visitor alone waits for, of each kind; 0 for none")
     parser.add_argument("--besieged", action="store_true", help="again, beside the attacker")
     parser.add_argument("--nice", type=int, default=19, help="of the attacker's process")
     parser.add_argument("--rate", type=float, default=300, help="uploads a second that the attacker tries")
@@ -213,8 +214,9 @@ def main() -> None:
             args.server = process.pid
             port = int(re.search(r":(\d+)/", process.stdout.readline())[1])
             print(f"{os.cpu_count()} processors\n")
-            common.table("seconds", "median", "95 %")
-            alone(port, args.side)
+            if args.views:
+                common.table("seconds", "median", "95 %")
+                alone(port, args.side, args.views)
             print(flush=True)
             crowded(port, args)
             if args.besieged:

@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import warnings
 import webbrowser
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from colorjax.web.sessions import Limits, Sessions
 
 _PREFIX = "colorjax-serve-"
 _SHORTEST_TOKEN = 8
+_STILL_WRITING = 5.0  # seconds
 _TOKEN = "COLORJAX_TOKEN"
 _TIME = "%Y-%m-%d %H:%M:%S%z"
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -197,11 +199,21 @@ def _private_folder() -> Iterator[Path]:
     finally:
         for one in (signal.SIGINT, *_ENDS):
             signal.signal(one, signal.SIG_IGN)
-        shutil.rmtree(folder, ignore_errors=True)
+        _delete(folder)
         if lock is not None:
             os.close(lock)
         if folder.exists():
             print(f"colorjax: {folder} could not be deleted", file=sys.stderr)
+
+
+def _delete(folder: Path) -> None:
+    """With what work that cannot be stopped still writes there."""
+    end = time.monotonic() + _STILL_WRITING
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > end:
+            return
+        time.sleep(0.05)
 
 
 def _locked(folder: Path) -> int | None:
