@@ -1,6 +1,7 @@
 """`colorjax serve`: from its arguments to a running server, and to the moment when nothing of it is left."""
 
 import argparse
+import asyncio
 import contextlib
 import functools
 import html
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     photos.allow_large(limits.pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt=_TIME, level=logging.WARNING, force=True)
+    logging.getLogger("uvicorn.error").addFilter(_is_of_interest)
     caching.keep_compiled()
     with _listening(args.host, args.port) as listening, _ends(), _private_folder() as folder:
         colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
@@ -77,6 +79,11 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Whether it is no traceback of an answer that was under way when the server was ended."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _words(local: bool, proxies: Proxies) -> str:

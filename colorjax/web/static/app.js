@@ -304,7 +304,7 @@ async function add(files) {
 }
 
 /** A name that fits in one line of a phone: its beginning and its end. */
-const shortened = (name) => (name.length > 30 ? `${name.slice(0, 16)}…${name.slice(-13)}` : name);
+const shortened = (name) => (name.length > 24 ? `${name.slice(0, 12)}…${name.slice(-11)}` : name);
 
 /** What happens to a photograph that comes, said at the top, and in the middle of the first page. */
 function arriving(words) {
