@@ -172,6 +172,7 @@ async function open(photograph) {
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
   element("facts").textContent = facts(photograph);
   element("tools").scrollTop = 0;
+  scrollTo(0, 0); // on a phone the strip lies below everything
   showBusy();
   draw();
   drawDoubts();
