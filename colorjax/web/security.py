@@ -33,6 +33,7 @@ _SAFE = ("GET", "HEAD")
 _WRONG_TOKEN_SECONDS = 0.5  # that a guess costs
 _AGAIN = "again"  # in the query of a request that is sent once more
 _KEPT = re.compile(rb"colorjax-visitor-\d+=([\w-]{1,64})\.([0-9a-f]{64})\b", re.ASCII)
+_MOST_WAIT = 32  # refusals that are put off at once
 _HEAD = 16_384  # bytes in which a cookie is looked for
 TOO_MUCH = "Too much was asked for from your network just now; please try again in a minute."
 HEALTH = "/healthz"  # which is asked by programs without a token, and by any name
@@ -90,10 +91,11 @@ class Guests:
 
 
 class Toll:
-    """ASGI middleware: every request costs its guest credit, and who has none is refused before anything else is looked at."""
+    """ASGI middleware: every request costs its guest credit, and who has none is refused before anything else is looked at:
+    after a while, unless that would keep many waiting, who have places meanwhile."""
 
     def __init__(self, app: ASGIApp, guests: Guests):
-        self._app, self._guests = app, guests
+        self._app, self._guests, self._waiting = app, guests, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said = b";".join(value for name, value in scope.get("headers", ()) if name == b"cookie")
@@ -104,7 +106,12 @@ class Toll:
         wait = self._guests.credit.wait(name)
         self._guests.credit.spend(name)
         if wait:
-            await asyncio.sleep(wait)
+            if self._waiting < _MOST_WAIT:
+                self._waiting += 1
+                try:
+                    await asyncio.sleep(wait)
+                finally:
+                    self._waiting -= 1
             headers = {**_HEADERS, "Cache-Control": "no-store", "Retry-After": "60", "Connection": "close"}
             await PlainTextResponse(TOO_MUCH, 429, headers)(scope, receive, send)
         else:

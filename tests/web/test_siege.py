@@ -1,5 +1,6 @@
 """Those who would close the page to others: what they are given, and what it costs the others."""
 
+import asyncio
 import contextlib
 import http.client
 import itertools
@@ -12,7 +13,7 @@ from helpers.painter import Painter
 from helpers.serving import noise, running, visiting
 from starlette.testclient import TestClient
 
-from colorjax.web import addresses, app, connections, sessions
+from colorjax.web import addresses, app, connections, security, sessions
 from colorjax.web.addresses import Credit, Proxies, of_one
 from colorjax.web.sessions import Limits, Refused, Sessions
 
@@ -317,6 +318,27 @@ def test_behind_a_proxy_everybody_has_credit_of_their_own(strict, tmp_path):
         client.cookies.clear()
         client.cookies.update(cookies)
         assert asked(client, "203.0.113.7") == 200
+
+
+def test_refusals_that_wait_are_few(strict, tmp_path, monkeypatch):
+    """Behind a proxy they would keep the places of others."""
+    monkeypatch.setattr(addresses, "_WAIT", 0.5)
+    application = app.make(Painter(), Sessions(tmp_path, Limits()), proxies=Proxies("10.0.0.1"))
+    application.state.guests.credit.spend("203.0.113.7", 30.0)
+
+    async def refused(count):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": ("203.0.113.7", 1), "query_string": b""}
+        start, seconds = time.monotonic(), []
+
+        async def send(message):
+            if message["type"] == "http.response.start":
+                seconds.append(time.monotonic() - start)
+
+        await asyncio.gather(*(application(scope, None, send) for _ in range(count)))
+        return seconds
+
+    seconds = asyncio.run(refused(40))
+    assert len(seconds) == 40 and sum(one < 0.4 for one in seconds) == 40 - security._MOST_WAIT
 
 
 def waits(base, count):
