@@ -323,6 +323,7 @@ def test_behind_a_proxy_everybody_has_credit_of_their_own(strict, tmp_path):
 def test_refusals_that_wait_are_few(strict, tmp_path, monkeypatch):
     """Behind a proxy they would keep the places of others."""
     monkeypatch.setattr(addresses, "_WAIT", 0.5)
+    monkeypatch.setattr(addresses, "_LONGER", 1)
     application = app.make(Painter(), Sessions(tmp_path, Limits()), proxies=Proxies("10.0.0.1"))
     application.state.guests.credit.spend("203.0.113.7", 30.0)
 
