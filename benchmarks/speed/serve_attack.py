@@ -35,14 +35,14 @@ def going_on(port: int, copy: str, cookie: str, nice: int, rate: float) -> Itera
     """
     done: dict[str, Any] = {}
     context = multiprocessing.get_context("spawn")
-    over, told = context.Event(), context.Queue()
-    process = context.Process(target=_besiege, args=(port, copy, cookie, nice, rate, over, told))
+    ends, told = context.Event(), context.Queue()
+    process = context.Process(target=_besiege, args=(port, copy, cookie, nice, rate, ends, told))
     process.start()
     try:
         time.sleep(3)
         yield done
     finally:
-        over.set()
+        ends.set()
         done.update(told.get(timeout=60))
         process.join()
 
@@ -50,18 +50,21 @@ def going_on(port: int, copy: str, cookie: str, nice: int, rate: float) -> Itera
 @contextlib.contextmanager
 def dummy(nice: int) -> Iterator[int]:
     """The port of a server, in a process of its own, that has one answer for everything."""
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
-        process = multiprocessing.get_context("fork").Process(target=_answer_all, args=(listening, nice), daemon=True)
-        process.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            process.terminate()
-            process.join()
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    process = context.Process(target=_answer_all, args=(told, nice), daemon=True)
+    process.start()
+    try:
+        yield told.get(timeout=60)
+    finally:
+        process.terminate()
+        process.join()
 
 
-def _besiege(port: int, copy: str, cookie: str, nice: int, rate: float, over: Any, told: Any) -> None:
+def _besiege(port: int, copy: str, cookie: str, nice: int, rate: float, ends: Any, told: Any) -> None:
     os.nice(nice)
+    over = threading.Event()
+    threading.Thread(target=lambda: ends.wait() and over.set()).start()  # hundreds who wait for `ends` wake up slowly
     before, stream = time.process_time(), io.BytesIO()
     Image.new("L", (1, 1)).save(stream, "PNG")
     pixel, turns, start, lock = stream.getvalue(), itertools.count(), time.monotonic(), threading.Lock()
@@ -94,8 +97,10 @@ def _besiege(port: int, copy: str, cookie: str, nice: int, rate: float, over: An
     told.put({"seconds": time.process_time() - before, "connections": next(opened), "uploads": answered})
 
 
-def _answer_all(listening: socket.socket, nice: int) -> None:
+def _answer_all(told: Any, nice: int) -> None:
     os.nice(nice)
+    listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+    told.put(listening.getsockname()[1])
     with selectors.DefaultSelector() as waiting:
         waiting.register(listening, selectors.EVENT_READ)
         while True:
