@@ -39,6 +39,7 @@ def going_on(port: int, copy: str, cookie: str, nice: int, rate: float) -> Itera
     process = context.Process(target=_besiege, args=(port, copy, cookie, nice, rate, ends, told))
     process.start()
     try:
+        told.get(timeout=60)
         time.sleep(3)
         yield done
     finally:
@@ -94,6 +95,7 @@ def _besiege(port: int, copy: str, cookie: str, nice: int, rate: float, ends: An
     with ThreadPoolExecutor(_DEAF + _UPLOADERS) as pool:
         for job in [never_reads] * _DEAF + [takes_places] * _UPLOADERS:
             pool.submit(job)
+        told.put("begun")
     told.put({"seconds": time.process_time() - before, "connections": next(opened), "uploads": answered})
 
 
