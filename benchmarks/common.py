@@ -71,6 +71,12 @@ def peak_memory(process: int | str = "self") -> float:
         return 0.0
 
 
+def cpu_seconds(process: int | str = "self") -> float:
+    """Seconds that a running process has used of all processors, its own and the system's for it. Linux only."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # Random networks
 
 

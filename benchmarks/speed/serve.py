@@ -1,26 +1,24 @@
 """Whether `colorjax serve` loses or mixes up anything when many come at once, and how long one waits for a view.
 
-    python benchmarks/speed/serve.py [--ckpt=DIR] [--clients=20] [--pictures=10] [--side=1600] [--besieged]
+    python benchmarks/speed/serve.py [--ckpt=DIR] [--clients=20] [--pictures=10] [--side=1600] [--besieged] [--nice=19]
 
 A server runs in a process of its own on loopback. First one visitor alone waits for a view after each change of a hint and of
 the strength. (Where --ckpt follows no hints, it is the first view of each photograph.) Then all clients come at once. Each
 sends pictures of its own, sees them, has them copied at full size and downloads the copies.
 
 A copy is wrong unless its lightness is that of the picture that was sent. A client that is answered about another's photograph
-counts as a leak. With --besieged they come a second time, beside somebody at another address who means harm: 260 connections
-that ask for a copy and never read it, and uploads of one pixel without a cookie as fast as they go. Without --ckpt the weights
-have the size of `configs/unet_fast.py`'s, follow hints and are random. Linux only, for the memory and the second address.
+counts as a leak. With --besieged they come twice more, beside somebody at another address who means harm: 260 connections
+that ask for a copy and never read it, and uploads of one pixel without a cookie, --rate a second. First this attacker aims at a
+dummy, which tells what its own work costs on a shared machine; then at the server. Without --ckpt the weights have the size of
+`configs/unet_fast.py`'s, follow hints and are random. Linux only, for memory, CPU time and the second address.
 """
 
 import argparse
-import contextlib
 import http.client
 import io
 import json
-import multiprocessing
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,7 +26,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import skimage.data
@@ -37,6 +34,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import common
+from benchmarks.speed import serve_attack
 from colorjax.inference.pixels import lightness_difference
 
 LOSSLESS = 0.51  # |L*| that rounding to 8 bits may cost
@@ -45,14 +43,14 @@ LOSSLESS = 0.51  # |L*| that rounding to 8 bits may cost
 class Client:
     """A visitor, and the cookie that it was given."""
 
-    def __init__(self, port: int):
-        self._port, self.cookie = port, ""
+    def __init__(self, port: int, address: str = "127.0.0.1"):
+        self._port, self._address, self.cookie = port, address, ""
         self.ask("GET", "/api/about")
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """(status, body) of the answer; a body that is no bytes is sent as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=600)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=600, source_address=(self._address, 0))
         connection.request(method, path, data, {"Cookie": self.cookie} if self.cookie else {})
         answer = connection.getresponse()
         self.cookie = (answer.headers.get("set-cookie") or self.cookie).split(";")[0]
@@ -89,18 +87,18 @@ def timed_view(client: Client, id: str, asked: dict) -> float:
     return time.perf_counter() - start
 
 
-def alone(port: int, side: int) -> None:
+def alone(port: int, side: int, views: int) -> None:
     """One visitor, who waits for each view before the next."""
     client = Client(port)
     guided = client.json("GET", "/api/about")["guided"]
     ids = [client.json("POST", f"/api/photographs?name={n}.png", png(picture(9000 + n, side)))["id"] for n in range(12)]
     timed_view(client, ids[0], {})
     if guided:
-        hints = [{"x": (40 + 13 * n) % side, "y": (50 + 7 * n) % (side * 3 // 4), "color": "#c04020"} for n in range(30)]
-        row("a view after a change of a hint", [timed_view(client, ids[0], {"hints": hints[: n + 1]}) for n in range(30)])
+        hints = [{"x": (40 + 13 * n) % side, "y": (50 + 7 * n) % (side * 3 // 4), "color": "#c04020"} for n in range(views)]
+        row("a view after a change of a hint", [timed_view(client, ids[0], {"hints": hints[: n + 1]}) for n in range(views)])
     else:
         row("the first view of a photograph", [timed_view(client, id, {}) for id in ids[1:]])
-    row("a view after a change of strength", [timed_view(client, ids[0], {"strength": n / 30}) for n in range(30)])
+    row("a view after a change of strength", [timed_view(client, ids[0], {"strength": n / views}) for n in range(views)])
     for id in ids:
         client.ask("DELETE", f"/api/photographs/{id}")
 
@@ -164,43 +162,10 @@ class Crowd:
             self.leaks += len(shown - mine) + len(answered)
 
 
-def besiege(port: int, ready: str, cookie: str, over: threading.Event) -> dict[str, int]:
-    """Both attacks, from 127.0.0.2, until `over`: how many connections were opened, and pixels sent."""
-    done, lock, pixel = {"connections": 0, "uploads": 0}, threading.Lock(), png(np.zeros((1, 1), np.uint8))
-
-    def count(name: str) -> None:
-        with lock:
-            done[name] += 1
-
-    def never_reads(_: int) -> None:
-        while not over.is_set():
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5, ("127.0.0.2", 0)) as it:
-                it.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                it.sendall(
-                    f"GET /api/photographs/{ready}/copy HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {cookie}\r\n\r\n".encode()
-                )
-                count("connections")
-                over.wait(10)
-
-    def takes_places(_: int) -> None:
-        while not over.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=("127.0.0.2", 0))
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                connection.request("POST", "/api/photographs?name=p.png", pixel)
-                connection.getresponse().read()
-                count("uploads")
-            connection.close()
-
-    with ThreadPoolExecutor(268) as pool:
-        list(
-            pool.map(lambda job: job[0](job[1]), [(never_reads, n) for n in range(260)] + [(takes_places, n) for n in range(8)])
-        )
-    return done
-
-
-def crowded(port: int, args: argparse.Namespace) -> list[float]:
-    """All clients at once; prints what became of them. Returns the seconds of each view."""
+def crowded(port: int, args: argparse.Namespace) -> None:
+    """All clients at once; prints what became of them, and the CPU time that it took."""
     crowd, start = Crowd(port, args.clients, args.pictures, args.side), time.perf_counter()
+    before, mine = common.cpu_seconds(args.server), time.process_time()
     with ThreadPoolExecutor(args.clients) as pool:
         list(pool.map(crowd.come, range(args.clients)))
     seconds, total = time.perf_counter() - start, args.clients * args.pictures
@@ -209,31 +174,25 @@ def crowded(port: int, args: argparse.Namespace) -> list[float]:
     )
     print(f"{total - crowd.done} lost, {crowd.wrong} wrong, {crowd.leaks} seen by others; ", end="")
     print(f"a first view {np.median(crowd.views):.1f} s, the longest {max(crowd.views):.1f} s", flush=True)
-    print(*crowd.failures[:5], sep="\n")
-    return crowd.views
+    print(*crowd.failures[:5], sep="\n", end="\n" if crowd.failures else "")
+    print(f"server: {common.cpu_seconds(args.server) - before:.1f} s of CPU; the honest: {time.process_time() - mine:.1f}")
 
 
 def under_siege(port: int, args: argparse.Namespace) -> None:
-    """What `crowded` prints, while `besiege` goes on in a process of its own."""
-    attacker = Client(port)
+    """What `crowded` prints, beside the attacker at work on a dummy, and then on the server."""
+    attacker = Client(port, serve_attack.ADDRESS)
     id = attacker.json("POST", "/api/photographs?name=bait.png", png(picture(77, 3000)))["id"]
     attacker.json("POST", f"/api/photographs/{id}/copy", {})
     while attacker.json("GET", "/api/progress")["copies"][id]["state"] == "waiting":
         time.sleep(0.3)
-    context = multiprocessing.get_context("spawn")
-    over, told = context.Event(), context.Queue()
-    siege = context.Process(target=_in_a_process, args=(port, id, attacker.cookie, over, told))
-    siege.start()
-    time.sleep(3)
-    crowded(port, args)
-    over.set()
-    done = told.get(timeout=60)
-    siege.join()
-    print(f"beside {done['connections']} connections that read nothing, and {done['uploads']} uploads of one pixel")
-
-
-def _in_a_process(port: int, ready: str, cookie: str, over: Any, told: Any) -> None:
-    told.put(besiege(port, ready, cookie, over))
+    with serve_attack.dummy(args.nice) as elsewhere:
+        for what, target in (("the same attacker, who attacks a dummy", elsewhere), ("both attacks on this server", port)):
+            print(f"\nbeside {what}, at nice {args.nice}:")
+            with serve_attack.going_on(target, f"/api/photographs/{id}/copy", attacker.cookie, args.nice, args.rate) as done:
+                crowded(port, args)
+            answers = ", ".join(f"{count} {answer}" for answer, count in done["uploads"].most_common())
+            print(f"attacker: {done['seconds']:.1f} s of CPU; {done['connections']} connections that read nothing; ", end="")
+            print(f"uploads of one pixel by answer: {answers}", flush=True)
 
 
 def main() -> None:
@@ -242,17 +201,22 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--pictures", type=int, default=10, help="of each client")
     parser.add_argument("--side", type=int, default=1600, help="pixels of the longer side")
-    parser.add_argument("--besieged", action="store_true", help="a second time, beside both attacks")
+    parser.add_argument("--views", type=int, default=30, help="that one visitor alone waits for, of each kind; 0 for none")
+    parser.add_argument("--besieged", action="store_true", help="again, beside the attacker")
+    parser.add_argument("--nice", type=int, default=19, help="of the attacker's process")
+    parser.add_argument("--rate", type=float, default=300, help="uploads a second that the attacker tries")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         weights = args.ckpt or common.random_weights(Path(folder, "weights"), guided=True)
         weights = weights if weights == "pretrained" else Path(weights).absolute()
         process = common.colorjax_process("serve", "--port", 0, "--ckpt", weights, cwd=folder, stdout=subprocess.PIPE)
         try:
+            args.server = process.pid
             port = int(re.search(r":(\d+)/", process.stdout.readline())[1])
             print(f"{os.cpu_count()} processors\n")
-            common.table("seconds", "median", "95 %")
-            alone(port, args.side)
+            if args.views:
+                common.table("seconds", "median", "95 %")
+                alone(port, args.side, args.views)
             print(flush=True)
             crowded(port, args)
             if args.besieged:

@@ -21,7 +21,7 @@ from colorjax.science import hints
 from colorjax.web import addresses, bodies, comparing, looks, zipped
 from colorjax.web.connections import Shares
 from colorjax.web.lanes import Superseded, Task, TooLong
-from colorjax.web.security import HEALTH, Cookies, Forwarded, Guard
+from colorjax.web.security import HEALTH, Forwarded, Guard, Guests, Toll
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
 from colorjax.web.work import Studio
 
@@ -42,10 +42,10 @@ def make(
     root: str = "",
     signing: dict[str, Any] | None = None,
 ) -> Starlette:
-    """The application; see `security.Guard` for `token`, `hosts` and `root`, `addresses` for proxies, `Studio` for signing."""
-    behind = [Middleware(Forwarded, proxies=proxies)] if proxies else []
-    guard = Middleware(Guard, hosts=hosts, token=token, root=root)
-    return Page(colorizer, sessions, signing).app([*behind, guard, Middleware(Shares)])
+    """The application, its `state.guests` for `connections.Patient`; see `security.Guard` for `token`, `hosts` and `root`."""
+    page, guard = Page(colorizer, sessions, signing), Middleware(Guard, hosts=hosts, token=token, root=root)
+    entrance = [Middleware(Toll, guests=page.guests), guard, Middleware(Shares)]
+    return page.app([Middleware(Forwarded, proxies=proxies), *entrance] if proxies else entrance)
 
 
 def _polite(endpoint: Endpoint) -> Endpoint:
@@ -81,7 +81,7 @@ class Page:
     """What the routes share."""
 
     def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any] | None = None):
-        self.sessions, self.studio, self._cookies = sessions, Studio(colorizer, sessions, signing), Cookies()
+        self.sessions, self.studio, self.guests = sessions, Studio(colorizer, sessions, signing), Guests()
         self._files = {f"/{path.name}": _answer(path) for path in _STATIC.iterdir() if path.suffix in _KINDS}
         self._files["/"] = self._files.pop("/index.html")
 
@@ -110,6 +110,7 @@ class Page:
         routes += [Route(path, endpoint) for path, endpoint in self._files.items()]
         app = Starlette(routes=routes, middleware=middleware, lifespan=self._life)
         app.router.redirect_slashes = False  # to where a proxy may not be
+        app.state.guests = self.guests
         return app
 
     @contextlib.asynccontextmanager
@@ -138,7 +139,7 @@ class Page:
     async def about(self, request: Request) -> Response:
         """What the page asks first. Whoever has no cookie yet gets one: here, for a browser that follows a link from another
         site to the page does not show the cookie that it has. cookie: whether the one given before came back."""
-        limits, known = self.sessions.limits, self._cookies.of(request) is not None
+        limits, known = self.sessions.limits, self.guests.cookies.of(request) is not None
         response = JSONResponse(
             {
                 "version": VERSION,
@@ -156,7 +157,7 @@ class Page:
             }
         )
         if not known:
-            self._cookies.give(request, response)
+            self.guests.cookies.give(request, response)
         return response
 
     @_polite
@@ -168,9 +169,9 @@ class Page:
     @_polite
     async def upload(self, request: Request) -> Response:
         """The body is the file, as it is; ?name= what it is called. Who has no cookie is asked to send it again with one."""
-        cookie = self._cookies.of(request)
+        cookie = self.guests.cookies.of(request)
         if cookie is None:
-            return self._cookies.once_more(request)
+            return self.guests.cookies.once_more(request)
         bodies.check_length(request, self.sessions.limits.upload)
         visitor, gone = self.sessions.admit(cookie, addresses.of_one(request.client.host if request.client else None))
         photograph = self.sessions.begin(visitor, request.query_params.get("name", ""))
@@ -261,7 +262,7 @@ class Page:
         return StreamingResponse(zipped.chunks([copy.files for copy in ready]), media_type="application/zip", headers=headers)
 
     def _visitor(self, request: Request) -> Visitor | None:
-        return self.sessions.find(self._cookies.of(request))
+        return self.sessions.find(self.guests.cookies.of(request))
 
     def _photograph(self, request: Request) -> Photograph:
         return self.sessions.photograph(self._visitor(request), request.path_params["id"])

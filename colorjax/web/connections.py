@@ -14,15 +14,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from colorjax.web.addresses import is_local, of_one
+from colorjax.web.security import TOO_MUCH, Guests
 
 CONNECTIONS = 384  # at once; who comes then is told to come again
 _CROWDED = 256  # from so many on, those that let the server wait make room for others
 _HURRY = 1.0  # seconds that one may let it wait then
+_ROOM = 32  # so many go at a time then
+_UNREAD = 50.0  # requests that an answer costs which is asked for and not taken
 _OF_ONE = 128  # of one address, and as many requests, behind which there may be a class of people
 _HEADER = 15.0  # seconds that a connection may take from its first byte, or none, to a whole header of a request
 _UNWANTED = 60.0  # seconds that the rest of a body may take that has been answered already
 _TICK = 0.5  # seconds between looks at who takes an answer
 _DROP = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: for no time at all
+
+_REFUSAL = (
+    "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 60\r\nCache-Control: no-store\r\n"
+    f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(TOO_MUCH)}\r\n\r\n{TOO_MUCH}"
+).encode()
 
 SILENCE = 30.0  # seconds that may pass without a byte
 SLOWEST = 20_000  # bytes a second that must come, or be taken, on average after that
@@ -105,12 +113,14 @@ class Patient(H11Protocol):
     """uvicorn's HTTP/1.1, which itself waits for a header, and for an answer to be taken, for ever.
 
     proxies: who may have all places, as this machine may. Where places are few, those who let the server wait go first, of
-    the address that has most of them.
+    the address that has most of them. guests: of whom one without credit is refused, some time later, by what a request begins
+    with; nothing else of it is read. Those of a proxy are refused by `Toll`.
     """
 
-    def __init__(self, *args: Any, proxies: Container[str] = (), **options: Any):
+    def __init__(self, *args: Any, proxies: Container[str] = (), guests: Guests | None = None, **options: Any):
         super().__init__(*args, **options)
         self._proxies, self._clock, self._gone, self._lingering = proxies, None, False, False
+        self._guests, self._guest = guests, None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._watched, self._heard = _Watched(transport, self.loop, self._lingers), self.loop.time()
@@ -124,7 +134,7 @@ class Patient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self.loop.time()
-        if self._lingering:
+        if self._lingering or self._refused(data):
             return
         super().data_received(data)
         if self._busy():
@@ -136,6 +146,8 @@ class Patient(H11Protocol):
         self._stop()
         self._watched.forget()
         self._lingering = True  # there is nobody any more
+        if self._guest is not None and self.flow.write_paused:
+            self._guests.credit.spend(self._guest, _UNREAD)
         super().connection_lost(exc)
 
     def late(self) -> float:
@@ -159,6 +171,26 @@ class Patient(H11Protocol):
         self._wind(_UNWANTED)
         return True
 
+    def _refused(self, data: bytes) -> bool:
+        """Whether these bytes begin a request of somebody without credit. They hear so after a while."""
+        host = _host(self)
+        if self._guests is None or host in self._proxies or self.conn.their_state is not h11.IDLE or self.conn.trailing_data[0]:
+            return False
+        self._guest = self._guests.name(host, data)
+        wait = self._guests.credit.wait(self._guest) if self._guest is not None else 0.0
+        if not wait:
+            return False
+        self._guests.credit.spend(self._guest)
+        self._lingering = True
+        self.flow.pause_reading()
+        self._stop()
+        self._clock = self.loop.call_later(wait, self._refuse)
+        return True
+
+    def _refuse(self) -> None:
+        self.transport.write(_REFUSAL)
+        self.transport.close()
+
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -175,7 +207,7 @@ class Patient(H11Protocol):
         crowd = Counter(other.address for other in here)
         late = [other for other in here if other.late() > _HURRY]
         late.sort(key=lambda other: (crowd[other.address], other.late()), reverse=True)
-        for other in late[: len(here) - _CROWDED + 1]:
+        for other in late[: len(here) - _CROWDED + _ROOM]:
             other._gone = True
             other.transport.abort()
 

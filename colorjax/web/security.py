@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from urllib.parse import urlencode, urlsplit
@@ -13,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from colorjax.web.addresses import Proxies
+from colorjax.web.addresses import Credit, Proxies, is_here, of_one
 from colorjax.web.sessions import Refused
 
 _HEADERS = {
@@ -31,6 +32,10 @@ _HEADERS = {
 _SAFE = ("GET", "HEAD")
 _WRONG_TOKEN_SECONDS = 0.5  # that a guess costs
 _AGAIN = "again"  # in the query of a request that is sent once more
+_KEPT = re.compile(rb"colorjax-visitor-\d+=([\w-]{1,64})\.([0-9a-f]{64})\b", re.ASCII)
+_MOST_WAIT = 32  # refusals that are put off at once
+_HEAD = 16_384  # bytes in which a cookie is looked for
+TOO_MUCH = "Too much was asked for from your network just now; please try again in a minute."
 HEALTH = "/healthz"  # which is asked by programs without a token, and by any name
 
 
@@ -44,8 +49,12 @@ class Cookies:
     def of(self, request: Request) -> str | None:
         """The one that came with a request, if it is from here."""
         cookie = request.cookies.get(cookie_name(request, "visitor"), "")
-        name, _, sign = cookie.rpartition(".")
-        return cookie if hmac.compare_digest(sign.encode(), self._sign(name).encode()) else None
+        return cookie if self._is_from_here(cookie) else None
+
+    def within(self, words: bytes) -> str | None:
+        """The first one from here in the beginning of a request, or in a header of it, without understanding the rest."""
+        found = (f"{match[1].decode()}.{match[2].decode()}" for match in _KEPT.finditer(words[:_HEAD]))
+        return next((one for one in found if self._is_from_here(one)), None)
 
     def give(self, request: Request, response: Response) -> None:
         """One like no other."""
@@ -61,8 +70,52 @@ class Cookies:
         self.give(request, response)
         return response
 
+    def _is_from_here(self, cookie: str) -> bool:
+        name, _, sign = cookie.rpartition(".")
+        return hmac.compare_digest(sign.encode(), self._sign(name).encode())
+
     def _sign(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()
+
+
+class Guests:
+    """Who asks, and whether they have asked for too much. Who keeps a cookie has credit of their own, whatever somebody else at
+    the same address does; the others of an address share its credit."""
+
+    def __init__(self) -> None:
+        self.cookies, self.credit = Cookies(), Credit()
+
+    def name(self, host: str | None, words: bytes) -> str | None:
+        """Who asks from this address, by the beginning of what they say; None where nobody counts."""
+        return None if is_here(host) else self.cookies.within(words) or of_one(host)
+
+
+class Toll:
+    """ASGI middleware: every request costs its guest credit, and who has none is refused before anything else is looked at:
+    after a while, unless that would keep many waiting, who have places meanwhile."""
+
+    def __init__(self, app: ASGIApp, guests: Guests):
+        self._app, self._guests, self._waiting = app, guests, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        said = b";".join(value for name, value in scope.get("headers", ()) if name == b"cookie")
+        name = self._guests.name((scope.get("client") or ("",))[0], said)
+        if scope["type"] != "http" or name is None:
+            await self._app(scope, receive, send)
+            return
+        wait = self._guests.credit.wait(name)
+        self._guests.credit.spend(name)
+        if wait:
+            if self._waiting < _MOST_WAIT:
+                self._waiting += 1
+                try:
+                    await asyncio.sleep(wait)
+                finally:
+                    self._waiting -= 1
+            headers = {**_HEADERS, "Cache-Control": "no-store", "Retry-After": "60", "Connection": "close"}
+            await PlainTextResponse(TOO_MUCH, 429, headers)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class Forwarded:

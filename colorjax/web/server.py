@@ -1,6 +1,7 @@
 """`colorjax serve`: from its arguments to a running server, and to the moment when nothing of it is left."""
 
 import argparse
+import asyncio
 import contextlib
 import functools
 import html
@@ -15,6 +16,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import warnings
 import webbrowser
 from collections.abc import Iterator
@@ -30,6 +32,7 @@ from colorjax.web.sessions import Limits, Sessions
 
 _PREFIX = "colorjax-serve-"
 _SHORTEST_TOKEN = 8
+_STILL_WRITING = 5.0  # seconds
 _TOKEN = "COLORJAX_TOKEN"
 _TIME = "%Y-%m-%d %H:%M:%S%z"
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     photos.allow_large(limits.pixels)
     warnings.filterwarnings("ignore", module="PIL")  # it reports damage that it tolerates
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt=_TIME, level=logging.WARNING, force=True)
+    logging.getLogger("uvicorn.error").addFilter(_is_of_interest)
     caching.keep_compiled()
     with _listening(args.host, args.port) as listening, _ends(), _private_folder() as folder:
         colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             access_log=False,  # it would hold names of photographs, and the token
             proxy_headers=False,
             server_header=False,
-            http=functools.partial(connections.Patient, proxies=proxies),
+            http=functools.partial(connections.Patient, proxies=proxies, guests=page.state.guests),
             ws="none",
             limit_concurrency=connections.CONNECTIONS,
             timeout_graceful_shutdown=3,
@@ -75,6 +79,11 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Whether it is no traceback of an answer that was under way when the server was ended."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _words(local: bool, proxies: Proxies) -> str:
@@ -197,11 +206,21 @@ def _private_folder() -> Iterator[Path]:
     finally:
         for one in (signal.SIGINT, *_ENDS):
             signal.signal(one, signal.SIG_IGN)
-        shutil.rmtree(folder, ignore_errors=True)
+        _delete(folder)
         if lock is not None:
             os.close(lock)
         if folder.exists():
             print(f"colorjax: {folder} could not be deleted", file=sys.stderr)
+
+
+def _delete(folder: Path) -> None:
+    """With what work that cannot be stopped still writes there."""
+    end = time.monotonic() + _STILL_WRITING
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > end:
+            return
+        time.sleep(0.05)
 
 
 def _locked(folder: Path) -> int | None:

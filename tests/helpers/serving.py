@@ -20,7 +20,7 @@ def running(application, proxies=(), listening=None, **options):
     config = uvicorn.Config(
         application,
         log_level="critical",
-        http=functools.partial(connections.Patient, proxies=proxies),
+        http=functools.partial(connections.Patient, proxies=proxies, guests=application.state.guests),
         ws="none",
         proxy_headers=False,
         timeout_graceful_shutdown=1,

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+import tomllib
 
 import httpx2
 import pytest
@@ -202,3 +203,19 @@ def test_what_the_files_start_is_understood():
     args = parse([*start[1:], *shlex.split(more)])
     assert args.host == "0.0.0.0" and args.no_browser and args.token_file.name == "colorjax_token"
     assert Proxies(args.behind_proxy)
+
+
+def test_what_the_image_is_built_from_is_all_there():
+    """Its extras and its Python are those of pyproject.toml, and its context has what a wheel is made of."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    docker = (DEPLOY / "Dockerfile").read_text()
+    for text in (docker, (DEPLOY / "colorjax.service").read_text()):
+        (extras,) = re.findall(r"\.\[([\w,]+)\]", text)
+        assert "web" in extras.split(",") and project["optional-dependencies"].keys() >= set(extras.split(","))
+    versions = re.findall(r"^FROM python:3\.(\d+)-slim", docker, re.MULTILINE)
+    assert len(set(versions)) == 1 and f"Python :: 3.{versions[0]}" in " ".join(project["classifiers"])
+    rules = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+    allowed = {rule[1:] for rule in rules if rule.startswith("!")}
+    needed = [project["readme"], "pyproject.toml", "colorjax", *project["license-files"]]
+    assert rules[0] == "*" and all(name.split("/")[0] in allowed and (ROOT / name).exists() for name in needed)
+    assert re.search(r"^USER 1000$", docker, re.MULTILINE) and "/healthz" in docker

@@ -175,6 +175,42 @@ def test_a_hint_is_placed_coloured_moved_taken_back_and_removed(visit):
     assert page.locator(".hint").count() == 0 and abs(chroma_at(page, 0.23, 0.5)[0]) < 15
 
 
+def test_on_a_phone_the_photograph_that_is_chosen_is_seen(visit):
+    page = visit(PHONE)
+    bring(page, *[(f"{number}.png", encoded(np.roll(GREY, 9 * number, 1))) for number in range(2)])
+    page.locator(".tile img").nth(1).wait_for()
+    settled(page)
+    page.locator(".tile").nth(1).tap()
+    page.wait_for_selector(".tile[aria-current=true] >> nth=0")
+    page.wait_for_selector('#stage[aria-label^="1.png"]')
+    assert page.locator("#stage").bounding_box()["y"] > 0
+
+
+def test_problems_leave_the_buttons_of_a_phone_on_its_side(visit):
+    page = visit(SIDE)
+    opened(page)
+    bring(page, ("words.txt", b"words"))
+    problem = page.locator(".problem").bounding_box()
+    assert problem["x"] >= 0 and problem["x"] + problem["width"] <= page.locator("#undo-button").bounding_box()["x"]
+
+
+def test_what_comes_is_told_in_one_line_of_a_phone(visit):
+    page = visit(PHONE)
+    page.evaluate("""() => new MutationObserver(() => {
+        const status = document.getElementById("status");
+        const range = document.createRange();
+        range.selectNodeContents(status);
+        (window.told ??= []).push([status.textContent, range.getClientRects().length]);
+    }).observe(document.getElementById("status"), { childList: true })""")
+    name = "The_harbour_with_both_ferries_and_the_market_Detroit_ca_1900-1915.png"
+    bring(page, *[(f"{number} {name}", encoded(GREY)) for number in range(2)])
+    page.wait_for_selector(".tile img >> nth=1")
+    page.wait_for_function("told.at(-1)[0] === ''")
+    told = page.evaluate("told")
+    assert any(words.startswith("Opening 2 of 2: 1 The_harbou…00-1915.png") for words, _ in told), told
+    assert max(lines for _, lines in told) == 1
+
+
 def test_all_of_it_works_by_keys(visit):
     page = visit()
     opened(page)

@@ -1,6 +1,7 @@
 """The page behind a proxy, below a path, and with a token from elsewhere; and what its start says and opens."""
 
 import argparse
+import asyncio
 import logging
 import threading
 import time
@@ -168,7 +169,12 @@ def test_the_log_says_when(kept, monkeypatch, capfd):
     import uvicorn
 
     monkeypatch.setattr(server.colorize_many, "load", lambda *args: Painter())
-    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: logging.getLogger(app.__name__).error("it broke"))
+
+    def run(self, sockets):
+        logging.getLogger("uvicorn.error").error("an answer was under way", exc_info=asyncio.CancelledError())
+        logging.getLogger(app.__name__).error("it broke")
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
     before = logging.getLogger().handlers[:]
     try:
         assert cli.main(["serve", "--port", "0", "--root-path", "/colour"]) == 0
@@ -177,5 +183,6 @@ def test_the_log_says_when(kept, monkeypatch, capfd):
     said, log = capfd.readouterr()
     first, second = said.splitlines()
     assert first.endswith("/colour/") and "photographs take colour" in second and "Ctrl-C ends it" in second
+    assert "under way" not in log
     stamp, _, rest = log.splitlines()[-1].partition(" ERROR ")
     assert time.strptime(stamp, "%Y-%m-%d %H:%M:%S%z") and rest == "it broke"

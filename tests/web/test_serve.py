@@ -1,5 +1,6 @@
 """The server of the page: what it answers, whom it lets in, what it keeps and what it deletes."""
 
+import contextlib
 import io
 import os
 import re
@@ -631,6 +632,25 @@ def test_one_machine_does_not_take_all_places(served, monkeypatch):
 def test_the_address_is_one_that_others_can_open(host, name):
     with server._listening(host, 0) as listening:
         assert server._address(host, listening) == f"http://{name}:{listening.getsockname()[1]}"
+
+
+def test_what_is_still_written_at_the_end_is_deleted_too():
+    def write():
+        with contextlib.suppress(FileNotFoundError):
+            for number in range(300):
+                (inside / f"late {number}").write_bytes(b"")
+                time.sleep(0.001)
+
+    with server._private_folder() as folder:
+        (inside := folder / "a").mkdir()
+        for number in range(300):
+            (inside / f"{number}").write_bytes(b"")
+        writers = [threading.Thread(target=write) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+    for writer in writers:
+        writer.join()
+    assert not folder.exists()
 
 
 def test_a_server_leaves_nothing_behind(tmp_path):

@@ -1,5 +1,6 @@
 """Those who would close the page to others: what they are given, and what it costs the others."""
 
+import asyncio
 import contextlib
 import http.client
 import itertools
@@ -10,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from helpers.painter import Painter
 from helpers.serving import noise, running, visiting
+from starlette.testclient import TestClient
 
-from colorjax.web import app, connections, sessions
-from colorjax.web.addresses import of_one
+from colorjax.web import addresses, app, connections, security, sessions
+from colorjax.web.addresses import Credit, Proxies, of_one
 from colorjax.web.sessions import Limits, Refused, Sessions
 
 TINY = noise(1, 1)
@@ -220,6 +222,124 @@ def test_one_address_has_half_of_the_room(tmp_path):
 )
 def test_what_counts_as_one_address(host, counted):
     assert of_one(host) == counted
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    """Credit of 20 requests, which hardly comes back, and refusals that come soon."""
+    for name, value in {"_CREDIT": 20.0, "_BACK": 0.01, "_WAIT": 0.05}.items():
+        monkeypatch.setattr(addresses, name, value)
+
+
+def test_credit_is_used_up_and_comes_back(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(addresses.time, "monotonic", lambda: now[0])
+    credit = Credit()
+    credit.spend("a", addresses._CREDIT)
+    assert credit.wait("a") == credit.wait("b") == 0.0
+    credit.spend("a")
+    assert 1.0 < credit.wait("a") < 1.01 and credit.wait("b") == 0.0
+    waits = [credit.spend("a", 400) or credit.wait("a") for _ in range(9)]
+    assert waits[:3] == sorted(set(waits[:3])) and waits[-1] == 16.0
+    now[0] = 60.0
+    assert credit.wait("a") == 0.0
+    for number in range(addresses._MANY + 1):  # nobody fills the memory with names
+        credit.spend(f"{number}")
+    now[0] = 61.0
+    credit.spend("another")
+    for number in range(addresses._MANY):
+        credit.spend(f"again {number}")
+    assert len(credit._spent) < 1.1 * addresses._MANY + 2
+
+
+def sent(port, address, cookie=""):
+    """What comes back for an upload of one pixel, and the seconds that it takes."""
+    start, head = time.monotonic(), f"POST /api/photographs?name=a.png HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n"
+    with socket.create_connection(("127.0.0.1", port), 5, (address, 0)) as connection:
+        connection.sendall(f"{head}Connection: close\r\nContent-Length: {len(TINY)}\r\n\r\n".encode() + TINY)
+        answer = connection.makefile("rb").read()
+    return answer, time.monotonic() - start
+
+
+def test_who_asks_too_much_is_refused_before_anything_is_read(strict, there):
+    """And the later the more often: not who keeps a cookie at the same address, nor anybody at another or at this machine."""
+    base, server, _ = there
+    port = int(base.rpartition(":")[2])
+    with visiting(base, ATTACKER) as neighbour:
+        uploaded(neighbour, TINY)
+        for _ in range(19):
+            assert sent(port, ATTACKER)[0].startswith(b"HTTP/1.1 307")
+        sent(port, ATTACKER)
+        before = server.server_state.total_requests
+        refusals = [sent(port, ATTACKER) for _ in range(8)]
+        assert server.server_state.total_requests == before
+        assert all(b" 429 " in answer and b"Retry-After" in answer for answer, _ in refusals)
+        assert 0.05 < refusals[0][1] < refusals[-1][1]
+        assert b" 429 " in sent(port, ATTACKER, f"colorjax-visitor-{port}=made-up.{'0' * 64}")[0]
+        uploaded(neighbour, noise(50, 50))
+        assert b" 201 " in sent(port, ATTACKER, cookie_of(neighbour))[0]  # on a connection of its own
+    for address, times in ((OTHER, 3), ("127.0.0.1", 30)):
+        for _ in range(times):
+            assert sent(port, address)[0].startswith(b"HTTP/1.1 307")
+
+
+def test_answers_that_are_not_taken_use_up_a_visitor_s_credit(strict, there, monkeypatch):
+    base, _, _ = there
+    port = int(base.rpartition(":")[2])
+    monkeypatch.setattr(addresses, "_CREDIT", 300.0)
+    monkeypatch.setattr(connections, "_UNREAD", 200.0)
+    with visiting(base, ATTACKER) as client:
+        path, cookie = copied(client, uploaded(client, noise(700, 700))), cookie_of(client)
+        for _ in range(2):
+            with contextlib.closing(deaf(port, path, cookie)):
+                time.sleep(0.1)
+        end = time.monotonic() + 5
+        while (status := client.get("/api/about").status_code) == 200:
+            assert time.monotonic() < end
+        assert status == 429
+    with visiting(base, ATTACKER):  # who comes with another cookie, or none
+        pass
+
+
+def test_behind_a_proxy_everybody_has_credit_of_their_own(strict, tmp_path):
+    application = app.make(Painter(), Sessions(tmp_path, Limits()), proxies=Proxies("10.0.0.1"))
+
+    def asked(client, address):
+        return client.get("/api/about", headers={"X-Forwarded-For": address}).status_code
+
+    with TestClient(application, base_url="http://127.0.0.1", client=("10.0.0.1", 1)) as client:
+        asked(client, "203.0.113.7")
+        cookies = dict(client.cookies)
+        client.cookies.clear()
+        for _ in range(20):
+            assert asked(client, "203.0.113.7") == 200
+            client.cookies.clear()
+        assert asked(client, "203.0.113.7") == 429 and asked(client, "203.0.113.8") == 200
+        client.cookies.clear()
+        client.cookies.update(cookies)
+        assert asked(client, "203.0.113.7") == 200
+
+
+def test_refusals_that_wait_are_few(strict, tmp_path, monkeypatch):
+    """Behind a proxy they would keep the places of others."""
+    monkeypatch.setattr(addresses, "_WAIT", 0.5)
+    monkeypatch.setattr(addresses, "_LONGER", 1)
+    application = app.make(Painter(), Sessions(tmp_path, Limits()), proxies=Proxies("10.0.0.1"))
+    application.state.guests.credit.spend("203.0.113.7", 30.0)
+
+    async def refused(count):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": ("203.0.113.7", 1), "query_string": b""}
+        start, seconds = time.monotonic(), []
+
+        async def send(message):
+            if message["type"] == "http.response.start":
+                seconds.append(time.monotonic() - start)
+
+        await asyncio.gather(*(application(scope, None, send) for _ in range(count)))
+        return seconds
+
+    seconds = asyncio.run(refused(40))
+    assert len(seconds) == 40 and sum(one < 0.4 for one in seconds) == 40 - security._MOST_WAIT
 
 
 def waits(base, count):

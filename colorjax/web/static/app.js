@@ -172,6 +172,7 @@ async function open(photograph) {
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
   element("facts").textContent = facts(photograph);
   element("tools").scrollTop = 0;
+  scrollTo(0, 0); // on a phone the strip lies below everything
   showBusy();
   draw();
   drawDoubts();
@@ -283,11 +284,11 @@ async function add(files) {
   let first = null;
   await removal.finishAll(); // for the room that they take
   for (const [number, file] of [...files].entries()) {
-    const of = files.length > 1 ? ` (${number + 1} of ${files.length})` : "";
+    const which = files.length > 1 ? `${number + 1} of ${files.length}: ${shortened(file.name)}` : shortened(file.name);
     let photograph = { name: file.name };
     try {
       if (file.size > about.upload) throw new Error(`larger than ${Math.round(about.upload / 1e6)} MB, the most that is taken here`);
-      const told = (share) => arriving(share < 1 ? `Sending ${file.name}${of}: ${Math.round(100 * share)} %` : `Opening ${file.name}${of}…`);
+      const told = (share) => arriving(share < 1 ? `Sending ${which}, ${Math.round(100 * share)} %` : `Opening ${which}…`);
       told(0);
       photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
@@ -302,6 +303,9 @@ async function add(files) {
   }
   arriving("");
 }
+
+/** A name that fits in one line of a phone: its beginning and its end. */
+const shortened = (name) => (name.length > 24 ? `${name.slice(0, 12)}…${name.slice(-11)}` : name);
 
 /** What happens to a photograph that comes, said at the top, and in the middle of the first page. */
 function arriving(words) {

@@ -23,5 +23,9 @@ export function drawTiles(photographs, current, open) {
   const strip = element("strip");
   const hadFocus = strip.contains(document.activeElement);
   strip.replaceChildren(...tiles, add);
-  if (hadFocus) strip.querySelector("[aria-current=true]")?.focus();
+  const here = strip.querySelector("[aria-current=true]");
+  if (!hadFocus || !here) return;
+  here.focus({ preventScroll: true }); // the page stays where the photograph is seen
+  const at = here.offsetLeft - strip.offsetLeft;
+  strip.scrollLeft = Math.min(at, Math.max(strip.scrollLeft, at + here.offsetWidth - strip.clientWidth));
 }
