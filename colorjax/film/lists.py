@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from colorjax import photos
-from colorjax.film.carrying import Span
+from colorjax.film.carrying import Point, Span
 from colorjax.science import color, hints
 
 SUFFIX = ".shots.txt"  # after the name of a film
@@ -75,7 +75,8 @@ def hints_file(film: Path) -> Path | None:
 
 
 def read_hints(path: Path, count: int, shape: tuple[int, int]) -> dict[int, list[hints.Hint]]:
-    """Hints by the number of their frame: {"hints": [{"frame": 12, "x": 120, "y": 340, "color": "#23408e"}, ...]}.
+    """Hints by the number of their frame: {"hints": [{"frame": 12, "x": 120, "y": 340, "color": "#23408e"}, ...]}; "reach" and
+    "radius" may follow, as in photographs' hints.
 
     count: of frames. shape: (height, width) of an upright frame, in whose pixels x and y count. Raises HintError, OSError.
     """
@@ -95,16 +96,25 @@ def read_hints(path: Path, count: int, shape: tuple[int, int]) -> dict[int, list
         raise hints.HintError(f"{path.name}: {error}") from error
 
 
-def of_shot(found: dict[int, list[hints.Hint]], shot: Shot, shape: tuple[int, int]) -> dict[int, list[tuple[float, ...]]]:
-    """The hints of a shot as `steadying` takes them: by the frame from its first, (x, y, a, b) with x and y in 0..1."""
+def of_shot(found: dict[int, list[hints.Hint]], shot: Shot, shape: tuple[int, int]) -> dict[int, list[Point]]:
+    """The hints of a shot as `steadying` takes them: by the frame from its first. shape: see `read_hints`."""
     height, width = shape
     result = {}
     for frame in range(shot.first, shot.end):
         if frame in found:
             lab = color.rgb_to_lab(np.array([hint.rgb for hint in found[frame]], np.float32) / 255)
-            places = [((hint.x + 0.5) / width, (hint.y + 0.5) / height) for hint in found[frame]]
-            result[frame - shot.first] = [(x, y, float(a), float(b)) for (x, y), (_, a, b) in zip(places, lab, strict=True)]
+            result[frame - shot.first] = [
+                Point(
+                    (hint.x + 0.5) / width, (hint.y + 0.5) / height, float(a), float(b), hint.reach, _share(hint.radius, shape)
+                )
+                for hint, (_, a, b) in zip(found[frame], lab, strict=True)
+            ]
     return result
+
+
+def _share(radius: float | None, shape: tuple[int, int]) -> float | None:
+    """A hint's radius as a share of the shorter side."""
+    return radius if radius is None or radius <= 1 else radius / min(shape)
 
 
 def way_of(found: dict[int, list[hints.Hint]], shot: Shot, span: Span) -> dict[str, Any]:
@@ -116,8 +126,17 @@ def way_of(found: dict[int, list[hints.Hint]], shot: Shot, span: Span) -> dict[s
     return {"frame": frame} | hint.as_dict() | {"first": shot.first + span.first, "last": shot.first + span.last}
 
 
+def how_far(way: dict[str, Any]) -> str:
+    """The reach and the radius that a hint was given, by what `way_of` gave: " (soft, 20%)", or nothing."""
+    radius = way.get("radius")
+    how = [way["reach"]] if "reach" in way else []
+    how += [] if radius is None else [f"{100 * radius:.4g}%" if radius <= 1 else f"{radius:.4g} pixels"]
+    return f" ({', '.join(how)})" if how else ""
+
+
 def in_words(way: dict[str, Any], shot: Shot) -> str:
     """Where a hint ends, by what `way_of` gave: "... holds for frames 44 to 99, not all of its shot (44 to 133)"."""
     whole = (way["first"], way["last"]) == (shot.first, shot.end - 1)
-    holds = f"the hint at {way['x']},{way['y']} of frame {way['frame']} holds for frames {way['first']} to {way['last']}"
+    hint = f"the hint at {way['x']},{way['y']} of frame {way['frame']}{how_far(way)}"
+    holds = f"{hint} holds for frames {way['first']} to {way['last']}"
     return f"{holds}, {'all' if whole else 'not all'} of its shot ({shot.first} to {shot.end - 1})"

@@ -127,7 +127,10 @@ def _report(path: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
     writer.writeheader()
     for number, row in enumerate(rows, 1):
-        ways = (f"{way['x']},{way['y']} of {way['frame']}: {way['first']}-{way['last']}" for way in row.get("carried", ()))
+        ways = (
+            f"{way['x']},{way['y']} of {way['frame']}{lists.how_far(way)}: {way['first']}-{way['last']}"
+            for way in row.get("carried", ())
+        )
         more = {"shot": number, "frames": row["end"] - row["first"], "hints": row.get("hints", 0), "carried": "; ".join(ways)}
         writer.writerow(row | more)
     with photos.atomic(path) as stream:
