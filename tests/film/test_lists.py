@@ -58,7 +58,7 @@ def test_hints_reach_the_shot_they_are_of(tmp_path, colour, monkeypatch):
     (tmp_path / "grey.mkv.hints.json").write_text(json.dumps({"hints": rows}))
     made_up = steadying.color_shot
 
-    def color_shot(luma, colorizer, settings, hints=None, told=None):
+    def color_shot(luma, colorizer, settings, hints=None, **_):
         seen.append(hints)
         return made_up(luma, colorizer, settings)
 

@@ -33,7 +33,7 @@ def verified(capsys, *arguments):
     return cli.main(["verify", *map(str, arguments)]), capsys.readouterr().out
 
 
-def with_spans(luma, colorizer, settings, hints=None, told=None):
+def with_spans(luma, colorizer, settings, hints=None, told=None, **_):
     """As the real one, hints take all frames before the first answer; each is lost one frame on."""
     frames = list(luma)
     for frame, points in (hints or {}).items():

@@ -123,7 +123,19 @@ def _hints(rows: list[dict[str, Any]]) -> list[str]:
 def _report(path: Path, rows: list[dict[str, Any]]) -> None:
     """A row for each shot."""
     text = io.StringIO()
-    columns = ("shot", "first", "end", "frames", "start", "mean_chroma", "lightness_moved", "hints", "carried", "seconds")
+    columns = (
+        "shot",
+        "first",
+        "end",
+        "frames",
+        "start",
+        "dissolve",
+        "mean_chroma",
+        "lightness_moved",
+        "hints",
+        "carried",
+        "seconds",
+    )
     writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
     writer.writeheader()
     for number, row in enumerate(rows, 1):
@@ -132,6 +144,7 @@ def _report(path: Path, rows: list[dict[str, Any]]) -> None:
             for way in row.get("carried", ())
         )
         more = {"shot": number, "frames": row["end"] - row["first"], "hints": row.get("hints", 0), "carried": "; ".join(ways)}
+        more["dissolve"] = "-".join(map(str, row.get("dissolve", ())))
         writer.writerow(row | more)
     with photos.atomic(path) as stream:
         stream.write(text.getvalue().encode())
