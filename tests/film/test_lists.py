@@ -37,6 +37,7 @@ def test_the_list_of_shots_can_be_corrected_by_hand(tmp_path, colour, capsys):
     shots = json.loads((tmp_path / "colour.mkv.json").read_text())["shots"]
     assert [(shot["first"], shot["end"]) for shot in shots] == [(0, 2), (2, 5), (5, 8)]
     assert found.read_text().splitlines() == lines
+    assert colour(source, out, "--only-shots") == 0, "it writes no copy, so the one that is there is in nobody's way"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def _work(args: argparse.Namespace) -> job.Work:
     provenance.source_type_uri(args.source_type)
     if not args.film.exists():
         raise ValueError(f"{args.film}: no such file or folder")
-    if args.out.exists() and not args.overwrite:
+    if args.out.exists() and not (args.overwrite or args.only_shots):
         raise ValueError(f"{args.out} is there already; --overwrite makes it anew")
     if args.out.resolve() == args.film.resolve():
         raise ValueError(f"--out {args.out} is the film itself")
