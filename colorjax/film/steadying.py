@@ -70,7 +70,7 @@ def color_shot(
     """The ab of each frame of one shot, Lab units, float32, in order and of the size of the frames.
 
     luma: L* in 0..100, float32, of one size. Some `settings.reach` frames are held, however long the shot is. hints: of frames
-    of the shot, from 0, each (x, y, a, b): x and y in 0..1 of width and height; they need a guided network. They hold
+    of the shot, from 0, each a `carrying.Point`, or (x, y, a, b) as there; they need a guided network. They hold
     wherever the flow carries them, before and after, and `told` hears how far each came before the first frame is answered.
     For them all frames of the shot go through a temporary file. mixed: frames, from 0, that show another shot as well: the
     network does not see them, and they have the colours of those before and behind.
