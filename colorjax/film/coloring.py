@@ -92,7 +92,7 @@ def _shot(
             waiting.append(None if hints else frame)
             yield frame[1]
 
-    for ab in steadying.color_shot(luma(), colorizer, settings, hints or None, told=told, mixed=shot.mixed):
+    for ab in steadying.color_shot(luma(), colorizer, settings, hints or None, told=told):
         picture, lightness = waiting.popleft() or _looked_at(next(again), settings)
         yield Coloured(shot, picture, lightness, ab)
     if waiting:

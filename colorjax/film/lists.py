@@ -51,13 +51,6 @@ class Shot(NamedTuple):
     opening: Dissolve | None = None
     closing: Dissolve | None = None
 
-    @property
-    def mixed(self) -> frozenset[int]:
-        """The frames, from 0 in the shot, that show another one as well."""
-        first = range(self.opening.end - self.first if self.opening else 0)
-        last = range(self.closing.first - self.first, self.end - self.first) if self.closing else ()
-        return frozenset((*first, *last))
-
 
 class ShotError(ValueError):
     """A list of shots that cannot be followed."""

@@ -27,7 +27,8 @@ _UNLIKE = 0.4  # share of that in which the frames before and after agree, at mo
 _MIXED, _BETTER = 0.85, 0.3  # share of the picture that a mixture explains; what it leaves, beside what one of them leaves
 _APART = 12  # frames within which dissolves are one
 _LONGEST = 60  # frames of a dissolve
-_TELLING, _LIKELY = 0.1, 0.01  # spread of progress that says how long a dissolve is; else what a frame more or less costs
+_USUAL, _FEW = 24, 2  # frames of most; frames that are few
+_TELLING, _LIKELY = 0.1, 0.002  # spread of progress that says how long a dissolve is; else what a frame more or less costs
 
 
 class Found(NamedTuple):
@@ -175,11 +176,13 @@ class _Dissolves:
 def _extent(group: list[_Mixture]) -> tuple[int, int]:
     """The first frame of a dissolve and the first behind it: those between which even mixing explains the mixtures best.
 
-    Where all of them are halfway between their neighbours, they say little: then it is about as long as they are seen.
+    Where all of them are halfway between their neighbours, they say little: then it is about as long as they are seen, and of
+    a usual length where few are.
     """
     middle, seen = _middle(group), np.array(group)
     index, reach, progress = seen.T
     span = (index + reach).max() - (index - reach).min()
+    span = span if len(set(index)) > _FEW else min(span, _USUAL)
     doubt = _LIKELY if np.ptp(progress) < _TELLING else 0.0
 
     def missed(way: tuple[int, int]) -> float:

@@ -72,7 +72,7 @@ def test_a_dissolve_is_cut_in_its_middle(length):
     cuts = found(frames)
     assert len(cuts) == 2 and abs(cuts[1] - (20 + length / 2)) <= length / 4
     ((first, end),) = find(np.clip(np.round(frame), 0, 255).astype(np.uint8) for frame in frames).dissolves
-    assert abs(first - 20) <= 1 and abs(end - 20 - length) <= 1 and cuts[1] == (first + end) // 2
+    assert abs(first - 20) <= length / 8 and abs(end - 20 - length) <= length / 8 and cuts[1] == (first + end) // 2
 
 
 def test_a_pan_is_no_dissolve():
