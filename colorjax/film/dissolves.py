@@ -1,11 +1,11 @@
 """Dissolves: their frames show two shots, and have the colours of both.
 
-Each of the shots is coloured on beyond the cut, to the end of the dissolve, as if all of it were its own. Then both colours are
-mixed as the lightness is. The shots on both sides find the same colours, each for itself: so a shot can be coloured without the
-other, and at the cut in the middle nothing jumps.
+In the middle of a dissolve the colours of each shot are those of the frames that it has to itself, carried along the flow, past
+the cut too; the network sees no mixture for them. Towards its ends they go over into what each shot's own job says, for which
+the network has seen mixtures: between a dark shot and a light one these tell more. Both are mixed as the lightness is.
 
-What the network says of mixtures counts too. Without that some dissolves come nearer to the truth, but between a very dark
-shot and a light one they are paler and farther off: `benchmarks/film/dissolves.py`.
+The shots on both sides find the same colours, each for itself: so a shot can be coloured without the other, and at the cut in
+the middle nothing jumps. `benchmarks/film/dissolves.py` measures it.
 """
 
 from collections.abc import Callable, Generator, Iterable
@@ -80,17 +80,17 @@ class Dissolves:
             part, frames = self._taken(dissolve)
             begin, end = dissolve.first - part.first, dissolve.end - part.first
             hints = _later(self._hints(_first_of(dissolve)), dissolve.before - part.first)
-            before = self._colored(islice(frames, end), hints, begin, end)
+            before = self._colored(islice(frames, end), hints, range(begin, end))
             hints = _later(self._hints(_second_of(dissolve)), dissolve.cut - dissolve.first)
-            after = self._colored((frames[at] for at in range(begin, len(frames))), hints, 0, end - begin)
+            after = self._colored((frames[at] for at in range(begin, len(frames))), hints, range(end - begin))
             self._last = dissolve, list(zip(before, after, strict=True))
         pair = self._last[1][frame - dissolve.first]
         return [cv2.resize(ab.astype(np.float32), shape[1::-1], interpolation=cv2.INTER_LINEAR) for ab in pair]
 
-    def _colored(self, luma: Iterable[np.ndarray], hints: dict[int, list], first: int, end: int) -> list[Ab]:
-        """The ab of these of the frames, float16, at the size of the flow: it has no more detail."""
-        colours = steadying.color_shot(luma, self._colorizer, self._settings, hints or None)
-        wanted = islice(colours, first, end)
+    def _colored(self, luma: Iterable[np.ndarray], hints: dict[int, list], mixed: range) -> list[Ab]:
+        """The ab of the mixed frames alone, float16, at the size of the flow: it has no more detail."""
+        colours = steadying.color_shot(luma, self._colorizer, self._settings, hints or None, mixed=mixed)
+        wanted = islice(colours, mixed.start, mixed.stop)
         planes = ([following.small(ab[..., i], self._settings.flow) for i in (0, 1)] for ab in wanted)
         return [np.stack(pair, axis=-1).astype(np.float16) for pair in planes]
 

@@ -103,6 +103,16 @@ def test_hints_of_the_shot_beside_are_in_a_dissolve(frame):
     assert np.abs(np.diff(there[at.first : at.end])).max() < 0.4 * STRONG
 
 
+def test_a_network_is_asked_where_every_frame_is_a_mixture():
+    colours = list(steadying.color_shot(scene(0, LIGHT, 5), ByLight(), SETTINGS, mixed=range(5)))
+    assert len(colours) == 5 and np.isfinite(colours).all() and colours[0][..., 0].mean() > 25
+
+
+def test_a_long_dissolve_has_colours_from_its_first_frame_on():
+    colours = list(steadying.color_shot(scene(0, LIGHT, 40), ByLight(), SETTINGS, mixed=range(30)))  # the window holds 10
+    assert len(colours) == 40 and min(ab[..., 0].mean() for ab in colours) > 25
+
+
 def test_dissolves_are_shortened_where_they_leave_a_shot_nothing():
     shots = lists.of([10, 16, 30], 40, [(4, 15), (12, 20), (28, 45)])
     assert [shot[:2] for shot in shots] == [(0, 10), (10, 16), (16, 30), (30, 40)]
