@@ -29,7 +29,7 @@ from colorjax.film import lists
 from colorjax.film.steadying import find
 from colorjax.science import color
 
-PAIRS = "tennis+dog,bedroom+cockatoo,road_traffic+woman,bmx+road_traffic"
+PAIRS = "tennis+dog,bedroom+cockatoo,road_traffic+garden,bmx+road_traffic"
 SHAPE = 288, 480  # of all films, so that they can be mixed
 ALONE = 26  # frames before and after
 
