@@ -11,8 +11,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import ROOT
+from helpers.moving import pattern
 
 from colorjax import cli
 from colorjax.archive import sidecar
@@ -85,6 +87,62 @@ def test_what_is_marked_to_be_run_runs(name, photographs, capsys):
         for program, *arguments in commands(text) if run and language == "sh" else ():
             assert program == "colorjax"
             assert cli.main(arguments) == 0, f"{name}: colorjax {' '.join(arguments)}: {capsys.readouterr()}"
+
+
+def two_scenes(path, shape=(96, 128), frames=24, length=8):
+    """A grey film of two scenes; the first dissolves into the second."""
+    import av
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=24)
+        stream.height, stream.width, stream.pix_fmt = *shape, "gray"
+        for number in range(frames):
+            share = min(max((number + 1 - (frames - length) // 2) / (length + 1), 0), 1)
+            both = [pattern(seed, (shape[0], shape[1] + frames))[:, number : number + shape[1]] for seed in (0, 1)]
+            picture = np.round(2.4 * ((1 - share) * both[0] + share * both[1])).astype(np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "gray")))
+        out.mux(stream.encode(None))
+
+
+@pytest.mark.slow
+def test_the_tutorial_of_films_can_be_followed(tmp_path, monkeypatch, capsys):
+    """Its commands in turn, by the network inside the package, on a film of 24 small frames, with the files that it shows."""
+    from colorjax import photos
+
+    monkeypatch.chdir(tmp_path)
+    two_scenes(tmp_path / "reel.mkv")
+    assert cli.main(["keys", "--new", "."]) == 0
+    (tmp_path / "scans").mkdir()
+    for number in range(3):
+        grey = np.round(655 * pattern(2, (48, 64 + number))[:, number:, None]).astype(np.uint16)
+        photos.write(tmp_path / "scans" / f"{number}.tif", grey.repeat(3, -1))
+    done = []
+    for _, language, text in blocks(ROOT / "docs" / "tutorials" / "film.md"):
+        if language == "json":
+            hints = json.loads(text)
+            hints["hints"][0] |= {"frame": 20, "x": 90, "y": 60}  # this film is smaller than the one that is told of
+            (tmp_path / "reel.mkv.hints.json").write_text(json.dumps(hints))
+        for program, *words in commands(text) if language == "sh" else ():
+            if program != "colorjax":
+                assert program == "pip"
+                continue
+            if "--source" in words:  # the film is on another disk now
+                words[-1] = str(tmp_path / "films")
+                (tmp_path / "films").mkdir()
+                shutil.move("reel.mkv", "films")
+            capsys.readouterr()
+            code = cli.main(words)
+            told = capsys.readouterr()
+            assert code == 0, f"colorjax {' '.join(words)}: {told}"
+            done.append((words, told))
+            if "--source" in words:
+                shutil.move("films/reel.mkv", "reel.mkv")
+    assert [words[0] for words, _ in done].count("verify") == 3 and len(done) == 10
+    assert all("as it says" in told.out for words, told in done if words[0] == "verify")
+    hinted = json.loads(Path("coloured.mkv.json").read_text())["shots"]
+    assert [shot["first"] for shot in hinted] == [0, 12] and hinted[1]["dissolve"] == [8, 15]
+    assert sum(shot.get("hints", 0) for shot in hinted) == 1 and "the hint at 90,60 of frame 20 holds" in done[3][1].err
+    assert len(list(Path("coloured").glob("*.tif"))) == 3
 
 
 @pytest.mark.parametrize("command", [c[1:] for c in ALL if c[1] == "colorjax"], ids=" ".join)

@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import common
 from colorjax import Colorizer
-from colorjax.film import flow
-from colorjax.film.steadying import Settings, color_shot, find_shots
+from colorjax.film import coloring, flow, lists
+from colorjax.film.steadying import Settings, find
 from colorjax.inference.upsampling import Upsampler
 from colorjax.science import color
 
@@ -41,11 +41,11 @@ _SHOT_WIDTH = 160
 
 
 class Clip(NamedTuple):
-    """lab: the frames (H, W, 3). shots: the first frames of its shots. ways: of each frame but the first, to the one before."""
+    """lab: the frames (H, W, 3). ways: of each frame but the first, to the one before."""
 
     name: str
     lab: list[np.ndarray]
-    shots: list[int]
+    shots: list[lists.Shot]
     ways: list[np.ndarray]
 
     @property
@@ -71,7 +71,8 @@ def read(path: Path, start: int, count: int, size: int) -> Clip:
             lab.append(color.rgb_to_lab(cv2.resize(rgb, shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255))
             scale = _SHOT_WIDTH / frame.width
             small.append(cv2.resize(frame.to_ndarray(format="gray"), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-    return Clip(path.stem, lab, find_shots(small), [_way(*pair) for pair in itertools.pairwise(lab)])
+    firsts, dissolves = find(small)
+    return Clip(path.stem, lab, lists.of(firsts, len(lab), dissolves), [_way(*pair) for pair in itertools.pairwise(lab)])
 
 
 def _way(before: np.ndarray, lab: np.ndarray) -> np.ndarray:
@@ -82,10 +83,10 @@ def _way(before: np.ndarray, lab: np.ndarray) -> np.ndarray:
 
 
 def warp_error(clip: Clip, ab: list[np.ndarray]) -> float:
-    errors = []
+    errors, firsts = [], {shot.first for shot in clip.shots}
     for number, way in enumerate(clip.ways, start=1):
         sure = way[..., 2] > 0
-        if number not in clip.shots and sure.any():
+        if number not in firsts and sure.any():
             errors.append(np.abs(flow.fetch(ab[number - 1], way) - ab[number])[sure].mean())
     return float(np.mean(errors))
 
@@ -138,9 +139,25 @@ def each_alone(clip: Clip, colorizer: Colorizer) -> Iterator[np.ndarray]:
         yield Upsampler(prediction.lightness, prediction.ab, luma.shape).rows(slice(0, len(luma)), luma)
 
 
-def as_film(clip: Clip, colorizer: Colorizer) -> Iterator[np.ndarray]:
-    for first, last in zip(clip.shots, [*clip.shots[1:], len(clip.lab)], strict=True):
-        yield from color_shot(iter(clip.luma[first:last]), colorizer, Settings(size=max(clip.luma[0].shape)))
+class Seen(NamedTuple):
+    """A frame as `coloring` takes it."""
+
+    luma: np.ndarray
+
+    def seen(self, _: int) -> np.ndarray:
+        return self.luma
+
+
+def as_film(luma: list[np.ndarray], shots: list[lists.Shot], colorizer: Colorizer) -> Iterator[np.ndarray]:
+    """The ab of each frame. luma: L* of the frames."""
+
+    def pictures(wanted: list[lists.Shot]) -> Iterator[Seen]:
+        for shot in wanted:
+            yield from map(Seen, luma[shot.first : shot.end])
+
+    settings = Settings(size=max(luma[0].shape))
+    for answer in coloring.coloured(pictures, shots, colorizer, settings, lambda _: {}, lambda *_: None):
+        yield answer.ab
 
 
 def sheet(ways: dict[str, list[np.ndarray]]) -> np.ndarray:
@@ -167,7 +184,7 @@ def look_at(path: Path, colorizer: Colorizer, arguments: object) -> dict[str, fl
     ways = {} if arguments.grey else {"truth": clip.truth}
     ways["alone"] = list(each_alone(clip, colorizer))
     start = time.perf_counter()
-    ways["film"] = list(as_film(clip, colorizer))
+    ways["film"] = list(as_film(clip.luma, clip.shots, colorizer))
     speed = len(clip.lab) / (time.perf_counter() - start)
     shown = {way: pictures(clip, ab) for way, ab in ways.items()}
     told = {way: measured(clip, ab, shown[way], shown.get("truth", shown["alone"])) for way, ab in ways.items()}

@@ -4,7 +4,7 @@ The way of a film: `jobs` (the command, and its work shot by shot), `containers`
 DPX, TIFF, PNG), `lists` (where shots begin, and hints, in files that people write), `coloring` (decoding, the network and
 encoding side by side), `chroma` (Cb and Cr of these colours beside an untouched Y'). And the way of a shot: `shots` (where a
 film is cut), `flow` (where things went from frame to frame), `following` (the frames of a shot, each beside its neighbours),
-`carrying` (hints along the flow), `steadying` (the colour of a shot, without flicker).
+`carrying` (hints along the flow), `steadying` (the colour of a shot, without flicker), `dissolves` (that of two shots).
 """
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "chroma",
     "coloring",
     "containers",
+    "dissolves",
     "flow",
     "following",
     "jobs",

@@ -10,12 +10,23 @@ from jaxtyping import Float
 from colorjax.film import flow
 from colorjax.film.following import small
 from colorjax.science import color
-from colorjax.science.hints import Hint
+from colorjax.science.hints import OBJECT, Hint
 
-Point = tuple[float, float, float, float]  # x, y in 0..1 of width and height; a*, b*
 _LOST = 0.3  # mean trust around a point, below which what it stood for is not seen any more
 _AROUND = 3  # pixels to each side of a point that move with it
 _LIGHTNESSES = np.linspace(15, 95, 33, dtype=np.float32)
+
+
+class Point(NamedTuple):
+    """A hint in a film. x, y: in 0..1 of width and height. a, b: Lab units. reach, radius: as `hints.Hint` has them, but the
+    radius is always a share of the frame's shorter side."""
+
+    x: float
+    y: float
+    a: float
+    b: float
+    reach: str = OBJECT
+    radius: float | None = None
 
 
 class Span(NamedTuple):
@@ -37,12 +48,12 @@ def carried(
     for frame in hints:
         if not 0 <= frame < len(luma):
             raise ValueError(f"a hint is for frame {frame} of the shot, which has the frames 0 to {len(luma) - 1}")
-    told = {frame: [tuple(point) for point in points] for frame, points in hints.items()}
+    told = {frame: [Point(*point) for point in points] for frame, points in hints.items()}
     spans = {(frame, number): [frame, frame] for frame, points in hints.items() for number in range(len(points))}
     for step, end in ((1, 1), (-1, 0)):
         alive: dict[tuple[int, int], Point] = {}
         for frame in range(len(luma))[::step]:
-            alive |= {(frame, number): tuple(point) for number, point in enumerate(hints.get(frame, ()))}
+            alive |= {(frame, number): Point(*point) for number, point in enumerate(hints.get(frame, ()))}
             if alive and 0 <= frame + step < len(luma):
                 way = flow.between(*(small(luma[at], side) for at in (frame, frame + step)))[0]
                 alive = {name: moved for name, point in alive.items() if (moved := _moved(point, way)) is not None}
@@ -55,7 +66,7 @@ def carried(
 def _moved(point: Point, way: flow.Way) -> Point | None:
     """Where a way brings a point; None where it is lost."""
     height, width = way.shape[:2]
-    column, row = min(int(point[0] * width), width - 1), min(int(point[1] * height), height - 1)
+    column, row = min(int(point.x * width), width - 1), min(int(point.y * height), height - 1)
     rows = slice(max(0, row - _AROUND), row + _AROUND + 1)
     columns = slice(max(0, column - _AROUND), column + _AROUND + 1)
     near = way[rows, columns] - flow.stay((height, width))[rows, columns]
@@ -63,8 +74,8 @@ def _moved(point: Point, way: flow.Way) -> Point | None:
     if trust.mean() < _LOST:
         return None
     right, down = (np.average(near[..., i], weights=trust) for i in (0, 1))
-    x, y = point[0] + float(right) / width, point[1] + float(down) / height
-    return (x, y, *point[2:]) if 0 <= x < 1 and 0 <= y < 1 else None
+    x, y = point.x + float(right) / width, point.y + float(down) / height
+    return point._replace(x=x, y=y) if 0 <= x < 1 and 0 <= y < 1 else None
 
 
 def given(points: Iterable[Point], shape: tuple[int, int]) -> list[Hint]:
@@ -74,13 +85,15 @@ def given(points: Iterable[Point], shape: tuple[int, int]) -> list[Hint]:
     """
     height, width = shape
     hints = []
-    for x, y, a, b in points:
+    for x, y, a, b, reach, radius in (Point(*point) for point in points):
         lab = np.stack([_LIGHTNESSES, np.full_like(_LIGHTNESSES, a), np.full_like(_LIGHTNESSES, b)], axis=-1)
         rgb = np.round(color.lab_to_rgb(color.fit_to_gamut(lab)) * np.float32(255))
         missed = np.hypot(*(color.rgb_to_lab(rgb / np.float32(255))[:, 1:] - lab[:, 1:]).T)
         red, green, blue = (int(level) for level in rgb[missed.argmin()])
         place = min(max(int(x * width), 0), width - 1), min(max(int(y * height), 0), height - 1)
-        hints.append(Hint(*place, (red, green, blue)))
+        if radius is not None and radius > 1:  # no share: a hint then has its radius in pixels
+            radius *= min(shape)
+        hints.append(Hint(*place, (red, green, blue), reach, radius))
     return hints
 
 
@@ -112,4 +125,8 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing of it is left."""
         self._file.close()

@@ -4,7 +4,7 @@ import functools
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from colorjax.film import carrying, chroma, steadying
+from colorjax.film.dissolves import Dissolves
 from colorjax.film.lists import Shot
 from colorjax.inference import pixels
 from colorjax.inference.upsampling import Upsampler
@@ -46,7 +47,7 @@ def coloured(
     told: Callable[[Shot, carrying.Span], None],
 ) -> Iterator[Coloured]:
     """Every frame of these shots in turn; `pictures` gives those of some shots. Shots with hints are asked for twice: all their
-    frames are looked at before the first has its colours, and would not fit into memory.
+    frames are looked at before the first has its colours, and would not fit into memory. So are those around dissolves.
 
     Frames are read, and the network and what steadies it work, in threads of their own. told: hears how far each hint of a
     shot came, before the shot's first frame is there.
@@ -56,11 +57,17 @@ def coloured(
         for picture in pictures(shots):
             yield _looked_at(picture, settings)
 
+    def lightness(parts: list[Shot]) -> Generator[np.ndarray]:
+        for picture in pictures(parts):
+            yield picture.seen(settings.size)
+
     def answers() -> Iterator[Coloured]:
         again = iter(pictures([shot for shot in shots if hints(shot)]))
-        with ahead(looked_at()) as frames:
+        with ahead(looked_at()) as frames, Dissolves(lightness, shots, colorizer, settings, hints) as dissolves:
             for shot in shots:
-                yield from _shot(frames, again, shot, colorizer, settings, hints(shot), functools.partial(told, shot))
+                own = _shot(frames, again, shot, colorizer, settings, hints(shot), functools.partial(told, shot))
+                for number, answer in enumerate(own, shot.first):
+                    yield answer._replace(ab=dissolves.mixed(shot, number, answer.ab))
 
     with ahead(answers()) as found:
         yield from found

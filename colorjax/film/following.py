@@ -1,7 +1,7 @@
 """The frames of a shot, each beside its neighbours: where its things were before and are next, and in which light."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -42,14 +42,15 @@ def small(luma: Float[np.ndarray, "H W"], side: int) -> flow.Plane:
     return cv2.resize(luma.astype(np.float32, copy=False), (width, height), interpolation=cv2.INTER_AREA)
 
 
-def followed(luma: Iterable[Float[np.ndarray, "H W"]], side: int) -> Iterator[Frame]:
+def followed(luma: Iterable[Float[np.ndarray, "H W"]], side: int, mixed: Container[int] = ()) -> Iterator[Frame]:
     """The frames of a shot, L* in 0..100, in order, each as soon as the frames that its light is told by are there.
 
-    side: long side of the flow. Raises ValueError where a frame has another size than the first.
+    side: long side of the flow. mixed: frames that show another shot as well, whose light is not this one's.
+    Raises ValueError where a frame has another size than the first.
     """
     window: deque[Frame] = deque()
     waiting = 0  # place in the window of the first frame whose light is not told
-    for frame in _linked(luma, side):
+    for frame in _linked(luma, side, mixed):
         window.append(frame)
         if len(window) - waiting > _STEADY:
             yield _lit(window, waiting)
@@ -61,7 +62,7 @@ def followed(luma: Iterable[Float[np.ndarray, "H W"]], side: int) -> Iterator[Fr
         yield _lit(window, place)
 
 
-def _linked(luma: Iterable[Float[np.ndarray, "H W"]], side: int) -> Iterator[Frame]:
+def _linked(luma: Iterable[Float[np.ndarray, "H W"]], side: int, mixed: Container[int]) -> Iterator[Frame]:
     """The frames with the ways between them and their exposures."""
     last = None
     for index, plane in enumerate(luma):
@@ -70,7 +71,7 @@ def _linked(luma: Iterable[Float[np.ndarray, "H W"]], side: int) -> Iterator[Fra
         frame = Frame(index, plane.astype(np.float16), small(plane, side))
         if last is not None:
             last.onward, frame.back, change = flow.between(last.small, frame.small)
-            frame.exposure = last.exposure + change
+            frame.exposure = last.exposure + (0.0 if index in mixed or last.index in mixed else change)
             yield last
         last = frame
     if last is not None:

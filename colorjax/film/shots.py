@@ -26,10 +26,26 @@ _SEEN = 0.3  # share of the picture that does not leave it in the meantime, at l
 _UNLIKE = 0.4  # share of that in which the frames before and after agree, at most
 _MIXED, _BETTER = 0.85, 0.3  # share of the picture that a mixture explains; what it leaves, beside what one of them leaves
 _APART = 12  # frames within which dissolves are one
+_LONGEST = 60  # frames of a dissolve
+_USUAL, _FEW = 24, 2  # frames of most; frames that are few
+_TELLING, _LIKELY = 0.1, 0.002  # spread of progress that says how long a dissolve is; else what a frame more or less costs
+
+
+class Found(NamedTuple):
+    """Where a film is cut. firsts: the first frames of its shots, [0, ...]; of a dissolve its middle. dissolves: of each the
+    first frame that is a mixture of two shots, and the first behind these."""
+
+    firsts: list[int]
+    dissolves: list[tuple[int, int]]
 
 
 def find_shots(small: Iterable[UInt8[np.ndarray, "h w"]]) -> list[int]:
-    """The first frames of the shots, [0, ...]; of a dissolve its middle.
+    """The first frames of the shots, as `find` has them."""
+    return find(small).firsts
+
+
+def find(small: Iterable[UInt8[np.ndarray, "h w"]]) -> Found:
+    """Cuts and dissolves.
 
     small: the frames in grey, of one size, about 160 wide. Only some forty are held at a time.
     """
@@ -40,7 +56,8 @@ def find_shots(small: Iterable[UInt8[np.ndarray, "h w"]]) -> list[int]:
         dissolves.see(index, frame)
     cuts.end()
     dissolves.end()
-    return sorted({0, *cuts.found, *dissolves.middles(cuts.found)})
+    mixed = [_extent(group) for group in dissolves.groups(cuts.found)]
+    return Found(sorted({0, *cuts.found, *((first + end) // 2 for first, end in mixed)}), mixed)
 
 
 class _Cuts:
@@ -143,8 +160,8 @@ class _Dissolves:
                 if progress is not None:
                     self._found.append(_Mixture(thumbs[place].index, away, progress))
 
-    def middles(self, cuts: list[int]) -> list[int]:
-        """The middles of the dissolves, but where a cut explains them."""
+    def groups(self, cuts: list[int]) -> list[list[_Mixture]]:
+        """The mixtures of each dissolve, but where a cut explains them."""
         groups: list[list[_Mixture]] = []
         for found in self._found:
             if any(found.index - found.reach < cut <= found.index + found.reach for cut in cuts):
@@ -153,11 +170,37 @@ class _Dissolves:
                 groups[-1].append(found)
             else:
                 groups.append([found])
-        return [_middle(group) for group in groups]
+        return groups
+
+
+def _extent(group: list[_Mixture]) -> tuple[int, int]:
+    """The first frame of a dissolve and the first behind it: those between which even mixing explains the mixtures best.
+
+    Where all of them are halfway between their neighbours, they say little: then it is about as long as they are seen, and of
+    a usual length where few are.
+    """
+    middle, seen = _middle(group), np.array(group)
+    index, reach, progress = seen.T
+    span = (index + reach).max() - (index - reach).min()
+    span = span if len(set(index)) > _FEW else min(span, _USUAL)
+    doubt = _LIKELY if np.ptp(progress) < _TELLING else 0.0
+
+    def missed(way: tuple[int, int]) -> float:
+        here, before, after = (_evenly(at, *way) for at in (index, index - reach, index + reach))
+        told = (here - before) / np.maximum(after - before, 0.01)
+        return float(np.abs(told - progress).mean()) + doubt * abs(way[1] - way[0] - span)
+
+    lengths = range(2, _LONGEST + 1)
+    return min(((first, first + n) for n in lengths for first in range(max(1, middle - n + 1), middle + 1)), key=missed)
+
+
+def _evenly(at: np.ndarray, first: int, end: int) -> np.ndarray:
+    """How much of the other shot is in frames, 0..1, where they are mixed evenly from `first` up to `end`."""
+    return np.clip((at - first + 1) / (end - first + 1), 0, 1)
 
 
 def _middle(group: list[_Mixture]) -> int:
-    """Where half of the way is gone, by those that look farthest."""
+    """A frame where about half of the way is gone, by those that look farthest."""
     farthest = max(found.reach for found in group)
     return min((found for found in group if found.reach == farthest), key=lambda found: abs(found.progress - 0.5)).index
 

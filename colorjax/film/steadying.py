@@ -7,7 +7,7 @@ keeps that one's colour. The light's flicker is taken from what the network sees
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -16,13 +16,13 @@ from jaxtyping import Float
 
 from colorjax.film import carrying, flow
 from colorjax.film.following import Frame, followed
-from colorjax.film.shots import find_shots
+from colorjax.film.shots import find, find_shots
 from colorjax.inference import framing
 from colorjax.inference.colorizer import Colorizer, NoColorError
 from colorjax.inference.upsampling import Upsampler
 from colorjax.science import color
 
-__all__ = ["Settings", "color_shot", "find_shots"]
+__all__ = ["Settings", "color_shot", "find", "find_shots"]
 
 Hints = Mapping[int, Sequence[carrying.Point]]
 _UNSEEN = 0.02  # weight of a key frame that does not show a thing, beside one that does
@@ -65,13 +65,15 @@ def color_shot(
     settings: Settings = Settings(),
     hints: Hints | None = None,
     told: Callable[[carrying.Span], None] | None = None,
+    mixed: Container[int] = (),
 ) -> Iterator[Float[np.ndarray, "H W 2"]]:
     """The ab of each frame of one shot, Lab units, float32, in order and of the size of the frames.
 
     luma: L* in 0..100, float32, of one size. Some `settings.reach` frames are held, however long the shot is. hints: of frames
-    of the shot, from 0, each (x, y, a, b): x and y in 0..1 of width and height; they need a guided network. They hold
+    of the shot, from 0, each a `carrying.Point`, or (x, y, a, b) as there; they need a guided network. They hold
     wherever the flow carries them, before and after, and `told` hears how far each came before the first frame is answered.
-    For them all frames of the shot go through a temporary file.
+    For them all frames of the shot go through a temporary file. mixed: frames, from 0, that show another shot as well: the
+    network does not see them, and they have the colours of those before and behind.
     Raises ValueError for frames of other sizes and hints of frames that there are not, hints.HintError as the colorizer does.
     """
     if hints:
@@ -79,18 +81,15 @@ def color_shot(
             points, spans = carrying.carried(spool, hints, settings.flow)
             for span in spans if told else ():
                 told(span)
-            yield from _colored(spool, colorizer, settings, points, sorted(hints))
+            yield from _colored(spool, _Shot(colorizer, settings, points, frozenset(hints), mixed))
     else:
-        yield from _colored(luma, colorizer, settings, {}, ())
+        yield from _colored(luma, _Shot(colorizer, settings, {}, frozenset(), mixed))
 
 
-def _colored(
-    luma: Iterable[np.ndarray], colorizer: Colorizer, settings: Settings, hints: Hints, hinted: Sequence[int]
-) -> Iterator[np.ndarray]:
-    shot = _Shot(colorizer, settings, hints, frozenset(hinted))
-    for frame in followed(luma, settings.flow):
+def _colored(luma: Iterable[np.ndarray], shot: "_Shot") -> Iterator[np.ndarray]:
+    for frame in followed(luma, shot.settings.flow, shot.mixed):
         shot.take(frame)
-        if len(shot.window) > settings.reach:
+        if shot.keys and len(shot.window) > shot.settings.reach:
             yield shot.finished()
     while shot.window:
         yield shot.finished()
@@ -121,6 +120,7 @@ class _Shot:
     settings: Settings
     hints: Hints  # of every frame
     hinted: frozenset[int]  # frames for which hints were given
+    mixed: Container[int]  # frames that show another shot as well
     window: deque[_Told] = field(default_factory=deque)
     keys: deque[_Key] = field(default_factory=deque)
     shown: framing.Frame | None = None  # what of the frames the network is shown
@@ -159,12 +159,17 @@ class _Shot:
 
     def _is_key(self, frame: Frame, trust: np.ndarray | None) -> bool:
         """trust: that in the last key frame."""
-        if trust is None or frame.index in self.hinted:
+        is_last = frame.onward is None
+        if frame.index in self.hinted or (is_last and not self.keys):
+            return True
+        if frame.index in self.mixed:
+            return False
+        if trust is None:
             return True
         away = frame.index - self.keys[-1].frame.index
         if away < self.settings.closest:
             return False
-        is_last = frame.onward is None
+        is_last = is_last or frame.index + 1 in self.mixed
         return is_last or away >= self.settings.spacing or float((trust < flow.SURE).mean()) > self.settings.changed
 
     def _add_key(self, told: _Told, trust: np.ndarray | None) -> None:
@@ -181,7 +186,8 @@ class _Shot:
         for earlier in list(self.window)[-2::-1]:
             key.way = flow.join(earlier.frame.onward, key.way)
             trust = self._tell(earlier, key)
-            if frame.index - earlier.frame.index >= self.settings.spacing and self._is_over(key, earlier, trust):
+            is_known = self.keys and frame.index - earlier.frame.index >= self.settings.spacing
+            if is_known and self._is_over(key, earlier, trust):
                 break
         key.way = flow.stay(frame.small.shape)
         self.keys.append(key)
@@ -192,7 +198,8 @@ class _Shot:
         fetched = flow.fetch(key.planes, key.way)
         there = flow.exposed(fetched[..., 0], frame.exposure - key.frame.exposure)
         trust = np.minimum(key.way[..., 2], flow.fit(frame.small, there))
-        share = key.weight * math.cos(math.pi / 2 * away / (self.settings.reach + 1)) ** 2
+        near = min(away, self.settings.reach) / (self.settings.reach + 1)
+        share = key.weight * math.cos(math.pi / 2 * near) ** 2
         weight = np.float32(share) * (trust + np.float32(_UNSEEN * _FORGOTTEN**away))
         lit = np.float32(math.exp(frame.light - key.frame.light))
         told.sums[..., :2] += fetched[..., 1:] * (weight * lit)[..., None]

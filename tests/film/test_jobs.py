@@ -36,7 +36,7 @@ network = SimpleNamespace(digest="0" * 64, source=Path("made-up"))
 colorizer = SimpleNamespace(size=96, flip=False, guided=True, network=network, engine=SimpleNamespace(about={{}}))
 command.colorize_many.load = lambda *_: colorizer
 steadying.color_shot = slow
-steadying.find_shots = lambda small: [number for number, _ in enumerate(small) if number % 3 == 0]
+steadying.find = lambda small: ([number for number, _ in enumerate(small) if number % 3 == 0], [])
 sys.exit(cli.main(["film", sys.argv[1], "--out", sys.argv[2]]))
 """
 

@@ -11,7 +11,7 @@ from helpers import SHARED
 from helpers.films import film
 
 from colorjax import cli, photos
-from colorjax.film import lists, sequences, steadying
+from colorjax.film import carrying, lists, sequences, steadying
 from colorjax.film.lists import Shot
 from colorjax.film.sequences import dpx
 from colorjax.inference import pixels
@@ -37,6 +37,7 @@ def test_the_list_of_shots_can_be_corrected_by_hand(tmp_path, colour, capsys):
     shots = json.loads((tmp_path / "colour.mkv.json").read_text())["shots"]
     assert [(shot["first"], shot["end"]) for shot in shots] == [(0, 2), (2, 5), (5, 8)]
     assert found.read_text().splitlines() == lines
+    assert colour(source, out, "--only-shots") == 0, "it writes no copy, so the one that is there is in nobody's way"
 
 
 @pytest.mark.parametrize(
@@ -58,13 +59,13 @@ def test_hints_reach_the_shot_they_are_of(tmp_path, colour, monkeypatch):
     (tmp_path / "grey.mkv.hints.json").write_text(json.dumps({"hints": rows}))
     made_up = steadying.color_shot
 
-    def color_shot(luma, colorizer, settings, hints=None, told=None):
+    def color_shot(luma, colorizer, settings, hints=None, **_):
         seen.append(hints)
         return made_up(luma, colorizer, settings)
 
     monkeypatch.setattr(steadying, "color_shot", color_shot)
     assert colour(source, tmp_path / "colour.mkv") == 0
-    (x, y, a, b) = seen[1][1][0]
+    x, y, a, b, *_ = seen[1][1][0]
     assert list(seen[0]) == [0] and list(seen[1]) == [1] and (x, y) == (31.5 / 64, 23.5 / 48) and a > 30 and b > 20
     assert [shot.get("hints") for shot in json.loads((tmp_path / "colour.mkv.json").read_text())["shots"]] == [1, 1]
     seen.clear()
@@ -78,6 +79,11 @@ def test_hints_reach_the_shot_they_are_of(tmp_path, colour, monkeypatch):
         ({"frame": 9, "x": 1, "y": 1, "color": "#808080"}, "there is no frame 9; the film has 8"),
         ({"frame": 1, "x": 99, "y": 1, "color": "#808080"}, "outside the photograph of 64x48"),
         ({"frame": 1, "x": 1, "y": 1, "color": "red"}, "color 'red' is not valid"),
+        ({"frame": 1, "x": 1, "y": 1, "color": "#808080", "reach": "far"}, "reach 'far' is unknown; it is object or soft"),
+        (
+            {"frame": 1, "x": 1, "y": 1, "color": "#808080", "radius": -2},
+            "radius -2 is not valid; it is a share of the shorter",
+        ),
     ],
 )
 def test_hints_that_cannot_be_followed_are_named(tmp_path, row, said):
@@ -86,6 +92,23 @@ def test_hints_that_cannot_be_followed_are_named(tmp_path, row, said):
     with pytest.raises(hints.HintError, match=said):
         lists.read_hints(path, 8, (48, 64))
     assert lists.hints_file(tmp_path / "film.mkv") == path and lists.hints_file(tmp_path / "other.mkv") is None
+
+
+def test_hints_have_their_reach_and_their_radius_in_shares(tmp_path):
+    path, hint = tmp_path / "film.hints.json", {"frame": 4, "x": 1, "y": 1, "color": "#808080"}
+    ways = [{}, {"reach": "soft"}, {"radius": 0.2}, {"reach": "soft", "radius": 24}, {"radius": 96}]
+    path.write_text(json.dumps({"hints": [hint | way | {"x": x} for x, way in enumerate(ways)]}))
+    points = lists.of_shot(lists.read_hints(path, 8, (48, 64)), Shot(3, 6), (48, 64))[1]
+    assert [(point.reach, point.radius) for point in points] == [
+        ("object", None),
+        ("soft", None),
+        ("object", 0.2),
+        ("soft", 0.5),
+        ("object", 2),
+    ]
+    small = carrying.given(points, (10, 20))  # the same shares of a frame that is made small
+    assert [hint.radius_in((10, 20)) for hint in small] == [np.inf, np.inf, 2, 5, 20]
+    assert [hint.reach for hint in small] == [way.get("reach", "object") for way in ways]
 
 
 def test_shots_begin_where_the_list_says():

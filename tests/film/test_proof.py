@@ -33,7 +33,7 @@ def verified(capsys, *arguments):
     return cli.main(["verify", *map(str, arguments)]), capsys.readouterr().out
 
 
-def with_spans(luma, colorizer, settings, hints=None, told=None):
+def with_spans(luma, colorizer, settings, hints=None, told=None, **_):
     """As the real one, hints take all frames before the first answer; each is lost one frame on."""
     frames = list(luma)
     for frame, points in (hints or {}).items():
@@ -47,14 +47,17 @@ def test_how_far_each_hint_came_is_told(tmp_path, colour, capsys, monkeypatch):
     monkeypatch.setattr(steadying, "color_shot", with_spans)
     source, out, report = film(tmp_path / "grey.mkv", frames=9), tmp_path / "colour.mkv", tmp_path / "report.csv"
     rows = [{"frame": 4, "x": 3, "y": 5, "color": "#a03028"}, {"frame": 7, "x": 1, "y": 2, "color": "#23408e"}]
+    rows[1] |= {"reach": "soft", "radius": 0.2}
     (tmp_path / "grey.mkv.hints.json").write_text(json.dumps({"hints": rows}))
     assert colour(source, out, "--report", report) == 0
     told = capsys.readouterr().err
     assert "the hint at 3,5 of frame 4 holds for frames 3 to 5, all of its shot (3 to 5)" in told
     shots = json.loads((tmp_path / "colour.mkv.json").read_text())["shots"]
     assert shots[1]["carried"] == [rows[0] | {"first": 3, "last": 5}] and "carried" not in shots[0]
+    assert shots[2]["carried"] == [rows[1] | {"first": 6, "last": 8}]
+    assert "the hint at 1,2 of frame 7 (soft, 20%) holds for frames 6 to 8" in told
     with open(report, newline="") as stream:
-        assert [row["carried"] for row in csv.DictReader(stream)] == ["", "3,5 of 4: 3-5", "1,2 of 7: 6-8"]
+        assert [row["carried"] for row in csv.DictReader(stream)] == ["", "3,5 of 4: 3-5", "1,2 of 7 (soft, 20%): 6-8"]
     assert frames_md5(source) == frames_md5(out)
     assert "not all of its shot (0 to 9)" in lists.in_words(rows[0] | {"first": 3, "last": 5}, lists.Shot(0, 10))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.moving import pattern
 
-from colorjax.film.shots import find_shots
+from colorjax.film.shots import find, find_shots
 
 
 def shot(seed, count, speed=1):
@@ -68,8 +68,11 @@ def test_a_dissolve_is_cut_in_its_middle(length):
     one, other = shot(0, 20 + length), shot(1, 20 + length)
     share = np.linspace(0, 1, length + 2)[1:-1]
     mixed = [a * (1 - s) + b * s for a, b, s in zip(one[20:], other[:length], share, strict=True)]
-    cuts = found([*one[:20], *mixed, *other[length:]])
+    frames = [*one[:20], *mixed, *other[length:]]
+    cuts = found(frames)
     assert len(cuts) == 2 and abs(cuts[1] - (20 + length / 2)) <= length / 4
+    ((first, end),) = find(np.clip(np.round(frame), 0, 255).astype(np.uint8) for frame in frames).dissolves
+    assert abs(first - 20) <= length / 8 and abs(end - 20 - length) <= length / 8 and cuts[1] == (first + end) // 2
 
 
 def test_a_pan_is_no_dissolve():

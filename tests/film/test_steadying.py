@@ -211,7 +211,7 @@ def test_settings_that_make_no_sense_are_named():
 def test_a_hint_follows_its_thing_and_its_end_is_told():
     frames, network, spans = panned(40, speed=2), Flickering(), []
     column, row = 60, 36  # of frame 20; the camera goes to the right, so that it is at 60 - 2 (t - 20)
-    hints = {20: [((column + 0.5) / SHAPE[1], (row + 0.5) / SHAPE[0], 50.0, 20.0)]}
+    hints = {20: [((column + 0.5) / SHAPE[1], (row + 0.5) / SHAPE[0], 50.0, 20.0, "soft", 0.25)]}
     list(color_shot(iter(frames), network, SETTINGS, hints, spans.append))
     (span,) = spans
     assert span[:2] == (20, 0)
@@ -222,6 +222,7 @@ def test_a_hint_follows_its_thing_and_its_end_is_told():
         at = min(range(40), key=lambda t: np.abs(frames[t] - lightness).mean())
         assert abs(hint.x - (column - 2 * (at - 20))) <= 1.5 and abs(hint.y - row) <= 1.5
         assert np.abs(color.rgb_to_lab(np.array(hint.rgb, np.float32) / 255)[1:] - (50, 20)).max() < 1
+        assert (hint.reach, hint.radius) == ("soft", 0.25)
     assert any(np.abs(frames[20] - lightness).mean() < 1 for lightness, _ in hinted), "the hint's own frame is a key frame"
 
 

@@ -86,7 +86,7 @@ def _work(args: argparse.Namespace) -> job.Work:
     provenance.source_type_uri(args.source_type)
     if not args.film.exists():
         raise ValueError(f"{args.film}: no such file or folder")
-    if args.out.exists() and not args.overwrite:
+    if args.out.exists() and not (args.overwrite or args.only_shots):
         raise ValueError(f"{args.out} is there already; --overwrite makes it anew")
     if args.out.resolve() == args.film.resolve():
         raise ValueError(f"--out {args.out} is the film itself")
@@ -123,12 +123,28 @@ def _hints(rows: list[dict[str, Any]]) -> list[str]:
 def _report(path: Path, rows: list[dict[str, Any]]) -> None:
     """A row for each shot."""
     text = io.StringIO()
-    columns = ("shot", "first", "end", "frames", "start", "mean_chroma", "lightness_moved", "hints", "carried", "seconds")
+    columns = (
+        "shot",
+        "first",
+        "end",
+        "frames",
+        "start",
+        "dissolve",
+        "mean_chroma",
+        "lightness_moved",
+        "hints",
+        "carried",
+        "seconds",
+    )
     writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
     writer.writeheader()
     for number, row in enumerate(rows, 1):
-        ways = (f"{way['x']},{way['y']} of {way['frame']}: {way['first']}-{way['last']}" for way in row.get("carried", ()))
+        ways = (
+            f"{way['x']},{way['y']} of {way['frame']}{lists.how_far(way)}: {way['first']}-{way['last']}"
+            for way in row.get("carried", ())
+        )
         more = {"shot": number, "frames": row["end"] - row["first"], "hints": row.get("hints", 0), "carried": "; ".join(ways)}
+        more["dissolve"] = "-".join(map(str, row.get("dissolve", ())))
         writer.writerow(row | more)
     with photos.atomic(path) as stream:
         stream.write(text.getvalue().encode())

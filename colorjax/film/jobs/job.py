@@ -90,24 +90,24 @@ class Work:
             kept = json.loads(path.read_bytes())
             if kept["version"] == version:
                 survey = reel.Survey.of(kept)
-                return survey, self._shots(survey, kept["firsts"]), kept["sha256"]
+                return survey, self._shots(survey, kept["firsts"], kept["dissolves"]), kept["sha256"]
         found: dict[str, Any] = {}
         with _beside(self.source.digest) as digest:
             frames = tqdm(self.source.look_through(found), desc="looking for shots", unit="frame", disable=None, leave=False)
-            firsts = [int(first) for first in steadying.find_shots(frames)]
+            firsts, dissolves = steadying.find(frames)
             for _ in frames:  # what it did not ask for
                 pass
-            found |= {"version": version, "firsts": firsts, "sha256": digest()}
+            found |= {"version": version, "firsts": firsts, "dissolves": dissolves, "sha256": digest()}
         survey = reel.Survey.of(found)
         if not survey.count:
             raise FilmError("none of its pictures can be read")
         writing.write_json(path, found)
-        return survey, self._shots(survey, firsts), found["sha256"]
+        return survey, self._shots(survey, firsts, dissolves), found["sha256"]
 
-    def _shots(self, survey: reel.Survey, firsts: list[int]) -> list[Shot]:
+    def _shots(self, survey: reel.Survey, firsts: list[int], dissolves: list[tuple[int, int]]) -> list[Shot]:
         if self.options.shots:
             return lists.read(self.options.shots, survey.count)
-        found = lists.of(firsts, survey.count)
+        found = lists.of(firsts, survey.count, dissolves)
         lists.write(self.list_of_shots, self.source.path.name, found, survey.seconds)
         return found
 
@@ -199,8 +199,12 @@ def _hints(work: Work, survey: reel.Survey) -> dict[int, list[hints.Hint]]:
 
 
 def _mark(given: dict[int, list[hints.Hint]], shot: Shot) -> str:
-    """What tells shots of other hints apart, in their files' names."""
-    rows = [hint.as_dict() | {"frame": frame} for frame in range(shot.first, shot.end) for hint in given.get(frame, ())]
+    """What tells shots of other hints and dissolves apart, in their files' names."""
+    dissolves = [at for at in (shot.opening, shot.closing) if at]
+    first = min([shot.first, *(at.before for at in dissolves)])  # the hints of a shot beside it are seen in its dissolve
+    end = max([shot.end, *(at.after for at in dissolves)])
+    rows = [hint.as_dict() | {"frame": frame} for frame in range(first, end) for hint in given.get(frame, ())]
+    rows += [at._asdict() for at in dissolves]
     return f"-{digest_of_hints(rows)[:12]}" if rows else ""
 
 
@@ -216,6 +220,7 @@ def _colour(
             progress.frame(shot)
         moved, colour = (round(float(np.mean(column)), 4) for column in zip(*told, strict=True))
         about = {"first": shot.first, "end": shot.end, "lightness_moved": moved, "mean_chroma": colour}
+        about |= {"dissolve": [shot.opening.first, shot.opening.end - 1]} if shot.opening else {}
         about |= {"carried": carried} if carried else {}
         part.close(about | {"seconds": round(time.perf_counter() - start, 2)})
     except BaseException:
