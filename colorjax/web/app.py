@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from colorjax.web import addresses, bodies, looks
 from colorjax.web.answers import comparing, zipped
 from colorjax.web.answers.sending import file, polite, result
 from colorjax.web.connections import Shares
+from colorjax.web.films.routes import Films
+from colorjax.web.films.shelf import Film
 from colorjax.web.security import HEALTH, Cookies, Forwarded, Guard
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
 from colorjax.web.work import Studio
@@ -50,6 +53,7 @@ class Page:
     def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any] | None = None):
         self.sessions, self.studio, self._cookies = sessions, Studio(colorizer, sessions, signing), Cookies()
         self._files = {f"/{path.name}": _answer(path) for path in _STATIC.iterdir() if path.suffix in _KINDS}
+        self.films = Films(self.studio, sessions, self._cookies, self.forget)
         self._files["/"] = self._files.pop("/index.html")
 
     def app(self, middleware: list[Middleware]) -> Starlette:
@@ -74,6 +78,7 @@ class Page:
             ("GET", HEALTH, self.health),
         ]
         routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in api]
+        routes += self.films.routes()
         routes += [Route(path, endpoint) for path, endpoint in self._files.items()]
         app = Starlette(routes=routes, middleware=middleware, lifespan=self._life)
         app.router.redirect_slashes = False  # to where a proxy may not be
@@ -90,16 +95,25 @@ class Page:
         yield
         task.cancel()
         self.studio.close()
+        self.films.room.close()
 
     def sweep(self) -> None:
         """Delete what is of visitors who have gone."""
-        for photograph in self.sessions.expired(lambda one: one.copy is not None and one.copy.state == "waiting"):
-            self.studio.forget(photograph)
+        for one in self.sessions.expired():
+            self.forget(one)
+
+    def forget(self, one: Photograph | Film) -> None:
+        """Delete a photograph or a film."""
+        if isinstance(one, Film):
+            self.films.room.forget(one)
+        else:
+            self.studio.forget(one)
 
     @polite
     async def health(self, request: Request) -> Response:
         """Whether photographs can be coloured, for programs that look after this one."""
-        return JSONResponse({"status": "ok"}) if self.studio.works else JSONResponse({"status": "stuck"}, 503)
+        works = self.studio.works and self.films.room.works
+        return JSONResponse({"status": "ok"}) if works else JSONResponse({"status": "stuck"}, 503)
 
     @polite
     async def about(self, request: Request) -> Response:
@@ -118,6 +132,7 @@ class Page:
                 "upload": limits.upload,
                 "megapixels": round(limits.pixels / 1e6, 1),
                 "photographs": limits.photographs,
+                "films": self.films.offer(),
                 "idle_minutes": round(limits.idle / 60),
                 "cookie": known,
             }
@@ -143,8 +158,9 @@ class Page:
         photograph = self.sessions.begin(visitor, request.query_params.get("name", ""))
         try:
             for one in gone:
-                await asyncio.to_thread(self.studio.forget, one)
-            await bodies.receive(request, photograph, self.sessions)
+                await asyncio.to_thread(self.forget, one)
+            grow = functools.partial(self.sessions.grow, photograph)
+            await bodies.receive(request, photograph.source, self.sessions.limits.upload, grow)
             await result(self.studio.open(photograph))
         except BaseException:
             await asyncio.to_thread(self.studio.forget, photograph)

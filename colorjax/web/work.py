@@ -43,8 +43,8 @@ class Studio:
         limits: Limits = sessions.limits
         self.colorizer, self.guided = colorizer, colorizer.guided
         self._sessions, self._options = sessions, Options(max_pixels=limits.pixels, **(signing or {}))
-        self._keys = companions.keys_of(self._options)
-        self.signed_by = self._keys.who if self._keys else ""
+        self.keys = companions.keys_of(self._options)
+        self.signed_by = self.keys.who if self.keys else ""
         self._views, self._predictions = _Recent(_KEPT), _Recent(_KEPT)
         self.quick = Lane("views", limits.seconds)
         self.slow = Lane("copies", limits.seconds, before=self.quick)
@@ -169,7 +169,7 @@ class Studio:
         picture = made(self._view(photograph), self._coloured(photograph, look), provenance.marked(b"", origin)[0])
         weights = {"name": self.colorizer.network.source.name, "sha256": self.colorizer.network.digest}
         story = manifests.Story("before and after", photograph.source, origin, weights, len(look.hints))
-        return manifests.signed(picture, media_type, self._keys, story)
+        return manifests.signed(picture, media_type, self.keys, story)
 
     def _suggestions(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> list[dict[str, Any]]:
         view, shape = self._view(photograph), (photograph.height, photograph.width)

@@ -25,8 +25,6 @@ from colorjax.science import color
 
 # Kinds of files that hold all of a film themselves: those that name others, as playlists do, would let a stranger read them.
 _KINDS = "matroska,mov,avi,mpeg,mpegts,mpegvideo,mxf,mxf_d10,dv,flv,asf,ogg,nut,ivf,gxf,yuv4mpegpipe,h264,hevc,m4v,rm,wtv"
-SUFFIXES = (".mkv", ".mov", ".mp4", ".m4v", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mxf", ".dv", ".vob")
-SUFFIXES += (".wmv", ".flv", ".ogv", ".3gp", ".nut", ".y4m")
 _THUMB, _INTO = 85, 24  # quality of shots in small; so many frames from its first, or its middle, is the one that stands for it
 
 Step = Callable[[], None]
@@ -74,6 +72,11 @@ class Viewed(reel.Reel):
     def __init__(self, path: Path, out: Path, codec: str | None = None, step: Step = lambda: None):
         super().__init__(path, out, codec, None)
         self.step, self.seen = step, lambda small: None
+
+    @property
+    def promised(self) -> int:
+        """How many frames its header tells of; 0 where it does not say."""
+        return self._promised
 
     def look_through(self, survey: dict[str, Any]) -> Iterator[np.ndarray]:
         """See `Reel`."""
@@ -130,8 +133,11 @@ class Viewing:
     def __init__(self, path: Path, folder: Path):
         self.path, self._folder = path, folder
 
-    def look(self, step: Step, most: int) -> tuple[reel.Survey, list[Shot], reading.Facts]:
-        """Find the shots, and keep each in small, see `thumb`. most: frames that it may have. Raises FilmError."""
+    def look(self, step: Step, most: int) -> tuple[list[Shot], list[str]]:
+        """The shots, and what should be known of the film, in words; each shot is kept in small, see `thumb`.
+
+        most: frames that it may have. Raises FilmError.
+        """
         work = self._work(self._folder / "look.mkv", step)
         offsets = [0]
         with tempfile.TemporaryFile() as smalls:
@@ -148,7 +154,7 @@ class Viewing:
                 at = shot.first + min(_INTO, (shot.end - shot.first) // 2)
                 smalls.seek(offsets[at])
                 self.thumb(shot).write_bytes(smalls.read(offsets[at + 1] - offsets[at]))
-        return survey, shots, work.source.facts
+        return shots, [*survey.problems, *survey.notes]
 
     def thumb(self, shot: Shot) -> Path:
         """A frame that stands for a shot, as a JPEG about 160 pixels wide."""
@@ -192,10 +198,11 @@ class Viewing:
         keys: Keys | None,
         step: Step,
         watch: Callable[[list[Shot], list[Shot]], Any],
+        told: Callable[[str], None],
     ) -> dict[str, Any]:
         """The job: what its sidecar says. What an earlier try of the same copy has left is gone on with.
 
-        Raises as `job.run` does.
+        told: hears how far each hint came. Raises as `job.run` does.
         """
         work = self._work(out, step, codec)
         work.options = job.Options(
@@ -206,8 +213,21 @@ class Viewing:
             shutil.copyfile(self._survey, work.folder / "survey.json")
             survey, shots, sha256 = work.survey()
             about = job.run(work, sha256, survey, shots, lambda words: None)
-        command.report(report_of(out), about["shots"])
+        command.report(out.with_name(f"{out.name}.shots.csv"), about["shots"])
+        for row in about["shots"]:
+            for way in row.get("carried", ()):
+                told(lists.in_words(way, Shot(row["first"], row["end"])))
         return about
+
+    def header(self, most: int) -> dict[str, Any]:
+        """What the film says of itself, for people. most: pixels of a frame. Raises FilmError where it is not taken."""
+        glance(self.path, most)
+        source = Viewed(self.path, self._folder / "look.mkv")
+        facts = source.facts
+        height, width = facts.upright
+        aspect = float(facts.aspect or 1)
+        shape = {"width": width, "height": height, "aspect": 1 / aspect if facts.turns % 2 else aspect}
+        return shape | {"rate": float(facts.rate), "bits": facts.bits, "codec": facts.codec, "promised": source.promised}
 
     @property
     def _survey(self) -> Path:
@@ -219,11 +239,6 @@ class Viewing:
         work = job.Work(source, out, options, watch=lambda found, todo: None)
         work.folder.mkdir(parents=True, exist_ok=True)
         return work
-
-
-def report_of(out: Path) -> Path:
-    """Where the report on a copy is written, a row for each shot."""
-    return out.with_name(f"{out.name}.shots.csv")
 
 
 def _shown(lightness: np.ndarray, ab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

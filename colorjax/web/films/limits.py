@@ -1,6 +1,9 @@
-"""What films may take of a machine that others use, too."""
+"""What is known for a film by its name, and what films may take of a machine that others use, too."""
 
 from dataclasses import dataclass
+
+SUFFIXES = (".mkv", ".mov", ".mp4", ".m4v", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mxf", ".dv", ".vob")
+SUFFIXES += (".wmv", ".flv", ".ogv", ".3gp", ".nut", ".y4m")
 
 
 @dataclass(frozen=True)
