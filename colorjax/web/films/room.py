@@ -131,7 +131,7 @@ class Room:
         asked = (part, strength, _digest(film))
         if film.tried is not None and film.tried.asked == asked and film.tried.state in ("waiting", "working", "ready"):
             return film.tried
-        self._trials.forget(lambda key: key == (film.id, "try"))
+        self.stop(film)
         tried = film.tried = Work(asked, total=part.end - part.first)
 
         def work(task: Task) -> None:
@@ -184,6 +184,10 @@ class Room:
 
         self._begin(film, copy, self._copies, "copy", work)
         return copy
+
+    def stop(self, film: Film) -> None:
+        """Give up the shot that is waiting or being tried."""
+        self._trials.forget(lambda key: key == (film.id, "try"))
 
     def cancel(self, film: Film) -> None:
         """Give up the copy that is waiting or being made; its shots that are done stay."""

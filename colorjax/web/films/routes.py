@@ -48,6 +48,7 @@ class Films:
             ("POST", f"{frame}/suggest", self.suggest),
             ("POST", f"{frame}/doubt", self.doubt),
             ("POST", f"{one}/try", self.attempt),
+            ("DELETE", f"{one}/try", self.stop),
             ("GET", f"{one}/tried", self.tried),
             ("POST", f"{one}/copy", self.copy),
             ("DELETE", f"{one}/copy", self.cancel),
@@ -159,6 +160,11 @@ class Films:
             raise Refused(422, "the frame must be a whole number")
         self.room.attempt(film, frame, _strength(asked))
         return JSONResponse(self._said(film), 202)
+
+    @polite
+    async def stop(self, request: Request) -> Response:
+        self.room.stop(self._film(request))
+        return Response(status_code=204)
 
     @polite
     async def tried(self, request: Request) -> Response:
