@@ -128,7 +128,7 @@ class Room:
         most = self._shelf.limits.shown
         first = max(shot.first, min(frame - most // 2, shot.end - most))
         part = shot._replace(first=first, end=min(shot.end, first + most))
-        asked = (part, strength, _digest(film))
+        asked = (part, strength, digest(film))
         if film.tried is not None and film.tried.asked == asked and film.tried.state in ("waiting", "working", "ready"):
             return film.tried
         self.stop(film)
@@ -156,7 +156,7 @@ class Room:
 
         Shots that a cancelled try has left are not coloured again, unless they have other hints by now.
         """
-        asked, suffix = (format, strength, _digest(film)), next(one["suffix"] for one in self.formats if one["name"] == format)
+        asked, suffix = (format, strength, digest(film)), next(one["suffix"] for one in self.formats if one["name"] == format)
         if film.copy is not None and film.copy.asked == asked and film.copy.state in ("waiting", "working", "ready"):
             return film.copy
         self.cancel(film)
@@ -251,7 +251,7 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _digest(film: Film) -> str:
-    """What tells its hints from others."""
+def digest(film: Film) -> str:
+    """What tells the hints of a film from others."""
     rows = json.loads(film.hints.read_bytes())["hints"] if film.hints.is_file() else []
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,7 @@ from colorjax.science.tints import RANGES
 from colorjax.web import addresses, bodies, looks
 from colorjax.web.answers.sending import file, polite, result
 from colorjax.web.films.limits import SUFFIXES
-from colorjax.web.films.room import Room
+from colorjax.web.films.room import Room, digest
 from colorjax.web.films.shelf import Film, Shelf, Still, Work
 from colorjax.web.security import Cookies
 from colorjax.web.sessions import Refused, Sessions, Visitor
@@ -220,7 +220,9 @@ class Films:
         if film.copy is not None:
             ahead = self.room.ahead(film.copy) if film.copy.state == "waiting" else None
             names = [path.name for path in film.copy.files]
-            about["copy"] = film.copy.as_dict() | {"format": film.copy.asked[0], "files": names, "ahead": ahead}
+            format, strength, given = film.copy.asked
+            asked = {"format": format, "strength": strength, "current": given == digest(film)}
+            about["copy"] = film.copy.as_dict() | asked | {"files": names, "ahead": ahead}
         return about
 
 

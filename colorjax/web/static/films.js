@@ -110,6 +110,7 @@ export function makeFilms(page) {
   function save(film, given, shot) {
     const isNew = JSON.stringify(given) !== JSON.stringify(film.given);
     film.given = given;
+    if (film.copy) film.copy.current &&= !isNew;
     for (const number of shot === null ? [...film.tries.keys()] : [shot]) player.forget(film, number, page.current());
     for (const one of film.stills.values()) if (one !== page.current() && shot === null) one.stale = true;
     if (isNew) {
@@ -165,7 +166,7 @@ export function makeFilms(page) {
     /** Whether a file is one, by its name. */
     isOne: ({ name, type }) => offered.suffixes.includes(suffix(name)) || (type ?? "").startsWith("video/"),
     /** Words for the first page. */
-    promise: () => (offered.lacking ? "" : ` Films up to ${Math.round(offered.upload / 1e6)} MB and ${offered.frames} frames.`),
+    promise: () => (offered.lacking ? "" : ` Films up to ${Math.round(offered.upload / 1e6)} MB and ${offered.frames.toLocaleString("en")} frames.`),
     /** Films that the server has already. */
     async recall() {
       for (const about of await server.films()) {

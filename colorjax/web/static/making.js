@@ -1,7 +1,7 @@
 // The whole film: in which format, how far it is, given up, and what is there to be saved.
 
 import * as server from "./server.js";
-import { isWorking } from "./reel.js";
+import { isWorking, sentence } from "./reel.js";
 
 const LOOK = 1000; // milliseconds between two looks
 const NAMES = {
@@ -25,12 +25,19 @@ function words({ state, done, total, ahead, seconds_left: seconds }) {
   return done < total ? `${done} of ${total} frames, ${left(seconds)}` : "All frames are coloured. Putting the film together…";
 }
 
-/** What a file of a copy is, by its name. */
-function kindOf(name, first) {
-  if (name === first) return `Download ${name}`;
-  const kinds = [["shots.csv", "a report of its shots"], ["json.jws", "the signature of its record"], ["c2pa", "its own credentials"], ["json", "a record of how it was made"]];
-  return kinds.find(([end]) => name.endsWith(`.${end}`))?.[1] ?? name;
-}
+const KINDS = [
+  [".shots.csv", "A report, shot by shot"],
+  [".shots.txt", "The list of its shots"],
+  [".json.jws", "The signature of its record"],
+  [".c2pa", "Its own credentials"],
+  [".json", "A record of how it was made"],
+];
+
+/** What a file that belongs to a copy is, by its name. */
+const kindOf = (name) => KINDS.find(([end]) => name.endsWith(end))?.[1] ?? name;
+
+/** Whether the copy that is there is of the hints, the strength and the format that are asked for now. */
+const isFresh = ({ copy, strength }, format) => copy?.state === "ready" && copy.current && copy.strength === strength && copy.format === format;
 
 /** `page`: see `makeFilms`. */
 export function makeMaking(page) {
@@ -43,8 +50,8 @@ export function makeMaking(page) {
     const works = isWorking(copy);
     const share = works && copy.total ? copy.done / copy.total : 0;
     button.textContent = works ? `Colouring… ${Math.floor(100 * share)} %` : copy?.state === "ready" ? "Download" : "Colour the film";
-    start.hidden = works;
-    start.textContent = copy?.state === "cancelled" ? "Go on colouring" : copy?.state === "ready" ? "Colour it again" : "Colour the whole film";
+    start.hidden = works || isFresh(film, format.value);
+    start.textContent = copy?.state === "cancelled" ? "Go on colouring" : copy?.state === "ready" ? "Colour it anew" : "Colour the whole film";
     start.className = copy?.state === "ready" ? "" : "main";
     format.disabled = works;
     for (const one of [cancel, bar]) one.hidden = !works;
@@ -60,11 +67,11 @@ export function makeMaking(page) {
     if (files.dataset.of === JSON.stringify([id, names])) return; // somebody may be about to click on one
     files.dataset.of = JSON.stringify([id, names]);
     const links = names.map((name) => {
-      const link = Object.assign(document.createElement("a"), { href: server.filmPath(id, name), textContent: kindOf(name, names[0]), download: name });
-      if (name === names[0]) link.className = "main";
+      const link = Object.assign(document.createElement("a"), { href: server.filmPath(id, name), textContent: kindOf(name), download: name });
+      if (name === names[0]) Object.assign(link, { className: "main", textContent: "Download", title: name });
       return link;
     });
-    const notes = (names.length ? copy.told : []).map((textContent) => Object.assign(document.createElement("p"), { className: "quiet", textContent }));
+    const notes = (names.length ? copy.told : []).map((words) => Object.assign(document.createElement("p"), { className: "quiet", textContent: sentence(words) }));
     files.replaceChildren(...links, ...notes);
   }
 
@@ -87,6 +94,7 @@ export function makeMaking(page) {
     }
   }
 
+  format.addEventListener("change", () => shown && draw(shown));
   start.addEventListener("click", async () => {
     const film = shown;
     try {

@@ -1,7 +1,7 @@
 // Below a frame: which one of its shot it is, the shot tried in colour, and played before and after.
 
 import * as server from "./server.js";
-import { isWorking, shotOf } from "./reel.js";
+import { isWorking, sentence, shotOf } from "./reel.js";
 
 const LOOK = 400; // milliseconds between two looks at what is being done
 const REST = 250; // milliseconds without another frame, after which one is worked on
@@ -57,9 +57,9 @@ export function makePlayer(page) {
     sayWhere(frame);
     drawButton();
     const told = triedOf(one)?.told ?? [];
-    const more = told.length > TOLD ? [`${told.length - TOLD} more hints.`] : [];
+    const more = told.length > TOLD ? [`${told.length - TOLD} more hints`] : [];
     note.replaceChildren(
-      ...[...told.slice(0, TOLD), ...more].map((words) => Object.assign(document.createElement("p"), { textContent: words[0].toUpperCase() + words.slice(1) })),
+      ...[...told.slice(0, TOLD), ...more].map((words) => Object.assign(document.createElement("p"), { textContent: sentence(words) })),
     );
   }
 

@@ -1,7 +1,7 @@
 // The shots of a film as a row of pictures, the frames that have hints, and what is known of the film.
 
 import * as server from "./server.js";
-import { middleOf } from "./reel.js";
+import { middleOf, sentence } from "./reel.js";
 
 const element = (id) => document.getElementById(id);
 const count = (many, word) => `${many} ${word}${many === 1 ? "" : "s"}`;
@@ -47,6 +47,6 @@ export function drawNotes(film, open) {
   element("hinted").replaceChildren(...buttons);
   element("hinted-line").hidden = !buttons.length;
   element("film-notes").hidden = !film.looked.told.length;
-  const lines = film.looked.told.map((textContent) => Object.assign(document.createElement("li"), { textContent }));
+  const lines = film.looked.told.map((words) => Object.assign(document.createElement("li"), { textContent: sentence(words) }));
   element("film-told").replaceChildren(...lines);
 }
