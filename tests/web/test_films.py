@@ -342,7 +342,7 @@ class Slow(Painter):
 
 
 def test_photographs_go_first(folder, tmp_path, monkeypatch):
-    """While somebody waits for a view, a film asks the network once a second at most; and the view does not wait for the film."""
+    """While somebody waits for a view, a film asks the network once a second at most; the view does not wait for the film."""
     painter = Slow()
     painter.photographs, painter.go = threading.Event(), threading.Event()
     monkeypatch.setattr(steadying, "find_shots", lambda small: [0 for _ in small][:1])
