@@ -106,8 +106,8 @@ class Film:
 
     @property
     def is_busy(self) -> bool:
-        """Whether all of it is just being coloured: then its visitor may come back for it."""
-        return self.copy is not None and self.copy.state == "working"
+        """Whether all of it is to be coloured, or just is: then its visitor may come back for it."""
+        return self.copy is not None and self.copy.state in ("waiting", "working")
 
     def check(self) -> None:
         """Raises Refused where it has been removed."""

@@ -254,16 +254,11 @@ function drawStrip() {
 function removePhotograph(photograph) {
   const at = takeOut(photograph);
   removal.remove(photograph, ({ message }) => complain(`${photograph.name} may not have been deleted: ${message}`));
-  const back = Object.assign(document.createElement("button"), { className: "plain", textContent: "Undo" });
-  back.addEventListener("click", () => {
-    say("");
-    if (!removal.restore(photograph)) return;
+  removal.sayRemoved(photograph, say, () => {
     photographs.splice(at, 0, photograph);
     show(photograph);
     focusWork();
   });
-  say("Removed. ", back);
-  pause(removal.GRACE).then(() => back.isConnected && say(""));
 }
 
 /** Take a photograph from the page. Where it was. */

@@ -2,6 +2,7 @@
 
 import * as album from "./album.js";
 import * as copies from "./copies.js";
+import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { makeMaking } from "./making.js";
 import { makePlayer } from "./player.js";
@@ -139,13 +140,19 @@ export function makeFilms(page) {
     return page.open(still(film, middleOf(film.shots[next])));
   }
 
-  async function remove(film) {
+  function remove(film) {
     player.stop();
-    films.splice(films.indexOf(film), 1);
-    for (const number of [...film.tries.keys()]) player.forget(film, number);
+    const at = films.indexOf(film);
+    films.splice(at, 1);
+    film.removed = true;
     page.closed();
-    page.say("Removed.");
-    await server.removeFilm(film.id).catch((error) => error.status === 404 || page.complain(`${film.name} may not have been deleted: ${error.message}`));
+    const place = { id: `films/${film.id}`, urls: {} };
+    removal.remove(place, ({ message }) => page.complain(`${film.name} may not have been deleted: ${message}`));
+    removal.sayRemoved(place, page.say, () => {
+      film.removed = false;
+      films.splice(at, 0, film);
+      page.open(still(film));
+    });
   }
 
   return {

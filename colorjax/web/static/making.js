@@ -85,6 +85,7 @@ export function makeMaking(page) {
         film.copy = (await server.film(film.id)).copy;
         if (shown === film) draw(film);
       }
+      if (film.removed) return;
       if (film.copy.state === "ready") page.say(`${film.name} is coloured.`);
       else if (film.copy.state === "failed") page.complain(`${film.name}: ${film.copy.reason}`);
     } catch (error) {
