@@ -274,7 +274,7 @@ def test_there_is_room_for_some_films_and_no_more(page, reel, folder):
 
 
 def test_a_copy_that_needs_too_much_room_says_so_and_the_film_stays(page, reel, folder, quick):
-    with visitor(page({"room": reel.stat().st_size + 30_000})) as client:
+    with visitor(page({"room": reel.stat().st_size + 60_000})) as client:
         id = brought(client, reel)["id"]
         client.post(f"/api/films/{id}/copy", json={}).raise_for_status()
         about = until(client, id, "copy", "failed")

@@ -25,6 +25,7 @@ from colorjax.science import color
 
 # Kinds of files that hold all of a film themselves: those that name others, as playlists do, would let a stranger read them.
 _KINDS = "matroska,mov,avi,mpeg,mpegts,mpegvideo,mxf,mxf_d10,dv,flv,asf,ogg,nut,ivf,gxf,yuv4mpegpipe,h264,hevc,m4v,rm,wtv"
+_FAR = 16  # times as many pixels as are taken: of so large pictures not even one is decoded
 _THUMB, _INTO = 85, 24  # quality of shots in small; so many frames from its first, or its middle, is the one that stands for it
 
 Step = Callable[[], None]
@@ -50,7 +51,7 @@ def formats() -> list[dict[str, str]]:
 
 def glance(path: Path, most: int) -> None:
     """Look at no more than the header of a film that nobody vouches for. most: pixels of a frame. Raises FilmError."""
-    options = {"format_whitelist": _KINDS, "protocol_whitelist": "file", "max_pixels": str(most)}
+    options = {"format_whitelist": _KINDS, "protocol_whitelist": "file", "max_pixels": str(_FAR * most)}
     try:
         with av.open(os.fspath(path), metadata_errors="replace", options=options) as container:
             contexts = [stream.codec_context for stream in container.streams.video]
@@ -61,6 +62,9 @@ def glance(path: Path, most: int) -> None:
         reading.opened(path).close()  # which says why
         raise FilmError("its beginning cannot be read") from error
     for width, height in sizes:
+        if not width * height:
+            words = f"its pictures cannot be read, or are far larger than is taken here ({most / 1e6:.1f} megapixels)"
+            raise FilmError(words)
         if width * height > most:
             size = f"its pictures have {width}x{height} pixels, more than is taken here ({most / 1e6:.1f} megapixels)"
             raise FilmError(f"{size}; colorjax film colours it on a console")

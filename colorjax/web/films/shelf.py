@@ -171,7 +171,7 @@ class Shelf:
         size = 0
         for path in film.folder.rglob("*"):
             with contextlib.suppress(OSError):  # it may be gone by now
-                size += path.stat().st_size
+                size += path.stat().st_size if path.is_file() else 0
         self.grow(film, size + more - film.held)
 
     def still(self, film: Film, number: int, height: int, width: int) -> Still:
