@@ -14,7 +14,7 @@ from typing import Any
 
 _PATIENCE = 1.0  # seconds
 _LONG = 20.0  # seconds of waiting that make a task urgent
-_GENTLE = 10  # niceness
+_GENTLE = 5  # niceness: more would keep the interpreter from others while such a thread has it
 _STUCK = 5.0  # times as long as it may: a task that has not been brought to an end by then never will be
 
 

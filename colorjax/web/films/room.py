@@ -21,6 +21,7 @@ from colorjax.web.sessions import Refused
 from colorjax.web.work import VIEW_SIDE, Studio
 
 _PATIENCE = 1.0  # seconds that each frame waits for others, at most, while they want something
+_ENDING = 5.0  # seconds, at most, from the end of the server to that of a lane
 _LOOKING = 10  # times as long as a photograph may take: to look through a film, or to try a shot
 _STILLS = 60  # single frames of a film that are kept
 _QUALITY = 88  # of the frames of a shot that is tried
@@ -59,10 +60,12 @@ class Room:
         return all(lane.works for lane in self._lanes)
 
     def close(self) -> None:
-        """Begin nothing more, and give up what is being done."""
+        """Begin nothing more, and give up what is being done; wait a moment for its end."""
         for lane in self._lanes:
             lane.close()
             lane.forget(lambda key: True)
+        for lane in self._lanes:
+            lane.until_empty(_ENDING)
 
     def open(self, film: Film) -> Task:
         """Read the header of a film. The work raises Refused where it is none, or not taken."""

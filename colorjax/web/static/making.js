@@ -5,10 +5,10 @@ import { isWorking, sentence } from "./reel.js";
 
 const LOOK = 1000; // milliseconds between two looks
 const NAMES = {
-  ffv1: "For keeping: FFV1, nothing is lost",
+  ffv1: "For keeping: FFV1",
   prores: "For editing: ProRes",
   h264: "For looking at: H.264",
-  hevc: "For looking at: HEVC, smaller",
+  hevc: "For looking at: HEVC",
 };
 const element = (id) => document.getElementById(id);
 
