@@ -207,6 +207,7 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
     add("--root-path", default="", metavar="PATH", help="where a proxy shows the page, as /colour (default: /)")
     add("--no-browser", action="store_true", help="do not open the page in a browser")
     add("--max-upload-mb", type=float, default=200, help="refuse larger files (default: 200)")
+    add("--max-film-mb", type=float, default=1000, help="refuse larger films (default: 1000)")
     add("--timeout", type=float, default=120, help="seconds that a view or a copy may take (default: 120)")
     _signing(add)
     _limit(add)

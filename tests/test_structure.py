@@ -17,7 +17,8 @@ FLOORS = [
     {"checkpoint"},
     {"inference", "evaluation"},
     {"training", "archive"},
-    {"web", "film"},
+    {"film"},
+    {"web"},
     {"cli"},
 ]
 FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}

@@ -3,24 +3,26 @@
 import asyncio
 import contextlib
 import functools
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from colorjax import photos
 from colorjax.inference.colorizer import Colorizer
 from colorjax.platform.version import VERSION
 from colorjax.science import hints
-from colorjax.web import addresses, bodies, comparing, looks, zipped
+from colorjax.web import addresses, bodies, looks
+from colorjax.web.answers import comparing, zipped
+from colorjax.web.answers.sending import file, polite, result
 from colorjax.web.connections import Shares
-from colorjax.web.lanes import Superseded, Task, TooLong
+from colorjax.web.films.routes import Films
+from colorjax.web.films.shelf import Film
 from colorjax.web.security import HEALTH, Forwarded, Guard, Guests, Toll
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor
 from colorjax.web.work import Studio
@@ -28,9 +30,6 @@ from colorjax.web.work import Studio
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".js": "text/javascript"}
 _SWEEP = 30.0  # seconds between looks for visitors who have gone
-_LOG = logging.getLogger(__name__)
-
-Endpoint = Callable[["Page", Request], Awaitable[Response]]
 
 
 def make(
@@ -48,41 +47,13 @@ def make(
     return page.app([Middleware(Forwarded, proxies=proxies), *entrance] if proxies else entrance)
 
 
-def _polite(endpoint: Endpoint) -> Endpoint:
-    """Whatever goes wrong is said in a few words, which name nothing of the server."""
-
-    @functools.wraps(endpoint)
-    async def answered(page: "Page", request: Request) -> Response:
-        try:
-            return await endpoint(page, request)
-        except Refused as error:
-            status, words = error.status, str(error)
-        except Superseded:
-            status, words = 409, "a later request took its place"
-        except (TooLong, TimeoutError):
-            status, words = 503, "it took too long, and was given up; please try again later, or with a smaller photograph"
-        except MemoryError:
-            status, words = 507, "there is not enough memory for it just now"
-        except photos.PhotoError as error:
-            status, words = 415, str(error)
-        except ValueError as error:  # HintError, NoColorError
-            status, words = 422, str(error)
-        except ClientDisconnect:
-            status, words = 400, "the connection ended"
-        except Exception:
-            _LOG.exception("a request could not be answered")
-            status, words = 500, "something went wrong; the server's log says what"
-        return JSONResponse({"error": photos.legible(words)}, status)
-
-    return answered
-
-
 class Page:
     """What the routes share."""
 
     def __init__(self, colorizer: Colorizer, sessions: Sessions, signing: dict[str, Any] | None = None):
         self.sessions, self.studio, self.guests = sessions, Studio(colorizer, sessions, signing), Guests()
         self._files = {f"/{path.name}": _answer(path) for path in _STATIC.iterdir() if path.suffix in _KINDS}
+        self.films = Films(self.studio, sessions, self.guests.cookies, self.forget)
         self._files["/"] = self._files.pop("/index.html")
 
     def app(self, middleware: list[Middleware]) -> Starlette:
@@ -107,6 +78,7 @@ class Page:
             ("GET", HEALTH, self.health),
         ]
         routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in api]
+        routes += self.films.routes()
         routes += [Route(path, endpoint) for path, endpoint in self._files.items()]
         app = Starlette(routes=routes, middleware=middleware, lifespan=self._life)
         app.router.redirect_slashes = False  # to where a proxy may not be
@@ -124,18 +96,27 @@ class Page:
         yield
         task.cancel()
         self.studio.close()
+        self.films.room.close()
 
     def sweep(self) -> None:
         """Delete what is of visitors who have gone."""
-        for photograph in self.sessions.expired(lambda one: one.copy is not None and one.copy.state == "waiting"):
-            self.studio.forget(photograph)
+        for one in self.sessions.expired():
+            self.forget(one)
 
-    @_polite
+    def forget(self, one: Photograph | Film) -> None:
+        """Delete a photograph or a film."""
+        if isinstance(one, Film):
+            self.films.room.forget(one)
+        else:
+            self.studio.forget(one)
+
+    @polite
     async def health(self, request: Request) -> Response:
         """Whether photographs can be coloured, for programs that look after this one."""
-        return JSONResponse({"status": "ok"}) if self.studio.works else JSONResponse({"status": "stuck"}, 503)
+        works = self.studio.works and self.films.room.works
+        return JSONResponse({"status": "ok"}) if works else JSONResponse({"status": "stuck"}, 503)
 
-    @_polite
+    @polite
     async def about(self, request: Request) -> Response:
         """What the page asks first. Whoever has no cookie yet gets one: here, for a browser that follows a link from another
         site to the page does not show the cookie that it has. cookie: whether the one given before came back."""
@@ -152,6 +133,7 @@ class Page:
                 "upload": limits.upload,
                 "megapixels": round(limits.pixels / 1e6, 1),
                 "photographs": limits.photographs,
+                "films": self.films.offer(),
                 "idle_minutes": round(limits.idle / 60),
                 "cookie": known,
             }
@@ -160,13 +142,13 @@ class Page:
             self.guests.cookies.give(request, response)
         return response
 
-    @_polite
+    @polite
     async def list(self, request: Request) -> Response:
         visitor = self._visitor(request)
         there = [photograph.as_dict() for photograph in visitor.photographs.values() if photograph.width] if visitor else []
         return JSONResponse({"photographs": there})
 
-    @_polite
+    @polite
     async def upload(self, request: Request) -> Response:
         """The body is the file, as it is; ?name= what it is called. Who has no cookie is asked to send it again with one."""
         cookie = self.guests.cookies.of(request)
@@ -177,31 +159,32 @@ class Page:
         photograph = self.sessions.begin(visitor, request.query_params.get("name", ""))
         try:
             for one in gone:
-                await asyncio.to_thread(self.studio.forget, one)
-            await bodies.receive(request, photograph, self.sessions)
-            await _result(self.studio.open(photograph))
+                await asyncio.to_thread(self.forget, one)
+            grow = functools.partial(self.sessions.grow, photograph)
+            await bodies.receive(request, photograph.source, self.sessions.limits.upload, grow)
+            await result(self.studio.open(photograph))
         except BaseException:
             await asyncio.to_thread(self.studio.forget, photograph)
             raise
         return JSONResponse(photograph.as_dict(), 201)
 
-    @_polite
+    @polite
     async def delete(self, request: Request) -> Response:
         await asyncio.to_thread(self.studio.forget, self._photograph(request))
         return Response(status_code=204)
 
-    @_polite
+    @polite
     async def before(self, request: Request) -> Response:
-        return Response(await _result(self.studio.before(self._photograph(request))), media_type="image/jpeg")
+        return Response(await result(self.studio.before(self._photograph(request))), media_type="image/jpeg")
 
-    @_polite
+    @polite
     async def view(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
         look, ahead = looks.asked_for(asked, photograph, self.studio.guided), asked.get("ahead") is True
         task = self.studio.view(photograph, look, bodies.page_of(asked), ahead)
-        return Response(await _result(task), media_type="image/jpeg")
+        return Response(await result(task), media_type="image/jpeg")
 
-    @_polite
+    @polite
     async def suggest(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
         look = looks.asked_for(asked, photograph, self.studio.guided)
@@ -210,49 +193,49 @@ class Page:
         if not self.studio.guided:
             raise Refused(422, "this network does not follow hints")
         task = self.studio.suggest(photograph, point.x, point.y, look.hints, bodies.page_of(asked))
-        return JSONResponse({"suggestions": await _result(task)})
+        return JSONResponse({"suggestions": await result(task)})
 
-    @_polite
+    @polite
     async def doubt(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
         task = self.studio.doubt(photograph, looks.asked_for(asked, photograph, self.studio.guided))
-        return Response(await _result(task), media_type="image/png")
+        return Response(await result(task), media_type="image/png")
 
-    @_polite
+    @polite
     async def compare(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
         kind = asked.get("kind")
         if not isinstance(kind, str) or kind not in comparing.KINDS:
             raise Refused(422, f"before and after are shown as {' or '.join(comparing.KINDS)}")
         look = looks.asked_for(asked, photograph, self.studio.guided)
-        return Response(await _result(self.studio.compare(photograph, look, kind)), media_type=comparing.KINDS[kind][1])
+        return Response(await result(self.studio.compare(photograph, look, kind)), media_type=comparing.KINDS[kind][1])
 
-    @_polite
+    @polite
     async def copy(self, request: Request) -> Response:
         photograph, asked = self._photograph(request), await bodies.json_of(request)
         look = looks.asked_for(asked, photograph, self.studio.guided)
         self.studio.copy(photograph, look, *looks.format_of(asked))
         return JSONResponse(self._progress(photograph), 202)
 
-    @_polite
+    @polite
     async def progress(self, request: Request) -> Response:
         visitor = self._visitor(request)
         copies = [photograph for photograph in visitor.photographs.values() if photograph.copy] if visitor else []
         return JSONResponse({"copies": {photograph.id: self._progress(photograph) for photograph in copies}})
 
-    @_polite
+    @polite
     async def download(self, request: Request) -> Response:
-        return _file(self._ready(request).target)
+        return file(self._ready(request).target)
 
-    @_polite
+    @polite
     async def sidecar(self, request: Request) -> Response:
-        return _file(self._ready(request).sidecar)
+        return file(self._ready(request).sidecar)
 
-    @_polite
+    @polite
     async def beside(self, request: Request) -> Response:
-        return _file(self._ready(request).named(request.path_params["name"]))
+        return file(self._ready(request).named(request.path_params["name"]))
 
-    @_polite
+    @polite
     async def copies(self, request: Request) -> Response:
         visitor = self._visitor(request)
         ready = [one.copy for one in visitor.photographs.values() if one.copy and one.copy.state == "ready"] if visitor else []
@@ -280,14 +263,6 @@ class Page:
         if copy.state == "waiting" and copy.task is not None:
             about["ahead"] = self.studio.slow.ahead(copy.task)
         return about
-
-
-async def _result(task: Task) -> Any:
-    return await asyncio.wrap_future(task.future)
-
-
-def _file(path: Path) -> Response:
-    return FileResponse(path, filename=path.name)
 
 
 def _answer(path: Path) -> Callable[[Request], Awaitable[Response]]:

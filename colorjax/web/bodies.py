@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 
 from colorjax.web.connections import Patience
-from colorjax.web.sessions import Photograph, Refused, Sessions
+from colorjax.web.sessions import Refused
 
 _LARGEST_JSON = 200_000  # bytes: 1,000 hints
 _LONGEST_PAGE = 40
@@ -22,15 +23,18 @@ def check_length(request: Request, limit: int) -> None:
         raise _too_large(limit)
 
 
-async def receive(request: Request, photograph: Photograph, sessions: Sessions) -> None:
-    """The body into the file of the photograph. Raises Refused once it is larger than it may be, TimeoutError."""
-    size, limit = 0, sessions.limits.upload
-    with open(photograph.source, "wb") as file:
+async def receive(request: Request, path: Path, limit: int, grow: Callable[[int], None]) -> None:
+    """The body into a file; `grow` hears of so many bytes more before they are written, and raises where there is no room.
+
+    Raises Refused once it is larger than `limit` bytes, TimeoutError.
+    """
+    size = 0
+    with open(path, "wb") as file:
         async for chunk in _patient(request.stream()):
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)
-            sessions.grow(photograph, len(chunk))
+            grow(len(chunk))
             file.write(chunk)
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,6 +14,7 @@ from typing import Any
 
 _PATIENCE = 1.0  # seconds
 _LONG = 20.0  # seconds of waiting that make a task urgent
+_GENTLE = 5  # niceness: more would keep the interpreter from others while such a thread has it
 _STUCK = 5.0  # times as long as it may: a task that has not been brought to an end by then never will be
 
 
@@ -50,11 +53,12 @@ class Lane:
 
     A task that takes more than `seconds` fails with TooLong there and then. A thread cannot be stopped, so what it does goes
     on until it looks at `Task.check`, and the others wait for that. Tasks that are not urgent wait up to `_PATIENCE` each for
-    the lane `before` to be empty.
+    the lane `before` to be empty. gentle: its thread, and those that it starts, leave the processor to others.
     """
 
-    def __init__(self, name: str, seconds: float, before: "Lane | None" = None):
-        self._before, self._seconds, self._changed, self._open = before, seconds, threading.Condition(), True
+    def __init__(self, name: str, seconds: float, before: "Lane | None" = None, gentle: bool = False):
+        self._before, self._gentle, self._seconds = before, gentle, seconds
+        self._changed, self._open = threading.Condition(), True
         self._waiting: list[Task] = []
         self._current: Task | None = None
         self._turns = itertools.count(1)
@@ -111,7 +115,8 @@ class Lane:
             self._open = False
             self._changed.notify_all()
 
-    def _until_empty(self, seconds: float) -> None:
+    def until_empty(self, seconds: float) -> None:
+        """Wait until nothing is waiting here or being done, but not longer than so many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting and self._current is None, seconds)
 
@@ -125,6 +130,8 @@ class Lane:
         return [self._waiting[rank[-1]] for rank in sorted(ranked)]
 
     def _run(self) -> None:
+        if self._gentle and sys.platform == "linux":  # elsewhere a thread has no priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _GENTLE)
         while True:
             with self._changed:
                 self._current = None
@@ -138,7 +145,7 @@ class Lane:
                 self._served = {visitor: turn for visitor, turn in self._served.items() if visitor in here}
                 self._served[task.visitor] = next(self._turns)
             if self._before is not None and task.urgency > 0:
-                self._before._until_empty(_PATIENCE)
+                self._before.until_empty(_PATIENCE)
             self._do(task)
             del task  # nothing of it outlives it here
 

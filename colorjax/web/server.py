@@ -28,11 +28,13 @@ from colorjax.archive import colorize_command, colorize_many
 from colorjax.inference import engines
 from colorjax.platform import caching
 from colorjax.web.addresses import Proxies, is_local
+from colorjax.web.films.limits import FilmLimits
 from colorjax.web.sessions import Limits, Sessions
 
 _PREFIX = "colorjax-serve-"
 _SHORTEST_TOKEN = 8
 _STILL_WRITING = 5.0  # seconds
+_ROOM_OF_A_FILM = 8  # times its size: without loss a coloured film is larger, and lies there twice while it is put together
 _TOKEN = "COLORJAX_TOKEN"
 _TIME = "%Y-%m-%d %H:%M:%S%z"
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -105,12 +107,14 @@ def _open_browser(link: str, folder: Path) -> None:
 
 
 def _limits(args: argparse.Namespace) -> Limits:
-    for name in ("max_megapixels", "max_upload_mb", "timeout"):
+    for name in ("max_megapixels", "max_upload_mb", "max_film_mb", "timeout"):
         if not 0 < getattr(args, name) < float("inf"):
             raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)} must be positive")
     upload = round(args.max_upload_mb * 1e6)
     room = max(5 * upload, Limits.held)
-    return Limits(upload, round(args.max_megapixels * 1e6), args.timeout, held=room, total=4 * room)
+    film = round(args.max_film_mb * 1e6)
+    films = FilmLimits(film, _ROOM_OF_A_FILM * film)
+    return Limits(upload, round(args.max_megapixels * 1e6), args.timeout, held=room, total=4 * room, films=films)
 
 
 def _token(args: argparse.Namespace) -> tuple[str | None, str]:

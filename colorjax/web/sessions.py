@@ -6,13 +6,13 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from colorjax import photos
 from colorjax.web.addresses import is_local
+from colorjax.web.films.limits import FilmLimits
 
 _VISITORS = 2000  # who may have a place at once; beyond, those with nothing or next to nothing give theirs up
 _OF_ONE = 200  # of them, who have come from one address
@@ -36,6 +36,7 @@ class Limits:
 
     photographs, held: how many photographs, and bytes with their copies, a visitor may have. total: bytes of all visitors.
     idle: seconds without a word of a visitor after which what is theirs is deleted.
+    films: see `FilmLimits`.
     """
 
     upload: int = 200 * 10**6
@@ -45,6 +46,7 @@ class Limits:
     held: int = 10**9
     total: int = 4 * 10**9
     idle: float = 3600.0
+    films: FilmLimits = field(default_factory=FilmLimits)
 
 
 @dataclass
@@ -112,6 +114,11 @@ class Photograph:
         """What of it is worked with: (h, w, 3) uint8, in NumPy's format."""
         return self.folder / "view.npy"
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is made of it that somebody may come back for."""
+        return self.copy is not None and self.copy.state == "waiting"
+
     def check(self) -> None:
         """Raises Refused where it has been removed."""
         if self.visitor.photographs.get(self.id) is not self:
@@ -125,23 +132,29 @@ class Photograph:
 
 @dataclass(eq=False)
 class Visitor:
-    """Who has the cookie `id`, and came first from `address`."""
+    """Who has the cookie `id`, and came first from `address`. films: see `films.shelf`."""
 
     id: str
     folder: Path
     address: str = ""
     photographs: dict[str, Photograph] = field(default_factory=dict)
+    films: dict[str, Any] = field(default_factory=dict)
     seen: float = field(default_factory=time.monotonic)
 
     @property
     def held(self) -> int:
-        """Bytes."""
+        """Bytes of the photographs."""
         return sum(photograph.held for photograph in list(self.photographs.values()))
 
     @property
+    def all(self) -> list[Any]:
+        """Photographs and films."""
+        return [*self.photographs.values(), *self.films.values()]
+
+    @property
     def brings(self) -> bool:
-        """Whether a photograph is just coming, or being opened."""
-        return any(not photograph.width for photograph in list(self.photographs.values()))
+        """Whether a photograph is just coming, or being opened, or a film is here."""
+        return bool(self.films) or any(not photograph.width for photograph in list(self.photographs.values()))
 
 
 class Sessions:
@@ -160,7 +173,7 @@ class Sessions:
                 visitor.seen = time.monotonic()
             return visitor
 
-    def admit(self, id: str, address: str = "") -> tuple[Visitor, list[Photograph]]:
+    def admit(self, id: str, address: str = "") -> tuple[Visitor, list[Any]]:
         """The visitor with this cookie, who gets a place where there was none; and what must be deleted for that.
 
         Raises Refused where everybody who could go has something here.
@@ -172,7 +185,7 @@ class Sessions:
             if gone is not None:
                 del self._visitors[gone.id]
             visitor = self._visitors[id] = Visitor(id, self._folder / secrets.token_hex(16), address)
-            return visitor, list(gone.photographs.values()) if gone is not None else []
+            return visitor, gone.all if gone is not None else []
 
     def _who_goes(self, address: str) -> Visitor | None:
         """Who makes room for somebody from this address: who has nothing, or next to it, of where most have come from."""
@@ -251,15 +264,21 @@ class Sessions:
         with contextlib.suppress(OSError):
             photograph.visitor.folder.rmdir()  # it stays where there are others
 
-    def expired(self, busy: Callable[[Photograph], bool]) -> list[Photograph]:
-        """Photographs of visitors who have not been here for long, unless one of theirs is busy; forgets these visitors."""
+    def expired(self) -> list[Any]:
+        """What visitors have who have not been here for long, unless something of theirs is busy; forgets these visitors."""
         with self._lock:
             late = time.monotonic() - self.limits.idle
             gone = [visitor for visitor in self._visitors.values() if visitor.seen < late]
-            gone = [visitor for visitor in gone if not any(map(busy, visitor.photographs.values()))]
+            gone = [visitor for visitor in gone if not any(one.is_busy for one in visitor.all)]
             for visitor in gone:
                 del self._visitors[visitor.id]
-            return [photograph for visitor in gone for photograph in visitor.photographs.values()]
+            return [one for visitor in gone for one in visitor.all]
+
+    @property
+    def everybody(self) -> list[Visitor]:
+        """All who have a place."""
+        with self._lock:
+            return list(self._visitors.values())
 
 
 def display_name(name: str) -> str:

@@ -1,6 +1,5 @@
 """What is done with a photograph: opened, shown with the hints given, asked for likely colours, copied at full size."""
 
-import io
 import logging
 import threading
 from collections import OrderedDict
@@ -18,13 +17,13 @@ from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.proof import manifests
 from colorjax.inference.colorizer import Colorizer, Prediction
 from colorjax.science.hints import Hint
-from colorjax.web import comparing
+from colorjax.web.answers import comparing
+from colorjax.web.answers.sending import jpeg
 from colorjax.web.lanes import Lane, Superseded, Task, TooLong
 from colorjax.web.looks import VARIANTS, Look, placed_in_view
 from colorjax.web.sessions import Copy, Limits, Photograph, Refused, Sessions
 
 VIEW_SIDE = 1024  # pixels of the longer side of what is worked with
-_QUALITY = 92  # of the JPEGs that the page shows
 _KEPT = 32  # views, and as many predictions, in memory
 _OPENING, _COPYING = 0, 1
 _SEEN, _AHEAD = 0, 1  # views that somebody waits for, and those that nobody looks at yet
@@ -44,8 +43,8 @@ class Studio:
         limits: Limits = sessions.limits
         self.colorizer, self.guided = colorizer, colorizer.guided
         self._sessions, self._options = sessions, Options(max_pixels=limits.pixels, **(signing or {}))
-        self._keys = companions.keys_of(self._options)
-        self.signed_by = self._keys.who if self._keys else ""
+        self.keys = companions.keys_of(self._options)
+        self.signed_by = self.keys.who if self.keys else ""
         self._views, self._predictions = _Recent(_KEPT), _Recent(_KEPT)
         self.quick = Lane("views", limits.seconds)
         self.slow = Lane("copies", limits.seconds, before=self.quick)
@@ -57,13 +56,13 @@ class Studio:
 
     def before(self, photograph: Photograph) -> Task:
         """The work gives a JPEG of the photograph as it is."""
-        return self._quickly(photograph, ("before",), lambda task: _jpeg(self._view(photograph)), shared=True)
+        return self._quickly(photograph, ("before",), lambda task: jpeg(self._view(photograph)), shared=True)
 
     def view(self, photograph: Photograph, look: Look, page: str = "", ahead: bool = False) -> Task:
         """The work gives a JPEG of the photograph in colour. page: whose next view takes the place of this one. ahead: nobody
         looks at it yet, and it waits for what somebody looks at."""
         urgency = _AHEAD if ahead else _SEEN
-        return self._quickly(photograph, ("view", page), lambda task: _jpeg(self._coloured(photograph, look)), urgency=urgency)
+        return self._quickly(photograph, ("view", page), lambda task: jpeg(self._coloured(photograph, look)), urgency=urgency)
 
     def suggest(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint], page: str = "") -> Task:
         """The work gives the likely colours of a point: {"color": "#rrggbb", "share": 0 to 1}, the likeliest first."""
@@ -170,7 +169,7 @@ class Studio:
         picture = made(self._view(photograph), self._coloured(photograph, look), provenance.marked(b"", origin)[0])
         weights = {"name": self.colorizer.network.source.name, "sha256": self.colorizer.network.digest}
         story = manifests.Story("before and after", photograph.source, origin, weights, len(look.hints))
-        return manifests.signed(picture, media_type, self._keys, story)
+        return manifests.signed(picture, media_type, self.keys, story)
 
     def _suggestions(self, photograph: Photograph, x: int, y: int, hints: Sequence[Hint]) -> list[dict[str, Any]]:
         view, shape = self._view(photograph), (photograph.height, photograph.width)
@@ -258,12 +257,6 @@ def _reduced(image: np.ndarray) -> np.ndarray:
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(picture)
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=_QUALITY, subsampling=0)
-    return stream.getvalue()
 
 
 class _Recent:

@@ -65,7 +65,7 @@ def _coloured(work: job.Work, args: argparse.Namespace) -> int:
     for line in _hints(about["shots"]):
         _say(line)
     if args.report:
-        _report(args.report, about["shots"])
+        report(args.report, about["shots"])
     moved = sum(row["lightness_moved"] * (row["end"] - row["first"]) for row in about["shots"]) / survey.count
     kept = "every sample of luma is the source's" if about["settings"]["keeps_luma"] else "luma was encoded anew"
     kept = "lightness is the source's" if about["settings"]["chroma"] == "rgb" and about["settings"]["keeps_luma"] else kept
@@ -120,7 +120,7 @@ def _hints(rows: list[dict[str, Any]]) -> list[str]:
     return lines[:_TOLD] + more
 
 
-def _report(path: Path, rows: list[dict[str, Any]]) -> None:
+def report(path: Path, rows: list[dict[str, Any]]) -> None:
     """A row for each shot."""
     text = io.StringIO()
     columns = (

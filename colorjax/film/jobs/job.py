@@ -50,13 +50,15 @@ class Options:
 
 @dataclass
 class Work:
-    """A film that is being coloured. source: a `reel.Reel`, or a folder's `sequences.Sequence`."""
+    """A film that is being coloured. source: a `reel.Reel`, or a folder's `sequences.Sequence`. watch: makes what hears how far
+    it is, as a `Progress` of the shots that there are and of those to be coloured; None for the terminal."""
 
     source: Any
     out: Path
     options: Options
     colorizer: Any = None
     keys: Keys | None = None  # that sign it
+    watch: Callable[[list[Shot], list[Shot]], Any] | None = None
 
     @property
     def folder(self) -> Path:
@@ -93,7 +95,8 @@ class Work:
                 return survey, self._shots(survey, kept["firsts"], kept["dissolves"]), kept["sha256"]
         found: dict[str, Any] = {}
         with _beside(self.source.digest) as digest:
-            frames = tqdm(self.source.look_through(found), desc="looking for shots", unit="frame", disable=None, leave=False)
+            frames, off = self.source.look_through(found), True if self.watch else None
+            frames = tqdm(frames, desc="looking for shots", unit="frame", disable=off, leave=False)
             firsts, dissolves = steadying.find(frames)
             for _ in frames:  # what it did not ask for
                 pass
@@ -181,7 +184,7 @@ def run(work: Work, sha256: str, survey: reel.Survey, found: list[Shot], say: Ca
         lambda shot: lists.of_shot(given, shot, upright),
         lambda shot, span: carried[shot].append(lists.way_of(given, shot, span)),
     )
-    with contextlib.closing(answers), Progress(found, todo) as progress:
+    with contextlib.closing(answers), (work.watch or Progress)(found, todo) as progress:
         for shot, of_shot in groupby(answers, lambda answer: answer.shot):
             _colour(work, shot, of_shot, parts[shot], progress, carried[shot])
     if list(work.source.version()) != json.loads((work.folder / "survey.json").read_bytes())["version"]:

@@ -9,6 +9,7 @@ import { toCode } from "./color.js";
 import { makeDarkroom } from "./darkroom.js";
 import { makeDoubts } from "./doubts.js";
 import { makeDownloads } from "./downloads.js";
+import { makeFilms } from "./films.js";
 import { listenForKeys } from "./keys.js";
 import { makeNotices } from "./notices.js";
 import { makeOverview } from "./overview.js";
@@ -95,6 +96,8 @@ const overview = makeOverview(photographs, (photograph) => {
   focusWork();
 });
 
+const films = makeFilms({ stage, current: () => current, open, closed: () => show(photographs[0]), draw: drawStrip, arriving, say, complain, blame });
+
 function removeHint(index) {
   current.chosen = null;
   edit({ hints: current.state.hints.filter((_, i) => i !== index) });
@@ -107,6 +110,7 @@ const focusWork = () => (current ? stage : element("choose")).focus();
 /** Change what is asked for of the current photograph, and show it. */
 function edit(what, settled = true, drawPins = settled) {
   album.change(current, what, settled);
+  if (settled && current.film) films.edited(current);
   draw(drawPins);
   sayWhatWasSaved();
   refresh(current);
@@ -115,6 +119,7 @@ function edit(what, settled = true, drawPins = settled) {
 function travel(move) {
   if (!current) return;
   if (!move(current)) return;
+  if (current.film) films.edited(current);
   draw();
   sayWhatWasSaved();
   refresh(current);
@@ -137,7 +142,7 @@ function draw(drawPins = true) {
   variants.draw();
   enable("undo-button", current.past.length > 0);
   enable("redo-button", current.future.length > 0);
-  enable("save-hints", hints.length > 0);
+  enable("save-hints", (current.film?.given ?? hints).length > 0);
 }
 
 async function suggest() {
@@ -165,12 +170,14 @@ async function open(photograph) {
   element("welcome").hidden = true;
   for (const id of ["strip", "actions"]) element(id).hidden = false;
   element("desk").hidden = element("bar").hidden = overview.isOpen();
+  films.draw(photograph);
   stage.setPhotograph(photograph, guided);
   document.body.classList.toggle("guided-page", guided);
   element("hint-files").hidden = !guided;
   element("unguided").hidden = guided;
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
-  element("facts").textContent = facts(photograph);
+  element("facts").textContent = photograph.film ? films.facts(photograph.film) : facts(photograph);
+  element("remove").textContent = photograph.film ? "Remove film" : "Remove photograph";
   element("tools").scrollTop = 0;
   scrollTo(0, 0); // on a phone the strip lies below everything
   showBusy();
@@ -193,11 +200,11 @@ async function open(photograph) {
   if (!photograph.urls.after || photograph.stale) refresh(photograph);
 }
 
-/** Go so many photographs on, or back. */
+/** Go so many photographs on, or back; in a film so many shots. */
 function go(step) {
-  if (!current || photographs.length < 2) return;
   const inside = element("desk").contains(document.activeElement) || document.activeElement === document.body;
-  open(photographs[(photographs.indexOf(current) + step + photographs.length) % photographs.length]);
+  if (current.film) films.go(current, step);
+  else if (photographs.length > 1) open(photographs[(photographs.indexOf(current) + step + photographs.length) % photographs.length]);
   if (inside) focusWork();
 }
 
@@ -236,9 +243,9 @@ function facts({ name, width, height, bits, pages }) {
 }
 
 function drawStrip() {
-  drawTiles(photographs, current, (photograph) => {
+  drawTiles([...photographs, ...films.all], current, (one) => {
     if (overview.isOpen()) toggleOverview(false);
-    open(photograph);
+    open(one.stills ? films.still(one) : one);
   });
   for (const id of ["download-all", "overview-button", "for-all"]) element(id).hidden = photographs.length < 2;
   if (overview.isOpen() && photographs.length < 2) toggleOverview(false);
@@ -248,16 +255,11 @@ function drawStrip() {
 function removePhotograph(photograph) {
   const at = takeOut(photograph);
   removal.remove(photograph, ({ message }) => complain(`${photograph.name} may not have been deleted: ${message}`));
-  const back = Object.assign(document.createElement("button"), { className: "plain", textContent: "Undo" });
-  back.addEventListener("click", () => {
-    say("");
-    if (!removal.restore(photograph)) return;
+  removal.sayRemoved(photograph, say, () => {
     photographs.splice(at, 0, photograph);
     show(photograph);
     focusWork();
   });
-  say("Removed. ", back);
-  pause(removal.GRACE).then(() => back.isConnected && say(""));
 }
 
 /** Take a photograph from the page. Where it was. */
@@ -272,8 +274,10 @@ function takeOut(photograph) {
 
 /** Go to a photograph, or to the first page where there is none. */
 function show(photograph) {
-  if (photograph) return open(photograph);
+  const next = photograph ?? (films.all.length ? films.still(films.all[0]) : null);
+  if (next) return open(next);
   current = null;
+  films.draw(null);
   rest();
   for (const id of ["desk", "bar", "strip", "actions"]) element(id).hidden = true;
   element("welcome").hidden = false;
@@ -287,6 +291,10 @@ async function add(files) {
     const which = files.length > 1 ? `${number + 1} of ${files.length}: ${shortened(file.name)}` : shortened(file.name);
     let photograph = { name: file.name };
     try {
+      if (films.isOne(file)) {
+        await films.add(file);
+        continue;
+      }
       if (file.size > about.upload) throw new Error(`larger than ${Math.round(about.upload / 1e6)} MB, the most that is taken here`);
       const told = (share) => arriving(share < 1 ? `Sending ${which}, ${Math.round(100 * share)} %` : `Opening ${which}…`);
       told(0);
@@ -316,13 +324,15 @@ function arriving(words) {
 async function loadHints(file) {
   try {
     current.chosen = null;
-    edit({ hints: album.readHints(await file.text(), current) });
+    if (current.film) await films.loadHints(current.film, await file.text());
+    else edit({ hints: album.readHints(await file.text(), current) });
   } catch (error) {
     complain(`${file.name}: ${error.message}`);
   }
 }
 
 function saveHints() {
+  if (current.film) return films.saveHints(current.film);
   const url = URL.createObjectURL(new Blob([album.writeHints(current.settled.hints)], { type: "application/json" }));
   copies.save(url, `${current.name}.hints.json`);
   setTimeout(() => URL.revokeObjectURL(url), 2000);
@@ -353,7 +363,7 @@ function listen() {
   press("redo-button", () => travel(album.redo));
   pressOnce("download", download);
   pressOnce("download-all", downloadAll);
-  on("remove", "click", () => removePhotograph(current));
+  on("remove", "click", () => (current.film ? films.remove(current.film) : removePhotograph(current)));
   for (const kind of ["pair", "clip"]) press(kind, () => share(kind));
   press("for-all", useForAll);
   listenForLooking(press);
@@ -379,7 +389,9 @@ function listenForLooking(press) {
   element("full-screen").hidden = !document.fullscreenEnabled;
   const looking = (action) => () => current && !overview.isOpen() && action();
   const zooms = { "+": stage.closer, "=": stage.closer, "-": stage.farther, 0: stage.all };
-  const actions = { ...zooms, f: fullScreen, "[": () => go(-1), "]": () => go(1) };
+  const inFilm = (action) => () => current.film && action();
+  const frames = { p: inFilm(films.toggle), ",": inFilm(() => films.step(-1)), ".": inFilm(() => films.step(1)) };
+  const actions = { ...zooms, ...frames, f: fullScreen, "[": () => go(-1), "]": () => go(1) };
   const keys = Object.fromEntries(Object.entries(actions).map(([key, action]) => [key, looking(action)]));
   listenForKeys({ ...keys, g: () => current && toggleOverview(), "?": help }, makePeek(stage.peek));
   element("overview").addEventListener("keydown", ({ key }) => key === "Escape" && toggleOverview(false));
@@ -392,7 +404,8 @@ async function start() {
     await server.about(); // which brings the cookie
     about = await server.about();
     if (about.cookie === false) throw new Error("This page needs cookies.");
-    element("files").accept = about.suffixes.join(",");
+    films.offer(about.films);
+    element("files").accept = [...about.suffixes, ...(about.films.lacking ? [] : about.films.suffixes)].join(",");
     element("version").textContent = `colorjax ${about.version}`;
     element("signed").hidden = !about.signed_by;
     element("signed").textContent = `What you download is signed by ${about.signed_by}.`;
@@ -402,12 +415,13 @@ async function start() {
     element("promise").textContent =
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +
-      `Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels each.`;
+      `Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels each.${films.promise()}`;
     for (const one of await server.list()) photographs.push(album.makePhotograph(one));
     memory.prune(photographs.map(({ id }) => id));
     if (photographs.length) await open(photographs[0]);
     for (const photograph of photographs) await fetchBefore(photograph);
-    if (photographs.length) drawStrip();
+    await films.recall();
+    if (current) drawStrip();
     develop();
   } catch (error) {
     complain(error.message);

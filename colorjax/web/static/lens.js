@@ -19,8 +19,8 @@ export function makeLens(easel, stage, sheet, heard) {
 
   /** Lay out frame and sheet. */
   function fit() {
-    const bar = easel.querySelector("#view-bar");
-    const under = getComputedStyle(bar).position === "absolute" ? 0 : bar.offsetHeight + easel.querySelector("#signed").offsetHeight;
+    const bars = ["#view-bar", "#film-bar", "#signed"].map((id) => easel.querySelector(id)); // those of them that take room
+    const under = bars.reduce((sum, bar) => sum + (getComputedStyle(bar).position === "absolute" ? 0 : bar.offsetHeight), 0);
     const { paddingLeft, paddingTop, paddingBottom, maxHeight } = getComputedStyle(easel); // a height at most: where the page is longer than the screen
     if (!easel.clientWidth) return; // it is not to be seen
     const high = maxHeight === "none" || document.fullscreenElement === easel ? easel.clientHeight : parseFloat(maxHeight);

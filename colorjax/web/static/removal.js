@@ -13,10 +13,21 @@ export function remove(photograph, failed) {
 }
 
 /** Take it back. Whether that came in time. */
-export function restore(photograph) {
+function restore(photograph) {
   clearTimeout(waiting.get(photograph));
   photograph.removed = !waiting.delete(photograph);
   return !photograph.removed;
+}
+
+/** Say that something is removed, beside a button that takes it back: then `restored()` is called, if that came in time. */
+export function sayRemoved(photograph, say, restored) {
+  const back = Object.assign(document.createElement("button"), { className: "plain", textContent: "Undo" });
+  back.addEventListener("click", () => {
+    say("");
+    if (restore(photograph)) restored();
+  });
+  say("Removed. ", back);
+  setTimeout(() => back.isConnected && say(""), GRACE);
 }
 
 /** `heard(id)` hears what is removed in another tab: it is not to be sent again from here. */

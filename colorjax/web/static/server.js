@@ -30,7 +30,7 @@ const post = (path, body, signal) =>
 const json = async (answer) => (await answer).json();
 const blob = async (answer) => (await answer).blob();
 const page = crypto.getRandomValues(new Uint32Array(3)).join(""); // of this tab: what another one asks for is its own affair
-const one = (id) => `api/photographs/${id}`;
+const one = (id) => (id.includes("/") ? `api/${id}` : `api/photographs/${id}`); // a frame is one, too: films/ID/frames/NUMBER
 
 export const about = () => json(ask("api/about"));
 export const list = async () => (await json(ask("api/photographs"))).photographs;
@@ -48,13 +48,26 @@ export const remove = (id) => ask(one(id), { method: "DELETE", keepalive: true }
 export const copyPath = (id) => `${one(id)}/copy`;
 export const sidecarPath = (id) => `${one(id)}/sidecar`;
 export const besidePath = (id, name) => `${one(id)}/beside/${encodeURIComponent(name)}`;
+export const films = async () => (await json(ask("api/films"))).films;
+export const film = (id) => json(ask(`api/films/${id}`));
+export const removeFilm = (id) => ask(`api/films/${id}`, { method: "DELETE" });
+export const shotPath = (id, number) => `api/films/${id}/shots/${number}`;
+export const filmHints = async (id) => (await json(ask(`api/films/${id}/hints`))).hints;
+export const keepFilmHints = (id, hints) =>
+  ask(`api/films/${id}/hints`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ hints }), keepalive: true });
+export const tryShot = (id, frame, strength) => json(post(`api/films/${id}/try`, { frame, strength }));
+export const stopTrying = (id) => ask(`api/films/${id}/try`, { method: "DELETE" });
+export const tried = async (id) => (await ask(`api/films/${id}/tried`)).arrayBuffer();
+export const colourFilm = (id, format, strength) => json(post(`api/films/${id}/copy`, { format, strength }));
+export const cancelFilm = (id) => ask(`api/films/${id}/copy`, { method: "DELETE" });
+export const filmPath = (id, name) => `api/films/${id}/copy/${encodeURIComponent(name)}`;
 export const copiesPath = "api/copies.zip";
 
-/** The photograph that a file becomes; `told` hears the share that has been sent. */
-export function upload(file, told) {
+/** The photograph, or one of the "films", that a file becomes; `told` hears the share that has been sent. */
+export function upload(file, told, kind = "photographs") {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far it is
-    request.open("POST", `api/photographs?name=${encodeURIComponent(file.name)}`);
+    request.open("POST", `api/${kind}?name=${encodeURIComponent(file.name)}`);
     request.upload.onprogress = (event) => event.lengthComputable && told(event.loaded / event.total);
     request.onerror = () => reject(refusal(0, "the server does not answer, or does not take it"));
     request.onload = () => {

@@ -159,18 +159,28 @@ export function makeStage(heard) {
   return {
     /** Another photograph of so many pixels. */
     setPhotograph(photograph, isGuided) {
+      const isNext = photograph.film && photograph.film === shown?.film; // another frame: seen as closely, and without a blink
       shown = photograph;
       latest = {};
       layer.replaceChildren();
-      for (const image of Object.values(images)) image.removeAttribute("src");
+      if (!isNext) for (const image of Object.values(images)) image.removeAttribute("src");
       size = { width: photograph.width, height: photograph.height };
       guided = isGuided;
       cross = null;
       cursor.hidden = true;
       stage.setAttribute("aria-label", `${photograph.name}, before and after`);
-      lens.setSize(size);
+      if (isNext) return;
+      lens.setSize({ width: size.width * (photograph.aspect ?? 1), height: size.height });
       setSplit(photograph.split ?? 50);
     },
+    /** Show another frame for a moment: addresses of its pictures that are there already. */
+    flip(before, after) {
+      latest = {};
+      Object.assign(images.before, { src: before });
+      Object.assign(images.after, { src: after });
+    },
+    /** Whether frames go by: then no hint belongs to what is seen. */
+    moving: (is) => stage.classList.toggle("moving", is),
     /** Show a picture of a photograph, if that is the one that is worked on, and no later picture has come meanwhile. */
     async show(which, url, photograph) {
       if (photograph !== shown) return;

@@ -6,8 +6,9 @@ const element = (id) => document.getElementById(id);
 export function drawTiles(photographs, current, open) {
   const tiles = photographs.map((photograph) => {
     const tile = Object.assign(document.createElement("button"), { className: "tile", title: photograph.name });
-    tile.setAttribute("aria-label", photograph.name);
-    tile.setAttribute("aria-current", photograph === current);
+    tile.setAttribute("aria-label", photograph.stills ? `${photograph.name}, a film` : photograph.name);
+    tile.classList.toggle("film", Boolean(photograph.stills));
+    tile.setAttribute("aria-current", photograph === (current?.film ?? current));
     const { after, before } = photograph.urls;
     if (after ?? before) {
       photograph.thumb = Object.assign(document.createElement("img"), { src: after ?? before, alt: "" });

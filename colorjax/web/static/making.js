@@ -1,0 +1,131 @@
+// The whole film: in which format, how far it is, given up, and what is there to be saved.
+
+import * as server from "./server.js";
+import { isWorking, sentence } from "./reel.js";
+
+const LOOK = 1000; // milliseconds between two looks
+const NAMES = {
+  ffv1: "For keeping: FFV1",
+  prores: "For editing: ProRes",
+  h264: "For looking at: H.264",
+  hevc: "For looking at: HEVC",
+};
+const element = (id) => document.getElementById(id);
+
+/** As "about 40 s", "about 12 min", "about 2 h 5 min". */
+export function left(seconds) {
+  if (seconds === null || seconds === undefined) return "the first frames take longest";
+  const minutes = Math.round(seconds / 60);
+  if (seconds < 90) return `about ${Math.max(1, Math.round(seconds))} s left`;
+  return minutes < 60 ? `about ${minutes} min left` : `about ${Math.floor(minutes / 60)} h ${minutes % 60} min left`;
+}
+
+function words({ state, done, total, ahead, seconds_left: seconds }) {
+  if (state === "waiting") return ahead ? `Waiting: ${ahead} film${ahead > 1 ? "s" : ""} before this one` : "It is about to begin…";
+  return done < total ? `${done} of ${total} frames, ${left(seconds)}` : "All frames are coloured. Putting the film together…";
+}
+
+const KINDS = [
+  [".shots.csv", "A report, shot by shot"],
+  [".shots.txt", "The list of its shots"],
+  [".json.jws", "The signature of its record"],
+  [".c2pa", "Its own credentials"],
+  [".json", "A record of how it was made"],
+];
+
+/** What a file that belongs to a copy is, by its name. */
+const kindOf = (name) => KINDS.find(([end]) => name.endsWith(end))?.[1] ?? name;
+
+/** Whether the copy that is there is of the hints, the strength and the format that are asked for now. */
+const isFresh = ({ copy, strength }, format) => copy?.state === "ready" && copy.current && copy.strength === strength && copy.format === format;
+
+/** `page`: see `makeFilms`. */
+export function makeMaking(page) {
+  const [button, format, start, cancel, bar, told, files] = ["making-button", "film-format", "make-film", "cancel-film", "film-bar-done", "making-told", "film-files"].map(element);
+  let shown = null;
+
+  function draw(film) {
+    shown = film;
+    const { copy } = film;
+    const works = isWorking(copy);
+    const share = works && copy.total ? copy.done / copy.total : 0;
+    button.textContent = works ? `Colouring… ${Math.floor(100 * share)} %` : copy?.state === "ready" ? "Download" : "Colour the film";
+    start.hidden = works || isFresh(film, format.value);
+    start.textContent = copy?.state === "cancelled" ? "Go on colouring" : copy?.state === "ready" ? "Colour it anew" : "Colour the whole film";
+    start.className = copy?.state === "ready" ? "" : "main";
+    format.disabled = works;
+    for (const one of [cancel, bar]) one.hidden = !works;
+    bar.value = share;
+    if (works) told.textContent = words(copy);
+    else if (copy?.state === "cancelled") told.textContent = "Cancelled. The shots that are done are kept.";
+    else told.textContent = copy?.state === "failed" ? `It could not be coloured: ${copy.reason}.` : "";
+    drawFiles(film);
+  }
+
+  function drawFiles({ id, copy }) {
+    const names = copy?.state === "ready" ? copy.files : [];
+    if (files.dataset.of === JSON.stringify([id, names])) return; // somebody may be about to click on one
+    files.dataset.of = JSON.stringify([id, names]);
+    const links = names.map((name) => {
+      const link = Object.assign(document.createElement("a"), { href: server.filmPath(id, name), textContent: kindOf(name), download: name });
+      if (name === names[0]) Object.assign(link, { className: "main", textContent: "Download", title: name });
+      return link;
+    });
+    const notes = (names.length ? copy.told : []).map((words) => Object.assign(document.createElement("p"), { className: "quiet", textContent: sentence(words) }));
+    files.replaceChildren(...links, ...notes);
+  }
+
+  /** Look after a film that is being coloured, whichever is looked at. */
+  async function follow(film) {
+    if (film.followed) return;
+    film.followed = true;
+    try {
+      while (isWorking(film.copy)) {
+        await new Promise((done) => setTimeout(done, LOOK));
+        film.copy = (await server.film(film.id)).copy;
+        if (shown === film) draw(film);
+      }
+      if (film.removed) return;
+      if (film.copy.state === "ready") page.say(`${film.name} is coloured.`);
+      else if (film.copy.state === "failed") page.complain(`${film.name}: ${film.copy.reason}`);
+    } catch (error) {
+      if (error.status !== 404) page.blame(film, error);
+    } finally {
+      film.followed = false;
+    }
+  }
+
+  format.addEventListener("change", () => shown && draw(shown));
+  start.addEventListener("click", async () => {
+    const film = shown;
+    try {
+      await film.saved;
+      film.copy = (await server.colourFilm(film.id, format.value, film.strength)).copy;
+      draw(film);
+      cancel.focus();
+      follow(film);
+    } catch (error) {
+      page.blame(film, error);
+    }
+  });
+  cancel.addEventListener("click", async () => {
+    const film = shown;
+    try {
+      await server.cancelFilm(film.id);
+      film.copy = (await server.film(film.id)).copy;
+      draw(film);
+      start.focus();
+    } catch (error) {
+      page.blame(film, error);
+    }
+  });
+
+  return {
+    draw,
+    follow,
+    /** Offer these formats of the server. */
+    offer(formats) {
+      format.replaceChildren(...formats.map(({ name, suffix }) => new Option(`${NAMES[name] ?? name} (${suffix})`, name)));
+    },
+  };
+}

@@ -1,0 +1,159 @@
+"""A film on the page itself, in Chromium: shots, hints on a frame, a shot that is tried, all of it, and what is left of it."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+from helpers.painter import Painter
+from helpers.serving import running
+from PIL import Image
+
+from colorjax.web import app
+from colorjax.web.sessions import Limits, Sessions
+
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("av")
+pytest.importorskip("cv2")
+from helpers.films import film, frames_md5
+from playwright import sync_api
+
+from colorjax.film import steadying
+from colorjax.film.jobs import arguments
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.usefixtures("quick_compile")]
+
+
+@pytest.fixture
+def visit(tmp_path, monkeypatch):
+    """A function that opens the page of a server; its errors, and what is asked of others, fail the test."""
+    monkeypatch.setattr(steadying, "find_shots", lambda small: [number for number, _ in enumerate(small) if number % 4 == 0])
+    wrong = []
+
+    def unexpected(said):
+        if said.type == "error" and "status of 5" not in said.text:
+            wrong.append(said.text)
+
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        application = app.make(Painter(), Sessions(tmp_path / "private", Limits()), None, ["127.0.0.1"])
+        with running(application) as (port, _):
+
+            def open_page():
+                page = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True).new_page()
+                page.set_default_timeout(30_000)
+                page.on("pageerror", lambda error: wrong.append(str(error)))
+                page.on("console", unexpected)
+                page.goto(f"http://127.0.0.1:{port}/")
+                page.wait_for_selector("#promise:not(:empty)")
+                return page
+
+            yield open_page
+            browser.close()
+    assert not wrong
+
+
+def settled(page):
+    page.wait_for_selector("#stage:not(.busy)")
+    page.wait_for_selector("#after[src]")
+
+
+def test_a_film_takes_colour_on_the_page(visit, tmp_path):
+    source, page = film(tmp_path / "reel.mkv", frames=8, shape=(96, 128)), visit()
+    page.set_input_files("#files", source)
+    page.wait_for_selector("#desk:not([hidden])")
+    settled(page)
+    assert page.locator(".shot").count() == 2 and page.locator("#warmth").is_hidden()
+    assert page.get_attribute(".shot >> nth=0", "aria-label") == "Shot 1 of 2, frames 0 to 3"
+    assert page.text_content("#frame-value") == "Frame 2 · 0:00.08"
+    box = page.locator("#stage").bounding_box()
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
+    page.click("#suggestions .swatch >> nth=0")
+    settled(page)
+    assert page.get_attribute(".shot >> nth=0", "aria-label").endswith("1 hint")
+    assert page.text_content("#hinted") == "2 (1 hint)"
+
+    page.focus("#frame")  # another frame has none of its own
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#frame-value:text('Frame 3')")
+    page.wait_for_selector(".hint", state="detached")
+    page.reload()
+    settled(page)
+    page.click("#hinted button")
+    page.wait_for_selector(".hint")
+    with page.expect_download() as saved:
+        page.click("#save-hints")
+    assert saved.value.suggested_filename == "reel.mkv.hints.json"
+    (hint,) = json.loads(saved.value.path().read_text())["hints"]
+    assert hint.pop("color") == "#c43c30" and hint == {"frame": 2, "x": 89, "y": 48}
+
+    page.keyboard.press("p")
+    page.wait_for_selector("#carried:not(:empty)")
+    assert page.text_content("#carried").startswith("The hint at 89,48 of frame 2 holds for frames ")
+    page.wait_for_selector("#play:text-is('Play')")  # it has been played to its end
+    page.wait_for_selector("#frame-value:text('Frame 3')")
+    page.keyboard.press("]")
+    page.wait_for_selector("#frame-value:text('Frame 6')")
+    assert page.text_content("#play") == "Try this shot"
+
+    page.click("#making-button")
+    page.click("#make-film")
+    page.wait_for_selector("#making-button:text-is('Download')")
+    names = page.locator("#film-files a").all_text_contents()
+    assert names[0] == "Download" and {"A record of how it was made", "A report, shot by shot"} < set(names)
+    assert page.locator("#make-film").is_hidden()  # nothing has changed
+    with page.expect_download() as saved:
+        page.click("#film-files a.main")
+    saved.value.save_as(tmp_path / "colour.mkv")
+    assert saved.value.suggested_filename == "reel.colorized.mkv"
+    assert frames_md5(tmp_path / "colour.mkv") == frames_md5(source)
+
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator("#play").is_visible() and page.locator("#shots").is_visible()
+    page.click("#remove")
+    page.wait_for_selector("#welcome:not([hidden])")
+    page.click("#status button")  # it is taken back
+    page.wait_for_selector("#desk:not([hidden])")
+    page.click("#remove")
+    page.wait_for_selector("#welcome:not([hidden])")
+    page.close(run_before_unload=True)
+    for _ in range(200):
+        if not (left := [path for path in (tmp_path / "private").rglob("*") if path.is_file()]):
+            break
+        time.sleep(0.05)
+    assert not left
+
+
+def test_a_film_is_looked_at_beside_photographs(visit, tmp_path):
+    Image.fromarray(np.full((60, 80), 120, np.uint8)).save(tmp_path / "a.png")
+    page = visit()
+    page.set_input_files("#files", [tmp_path / "a.png", film(tmp_path / "reel.mkv")])
+    page.wait_for_selector("#film-bar:not([hidden])")
+    assert page.get_attribute(".tile >> nth=1", "aria-label") == "reel.mkv, a film"
+    assert page.locator("#download").is_hidden() and page.text_content("#remove") == "Remove film"
+    page.click(".tile >> nth=0")
+    settled(page)
+    assert page.locator("#download").is_visible() and page.locator("#warmth").is_visible()
+    assert page.locator("#film-bar").is_hidden() and page.text_content("#remove") == "Remove photograph"
+
+
+@pytest.fixture
+def lacking(monkeypatch):
+    """No extra `film`, for servers that are made after it."""
+
+    def check():
+        raise ValueError('films need more packages (av is missing): pip install "colorjax[film]"')
+
+    monkeypatch.setattr(arguments, "check", check)
+
+
+def test_without_the_extra_the_page_says_what_to_install(lacking, visit, tmp_path):
+    (tmp_path / "reel.mp4").write_bytes(b"any")
+    page = visit()
+    page.set_input_files("#files", tmp_path / "reel.mp4")
+    page.wait_for_selector(".problem")
+    assert page.text_content(".problem").startswith("reel.mp4: this server does not take films yet: films need more packages")
