@@ -52,7 +52,7 @@ class View:
         self.image, self.frame = image, frame or framing.of(image)
         self._network, self._engine = network, engine
         self._both = mirrored
-        self._scales = tuple(network.config.get("looks", (1.0,)))
+        self._scales = tuple(network.config.looks)
         self._part = network.config.model.answer
         self._lumas: dict[int, np.ndarray] = {}
 
@@ -98,7 +98,7 @@ class View:
 
     def _contrasted(self, ab: Float[np.ndarray, "h w 2"], told: Told) -> Float[np.ndarray, "h w 2"]:
         """With the contrast of chroma that the network asks for; what hints say stays as it is."""
-        power = self._network.config.get("chroma_contrast", 1.0) - 1
+        power = self._network.config.chroma_contrast - 1
         if not power:
             return ab
         chroma = np.linalg.norm(ab, axis=-1, keepdims=True)

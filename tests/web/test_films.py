@@ -44,7 +44,7 @@ def folder(tmp_path):
 @pytest.fixture
 def page(painter, folder, monkeypatch):
     """A function that makes the application, with what limits are asked for; each third frame begins a shot."""
-    monkeypatch.setattr(steadying, "find_shots", lambda small: [number for number, _ in enumerate(small) if number % 3 == 0])
+    monkeypatch.setattr(steadying, "find", lambda small: ([number for number, _ in enumerate(small) if number % 3 == 0], []))
 
     def make(films=None, **limits):
         return app.make(painter, Sessions(folder, Limits(films=FilmLimits(**films or {}), **limits)), None, ["127.0.0.1"])
@@ -346,7 +346,7 @@ def test_photographs_go_first(folder, tmp_path, monkeypatch):
     """While somebody waits for a view, a film asks the network once a second at most; the view does not wait for the film."""
     painter = Slow()
     painter.photographs, painter.go = threading.Event(), threading.Event()
-    monkeypatch.setattr(steadying, "find_shots", lambda small: [0 for _ in small][:1])
+    monkeypatch.setattr(steadying, "find", lambda small: ([0 for _ in small][:1], []))
     source = film(tmp_path / "long.mkv", frames=60, shape=(48, 64))
     with visitor(app.make(painter, Sessions(folder, Limits()), None, ["127.0.0.1"])) as client:
         other = visitor(client.app)

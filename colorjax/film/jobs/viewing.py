@@ -80,7 +80,7 @@ class Viewed(reel.Reel):
     @property
     def promised(self) -> int:
         """How many frames its header tells of; 0 where it does not say."""
-        return self._promised
+        return self._promise[0]
 
     def look_through(self, survey: dict[str, Any]) -> Iterator[np.ndarray]:
         """See `Reel`."""
