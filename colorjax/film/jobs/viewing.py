@@ -167,7 +167,9 @@ class Viewing:
     def still(self, number: int, size: int, step: Step) -> np.ndarray:
         """See `Viewed.still`; of a film that was looked through."""
         work = self._work(self._folder / "look.mkv", step)
-        return work.source.still(work.survey()[0], number, size)
+        survey, _, _ = work.survey()
+        work.source.settle(survey)
+        return work.source.still(survey, number, size)
 
     def tried(
         self, shot: Shot, colorizer: Any, strength: float, hints: Path, step: Step, told: Callable[[str], None]

@@ -213,7 +213,7 @@ class Films:
     def _said(self, film: Film) -> dict[str, Any]:
         """All that the page shows of a film."""
         about = {"id": film.id, "name": film.name} | film.facts | {"looked": film.looked.as_dict()}
-        about |= {"frames": film.frames, "shots": [list(shot) for shot in film.shots]}
+        about |= {"frames": film.frames, "shots": [[shot.first, shot.end] for shot in film.shots]}
         if film.tried is not None:
             first, end = film.tried.asked[0][:2]
             about["tried"] = film.tried.as_dict() | {"first": first, "end": end}
