@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
     config.model.dtype = "auto"  # of the computation: float32 | bfloat16 | auto (bfloat16 on accelerators)
 
     config.looks = (1.0,)  # when photographs are coloured: the mean over these scales; every second look is mirrored
-    config.chroma_contrast = 1.0  # likewise: chroma c becomes 25 (c/25)**this: what is pale paler, what is strong stronger
+
     config.pretrained = "torchvision"  # ImageNet encoder: torchvision (downloads it) | a .pth or .safetensors file | ""
     config.init_from = ""  # a trained network to start from: a workdir, checkpoints/STEP, an exported folder, or pretrained
     config.lpips_weights = ""  # LPIPS' weight files or their folder; where given, validation measures LPIPS too

@@ -168,7 +168,7 @@ def _load_shipped() -> Network:
 
 def _config(values: dict) -> ConfigDict:
     model = {"guided": False, "answer": 1, "palette_gradient": 0.0} | values["model"]  # networks of before had no such keys
-    return ConfigDict({"looks": (1.0,), "chroma_contrast": 1.0} | values | {"model": model}).lock()
+    return ConfigDict({"looks": (1.0,)} | values | {"model": model}).lock()
 
 
 def _abstract(model_config: Any) -> dict[str, Any]:

@@ -10,12 +10,10 @@ from PIL import Image
 from colorjax import checkpoint
 from colorjax.inference import framing, pixels
 from colorjax.inference.engines import Engine
-from colorjax.inference.reaching import kept
 from colorjax.inference.upsampling import Upsampler, neighbours
 from colorjax.science import color
 
 _MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
-_STAYS, _BOLDEST = 25.0, 1.25  # the chroma that contrast leaves as it is, Lab units; its largest factor
 _SMOOTH = Image.Resampling.BICUBIC
 
 Told = Callable[[tuple[int, int]], np.ndarray] | None  # hints at a size (h, w), as `hints.drawn` has them; None for none
@@ -82,7 +80,7 @@ class View:
         (lightness, ab), trained = self._looked(size, told), self._network.config.image_size
         if size > trained:
             ab = _anchored(ab, self._looked(trained, told).ab)
-        return Prediction(lightness, self._contrasted(ab, told))
+        return Prediction(lightness, ab)
 
     def _looked(self, size: int, told: Told) -> Prediction:
         """The mean over the looks that the network asks for, at the finest scale: every second one is mirrored."""
@@ -95,17 +93,6 @@ class View:
         lightness = max((answer.lightness for answer in answers), key=len)
         mean = sum(pixels.resized(answer.ab, lightness.shape, _SMOOTH) for answer in answers) / len(answers)
         return Prediction(lightness, self.without_mount(mean))
-
-    def _contrasted(self, ab: Float[np.ndarray, "h w 2"], told: Told) -> Float[np.ndarray, "h w 2"]:
-        """With the contrast of chroma that the network asks for; what hints say stays as it is."""
-        power = self._network.config.chroma_contrast - 1
-        if not power:
-            return ab
-        chroma = np.linalg.norm(ab, axis=-1, keepdims=True)
-        factor = np.minimum((chroma / _STAYS) ** power, _BOLDEST)
-        if told:
-            factor += (1 - factor) * kept(told, ab.shape[:2])
-        return ab * factor
 
     def answer_at(self, size: int, mirrored: tuple[bool, ...], told: Told = None) -> Prediction:
         """The mean of the answers for the photograph as it is and mirrored, as asked; outside of its frame no colour."""

@@ -82,7 +82,5 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"image_size={config.image_size} must be at least {smallest}")
     if not config.looks or not all(0.5 <= scale <= 2 for scale in config.looks):
         raise ValueError(f"looks={config.looks} must be one scale or several, each between 0.5 and 2")
-    if not 1 <= config.chroma_contrast <= 2:
-        raise ValueError(f"chroma_contrast={config.chroma_contrast} must be between 1 and 2")
     if not 0 <= config.data.scale_jitter <= 3:
         raise ValueError(f"data.scale_jitter={config.data.scale_jitter} must be between 0 and 3")

@@ -440,14 +440,4 @@ def test_looks_are_averaged_at_the_finest_scale_and_every_second_is_mirrored(pai
 
 
 def test_one_look_is_what_networks_without_the_setting_take(paint, tmp_path, astronaut):
-    np.testing.assert_array_equal(
-        settled(tmp_path, looks=(1.0,), chroma_contrast=1.0).predict_ab(astronaut), paint.predict_ab(astronaut)
-    )
-
-
-def test_contrast_of_chroma_makes_pale_colours_paler_and_strong_ones_stronger(paint, tmp_path, astronaut):
-    plain, found = paint.predict_ab(astronaut), settled(tmp_path, chroma_contrast=1.4).predict_ab(astronaut)
-    chroma, other = np.linalg.norm(plain, axis=-1), np.linalg.norm(found, axis=-1)
-    np.testing.assert_allclose(other, chroma * np.minimum((chroma / 25) ** 0.4, 1.25), atol=1e-3)
-    assert (other[chroma < 20] < chroma[chroma < 20]).all() and (other[chroma > 30] > chroma[chroma > 30]).all()
-    np.testing.assert_allclose(found[..., 0] * plain[..., 1], found[..., 1] * plain[..., 0], atol=0.1)  # hues stay
+    np.testing.assert_array_equal(settled(tmp_path, looks=(1.0,)).predict_ab(astronaut), paint.predict_ab(astronaut))

@@ -293,14 +293,6 @@ def test_hints_are_mirrored_with_the_photograph(cat):
     np.testing.assert_allclose(both.predict(cat, hint).ab, mean, atol=0.1)
 
 
-def test_contrast_of_chroma_leaves_what_hints_say(cat):
-    hint, row, column = [(40, 60, (200, 30, 30), "soft")], 60, 40
-    plain, found = (Colorizer(network(**one)).predict(cat, hint).ab for one in ({}, {"chroma_contrast": 1.6}))
-    row, column = (at * small // large for at, small, large in zip((row, column), plain.shape, cat.shape, strict=False))
-    np.testing.assert_allclose(found[row, column], plain[row, column], atol=0.5)
-    assert np.abs(found - plain).mean() > 1
-
-
 def test_hints_reach_every_scale(cat):
     large = Colorizer(network(), 96)
     assert np.abs(large.predict(cat, [(40, 60, (200, 30, 30), "soft")]).ab - large.predict(cat).ab).max() > 5
