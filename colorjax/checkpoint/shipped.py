@@ -8,7 +8,7 @@ from colorjax.checkpoint.checksums import CHECKSUMS, CheckpointError
 PRETRAINED = "pretrained"  # their name wherever a checkpoint is named; a folder that is called so is ./pretrained
 FOLDER = Path(__file__).parent.parent / "weights"
 # What `sha256sum colorjax/weights/checksums.json` says; that file holds the SHA-256 of every other. New weights, new value.
-SHA256 = "3e55a0705c375df8b1eeaaddc54915acd947e53b863b4918799b97661de0faf5"
+SHA256 = "5a8b1bb9d3f18425dd8f957396881e4f136c39fbbc491d2c75a5d6faedba9465"
 
 
 def folder() -> Path:
