@@ -131,10 +131,10 @@ def steps(colorizer: Colorizer, packages: Path) -> None:
     prediction = colorizer.predict(grey(rgb))
     flat = np.concatenate([np.full((*prediction.ab.shape[:2], 1), 65, np.float32), prediction.ab], -1)
     chroma = np.round(color.lab_to_rgb(color.fit_to_gamut(flat)) * 255).astype(np.uint8)
-    spread = np.clip(colorizer.uncertainty(grey(rgb)) / 10, 0, 1)
+    spread = np.clip(colorizer.uncertainty(grey(rgb)) / 25, 0, 1)
     guess = np.repeat(np.round(spread * 255).astype(np.uint8)[..., None], 3, axis=-1)
     large = [np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.NEAREST)) for p in (seen, chroma, guess)]
-    words = [f"seen: {side} pixels high", "answered: a* and b*", "the copy, full size", "white: a guess"]
+    words = ["seen: small and grey", "answered: a* and b*", "the copy, full size", "white: a guess"]
     cells = [large[0], large[1], colorizer(grey(rgb)), large[2]]
     save(below([said(words, 300), beside(cells, 300)]), "steps")
 

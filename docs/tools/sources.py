@@ -77,7 +77,7 @@ GALLERY = (
         "Friends",
         "Aitzol Berasategi",
         _BY,
-        "The dogs became greyish brown, and the white curtain and the wall got a tint of orange.",
+        "The dogs are near the truth. The curtain and the wood got a tint of orange.",
     ),
     Shown(
         "autumn",
@@ -125,7 +125,7 @@ GALLERY = (
         "Seeding",
         "Clemens Engelhardt",
         _CC0,
-        "The heads were nearly white, and became yellow. One is rusty.",
+        "The heads were nearly white. The large one became yellow, and some are rusty.",
     ),
 )
 BY_KEY = {shown.key: shown for shown in GALLERY}
