@@ -5,8 +5,8 @@
 
 WEIGHTS: ImageNet's `conv1` to `layer3`. OTHERS: photographs of other sources than PHOTOS, of which half are validated on: a
 network is easily good at its own sources. The learning rate stays, so that a run may be stopped anywhere (Ctrl-C saves) and
-gone on with by the same command; what is shipped is the moving average. A last sitting lets the rate fall to 0:
---config.init_from=runs/quarter --config.schedule=smooth --config.epochs=1.
+gone on with by the same command; what is shipped is the moving average. A last sitting sees more, and lets the rate fall to 0:
+--config.init_from=runs/quarter --config.pretrained= --config.schedule=smooth --config.epochs=1 --config.image_size=192.
 
 Two idle CPU cores: about 17 pictures a second at 160 pixels.
 """
@@ -20,6 +20,9 @@ def get_config():
     config.model.answer = 4
     config.model.dtype = "float32"
     config.model.palette_gradient = 1.0
+    config.loss.delta_e = 1.0
+    config.loss.psnr = 0.6
+    config.loss.colourfulness = 0.12
     config.freeze = "layer2"
     config.encoder_rate = 0.2
     config.schedule = "constant"
@@ -33,6 +36,6 @@ def get_config():
     config.data.names = ""
     config.data.limit_per_group = 0
     config.data.aged = 0.15
-    config.data.unhinted = 0.6
+    config.data.unhinted = 0.5
     config.data.lab = "device"
     return config

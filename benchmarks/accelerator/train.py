@@ -5,7 +5,7 @@
 The photographs lie on the device; squares of them are cut, mirrored and seen there. The rate is constant for three quarters of
 the time. Then it falls along a cosine to 0, at --last-size: how many steps that takes follows from those before. It needs
 neither TensorFlow nor a network connection. OUT/weights is the moving average, OUT/weights.tar.NN the same in parts of 15 MB,
-OUT/told.txt what was measured. What is trained is `configs/quarter.py` with the release's terms, from --init.
+OUT/told.txt what was measured. What is trained is `configs/quarter.py` from --init.
 Keys can be changed: --set learning_rate=3e-4 --set model.dtype=float32.
 """
 
@@ -64,7 +64,6 @@ def read(packs: Path) -> np.ndarray:
 def configured(args: argparse.Namespace) -> Any:
     """The settings of the training, but for its length."""
     config = quarter.get_config()
-    config.loss.update(delta_e=1.0, psnr=0.6, colourfulness=0.12)
     config.model.dtype = "bfloat16" if jax.default_backend() == "gpu" else "float32"
     config.batch_size = config.eval_batch_size = args.batch
     config.image_size, config.schedule, config.epochs = args.size, "constant", STRETCHES
