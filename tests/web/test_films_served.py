@@ -14,7 +14,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from colorjax.web import app
+from colorjax.web.films import room
 from colorjax.web.films.limits import FilmLimits
+from colorjax.web.films.shelf import Shelf
 from colorjax.web.sessions import Limits, Sessions
 
 pytest.importorskip("av")
@@ -307,6 +309,27 @@ def test_what_is_removed_or_left_alone_is_deleted(page, reel, folder, quick):
         time.sleep(0.6)
         keeper.sweep()
         assert not files_below(folder) and client.get(f"/api/films/{id}").status_code == 404
+
+
+def test_a_film_may_take_longer_to_come_than_its_visitor_may_be_quiet(folder):
+    sessions = Sessions(folder, Limits(idle=0.0))
+    coming = Shelf(sessions).begin(sessions.admit("somebody")[0], "reel.mkv")
+    time.sleep(0.01)
+    assert sessions.expired() == []
+    coming.facts = {"promised": 6}
+    assert sessions.expired() == [coming]
+
+
+def test_frames_that_are_not_kept_take_no_room(page, reel, monkeypatch):
+    monkeypatch.setattr(room, "_STILLS", 2)
+    with visitor(application := page()) as client:
+        id = brought(client, reel)["id"]
+        for number in range(6):
+            assert client.get(f"/api/films/{id}/frames/{number}/before").status_code == 200
+        keeper = next(route.endpoint.__self__ for route in application.routes if route.path == "/api/about")
+        (one,) = keeper.films.shelf.all
+        assert len(one.stills) == 2
+        assert one.held == sum(path.stat().st_size for path in one.folder.rglob("*") if path.is_file())
 
 
 def test_one_film_at_a_time_and_what_is_cancelled_goes_on(page, reel, quick):

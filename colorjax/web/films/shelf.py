@@ -106,8 +106,8 @@ class Film:
 
     @property
     def is_busy(self) -> bool:
-        """Whether all of it is to be coloured, or just is: then its visitor may come back for it."""
-        return self.copy is not None and self.copy.state in ("waiting", "working")
+        """Whether it is still coming, which may take hours, or all of it is being coloured, or will be: its visitor may come back."""
+        return not self.facts or (self.copy is not None and self.copy.state in ("waiting", "working"))
 
     def check(self) -> None:
         """Raises Refused where it has been removed."""
