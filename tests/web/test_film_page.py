@@ -142,6 +142,18 @@ def test_a_film_is_looked_at_beside_photographs(visit, tmp_path):
     assert page.locator("#film-bar").is_hidden() and page.text_content("#remove") == "Remove photograph"
 
 
+def test_a_server_that_is_away_for_a_while_is_waited_for(visit, tmp_path):
+    page = visit()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+    settled(page)
+    page.route("**/api/films/*", lambda route: route.fulfill(status=503, body="It is away."))
+    page.click("#making-button")
+    page.click("#make-film")
+    page.wait_for_selector("#making-told:text('It is away.')")
+    page.unroute("**/api/films/*")
+    page.wait_for_selector("#making-button:text-is('Download')")
+
+
 @pytest.fixture
 def lacking(monkeypatch):
     """No extra `film`, for servers that are made after it."""

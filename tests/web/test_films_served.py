@@ -206,6 +206,13 @@ def test_a_film_of_too_many_frames_is_named(page, reel):
         assert "more than 5 frames" in about["looked"]["reason"]
 
 
+def test_dissolves_are_told(page, reel, monkeypatch):
+    monkeypatch.setattr(steadying, "find", lambda small: ([0, 3][: sum(1 for _ in small)], [(2, 5)]))
+    with visitor(page()) as client:
+        about = client.get(f"/api/films/{brought(client, reel)['id']}").json()
+        assert about["shots"] == [[0, 3], [3, 6]] and about["openings"] == [None, [2, 4]]
+
+
 def test_questions_that_make_no_sense_are_refused(page, reel):
     with visitor(page()) as client:
         one = f"/api/films/{brought(client, reel)['id']}"

@@ -82,7 +82,7 @@ export function makeMaking(page) {
     try {
       while (isWorking(film.copy)) {
         await new Promise((done) => setTimeout(done, LOOK));
-        film.copy = (await server.film(film.id)).copy;
+        film.copy = (await server.filmInTime(film.id, (words) => shown === film && (told.textContent = words))).copy;
         if (shown === film) draw(film);
       }
       if (film.removed) return;
