@@ -106,7 +106,7 @@ class Film:
 
     @property
     def is_busy(self) -> bool:
-        """Whether its visitor may come back for it: it is still coming, which may take hours, or is being coloured, or will be."""
+        """Whether its visitor may come back for it: it is still coming, or is being coloured, or will be."""
         return not self.facts or (self.copy is not None and self.copy.state in ("waiting", "working"))
 
     def check(self) -> None:
