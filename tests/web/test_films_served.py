@@ -2,10 +2,12 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -293,6 +295,17 @@ def test_a_copy_that_needs_too_much_room_says_so_and_the_film_stays(page, reel, 
         client.post(f"/api/films/{id}/copy", json={}).raise_for_status()
         about = until(client, id, "copy", "failed")
         assert "a copy for looking at takes less" in about["copy"]["reason"] and about["copy"]["files"] == []
+        assert client.get(f"/api/films/{id}/frames/1/before").status_code == 200
+
+
+def test_a_disk_that_fills_up_ends_the_work_and_the_film_stays(page, reel, monkeypatch):
+    """Also where temporary files fill it, as those of shots with hints."""
+    with visitor(page()) as client:
+        id = brought(client, reel)["id"]
+        with monkeypatch.context() as full:
+            full.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9 - 1))
+            client.post(f"/api/films/{id}/try", json={"frame": 1}).raise_for_status()
+            assert "disk of this server is nearly full" in until(client, id, "tried", "failed")["tried"]["reason"]
         assert client.get(f"/api/films/{id}/frames/1/before").status_code == 200
 
 

@@ -219,6 +219,7 @@ class Room:
         def step() -> None:
             film.check()
             task.check()
+            self._shelf.spare(film)
             for lane in lanes:
                 lane.until_empty(_PATIENCE)
 
