@@ -154,6 +154,30 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(visit, tmp_path):
     page.wait_for_selector("#making-button:text-is('Download')")
 
 
+def test_what_was_cancelled_is_gone_on_with_as_it_was_asked_for_after_a_reload(visit, tmp_path):
+    page = visit()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+    settled(page)
+    if (format := page.locator("#film-format option").last.get_attribute("value")) == "ffv1":
+        pytest.skip("there is one format alone")
+    cancelled = {"state": "cancelled", "reason": "", "done": 1, "total": 2, "told": [], "files": [], "ahead": None}
+    cancelled |= {"format": format, "strength": 0.5, "current": True}
+
+    def films(route):
+        about = route.fetch().json()
+        about["films"][0]["copy"] = cancelled
+        route.fulfill(json=about)
+
+    page.route("**/api/films", films)
+    page.reload()
+    settled(page)
+    page.click("#making-button")
+    assert page.input_value("#film-format") == format and page.input_value("#strength") == "0.5"
+    assert page.text_content("#make-film") == "Go on colouring"
+    page.select_option("#film-format", "ffv1")
+    assert page.text_content("#make-film") == "Colour the whole film"
+
+
 @pytest.fixture
 def lacking(monkeypatch):
     """No extra `film`, for servers that are made after it."""

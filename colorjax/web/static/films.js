@@ -39,7 +39,7 @@ export function makeFilms(page) {
 
   /** A film that the server has, as the page knows it. given: its hints; stills: its frames that were looked at; tries: shots. */
   function take(about, given) {
-    const film = { ...about, given, strength: 1, stills: new Map(), tries: new Map(), saved: Promise.resolve(), urls: {} };
+    const film = { ...about, given, strength: about.copy?.strength ?? 1, stills: new Map(), tries: new Map(), saved: Promise.resolve(), urls: {} };
     film.urls.before = server.shotPath(film.id, 0);
     films.push(film);
     return film;
