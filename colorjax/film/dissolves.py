@@ -38,7 +38,8 @@ class Dissolves:
         hints: Callable[[Shot], dict[int, list]],
     ):
         self._colorizer, self._settings, self._hints = colorizer, settings, hints
-        found = sorted({at for shot in shots for at in (shot.opening, shot.closing) if at})
+        pairs = ((shot, at) for shot in shots for at in (shot.opening, shot.closing) if at)
+        found = sorted({at for shot, at in pairs if shot.first < at.end and at.first < shot.end})  # a part may not come to it
         self._parts = {dissolve: self._part(dissolve) for dissolve in found}
         self._frames = lightness(_joined(self._parts.values()))
         self._held = Shot(0, 0), carrying.Spool(())  # the frames of a dissolve and of what is around it

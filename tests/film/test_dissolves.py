@@ -92,6 +92,16 @@ def test_each_shot_is_coloured_as_it_is_beside_the_others():
     assert together[0] > 25 > -25 > together[25] and together[-1] > 25
 
 
+def test_a_part_of_a_shot_that_begins_behind_its_dissolve_has_the_colours_of_the_next_one():
+    """As the page tries a long shot: the frames that are looked at for a dissolve are those around it."""
+    frames, shots = dissolved(scene(0, LIGHT, 20), scene(1, DARK, 22), scene(2, LIGHT, 20), length=6)
+    part, at = shots[1]._replace(first=shots[1].opening.end), shots[1].closing
+    whole, alone = coloured(frames, shots, ByLight()), coloured(frames, shots, ByLight(), wanted=[part])
+    assert len(alone) == part.end - part.first
+    there = np.subtract(alone, whole[part.first : part.end])[at.first - part.first :]
+    assert np.abs(there).max() < 0.1 * STRONG
+
+
 @pytest.mark.parametrize("frame", [1, 40])
 def test_hints_of_the_shot_beside_are_in_a_dissolve(frame):
     """Beyond the cut too, where the other shot's job paints it."""

@@ -189,6 +189,10 @@ def test_edges_that_players_cut_off_are_named(tmp_path, colour, capsys):
     udta = struct.pack(">I4s", 48, b"free") + clap
     source.write_bytes(data[:moov] + struct.pack(">I", size) + data[moov + 4 : moov + size - 48] + udta)
     assert looks.edges(reading.opened(source))
+    cut = SimpleNamespace(path=tmp_path / "cut.mov", facts=SimpleNamespace(width=64, height=48))
+    cut.container = SimpleNamespace(format=SimpleNamespace(name="mov,mp4"))
+    cut.path.write_bytes(struct.pack(">I4s", 24, b"moov") + struct.pack(">I4sI4x", 40, b"clap", 60))
+    assert not looks.edges(cut), "cut short within the words about it"
 
 
 @pytest.mark.parametrize("order", ["tb", "bt"])

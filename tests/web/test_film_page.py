@@ -12,6 +12,7 @@ from helpers.serving import running
 from PIL import Image
 
 from colorjax.web import app
+from colorjax.web.films.limits import FilmLimits
 from colorjax.web.sessions import Limits, Sessions
 
 pytest.importorskip("playwright.sync_api")
@@ -28,7 +29,12 @@ pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"
 
 
 @pytest.fixture
-def visit(tmp_path, monkeypatch):
+def limits():
+    return Limits()
+
+
+@pytest.fixture
+def visit(tmp_path, monkeypatch, limits):
     """A function that opens the page of a server; its errors, and what is asked of others, fail the test."""
     monkeypatch.setattr(steadying, "find", lambda small: ([number for number, _ in enumerate(small) if number % 4 == 0], []))
     wrong = []
@@ -39,7 +45,7 @@ def visit(tmp_path, monkeypatch):
 
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        application = app.make(Painter(), Sessions(tmp_path / "private", Limits()), None, ["127.0.0.1"])
+        application = app.make(Painter(), Sessions(tmp_path / "private", limits), None, ["127.0.0.1"])
         with running(application) as (port, _):
 
             def open_page():
@@ -140,6 +146,58 @@ def test_a_film_is_looked_at_beside_photographs(visit, tmp_path):
     settled(page)
     assert page.locator("#download").is_visible() and page.locator("#warmth").is_visible()
     assert page.locator("#film-bar").is_hidden() and page.text_content("#remove") == "Remove photograph"
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(visit, tmp_path):
+    page = visit()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+    settled(page)
+    page.route("**/api/films/*", lambda route: route.fulfill(status=503, body="It is away."))
+    page.click("#making-button")
+    page.click("#make-film")
+    page.wait_for_selector("#making-told:text('It is away.')")
+    page.unroute("**/api/films/*")
+    page.wait_for_selector("#making-button:text-is('Download')")
+
+
+def test_what_was_cancelled_is_gone_on_with_as_it_was_asked_for_after_a_reload(visit, tmp_path):
+    page = visit()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+    settled(page)
+    if (format := page.locator("#film-format option").last.get_attribute("value")) == "ffv1":
+        pytest.skip("there is one format alone")
+    cancelled = {"state": "cancelled", "reason": "", "done": 1, "total": 2, "told": [], "files": [], "ahead": None}
+    cancelled |= {"format": format, "strength": 0.5, "current": True}
+
+    def films(route):
+        about = route.fetch().json()
+        about["films"][0]["copy"] = cancelled
+        route.fulfill(json=about)
+
+    page.route("**/api/films", films)
+    page.reload()
+    settled(page)
+    page.click("#making-button")
+    assert page.input_value("#film-format") == format and page.input_value("#strength") == "0.5"
+    assert page.text_content("#make-film") == "Go on colouring"
+    page.select_option("#film-format", "ffv1")
+    assert page.text_content("#make-film") == "Colour the whole film"
+
+
+@pytest.mark.parametrize("limits", [Limits(films=FilmLimits(shown=2))])
+def test_each_part_of_a_long_shot_can_be_tried(visit, limits, tmp_path):
+    page = visit()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv", frames=4))
+    settled(page)
+    for frame in (2, 3):
+        page.wait_for_selector(f"#frame-value:text('Frame {frame}')")
+        page.wait_for_selector("#play:text-is('Try this shot')")
+        page.click("#play")
+        page.wait_for_selector("#play:text-is('Play')")
+        page.wait_for_selector(f"#frame-value:text('Frame {frame}')")
+        if frame == 2:
+            page.focus("#frame")
+            page.keyboard.press("ArrowRight")
 
 
 @pytest.fixture

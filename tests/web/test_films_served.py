@@ -2,10 +2,12 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from colorjax.web import app
+from colorjax.web.films import room
 from colorjax.web.films.limits import FilmLimits
+from colorjax.web.films.shelf import Shelf
 from colorjax.web.sessions import Limits, Sessions
 
 pytest.importorskip("av")
@@ -204,6 +208,13 @@ def test_a_film_of_too_many_frames_is_named(page, reel):
         assert "more than 5 frames" in about["looked"]["reason"]
 
 
+def test_dissolves_are_told(page, reel, monkeypatch):
+    monkeypatch.setattr(steadying, "find", lambda small: ([0, 3][: sum(1 for _ in small)], [(2, 5)]))
+    with visitor(page()) as client:
+        about = client.get(f"/api/films/{brought(client, reel)['id']}").json()
+        assert about["shots"] == [[0, 3], [3, 6]] and about["openings"] == [None, [2, 4]]
+
+
 def test_questions_that_make_no_sense_are_refused(page, reel):
     with visitor(page()) as client:
         one = f"/api/films/{brought(client, reel)['id']}"
@@ -287,6 +298,17 @@ def test_a_copy_that_needs_too_much_room_says_so_and_the_film_stays(page, reel, 
         assert client.get(f"/api/films/{id}/frames/1/before").status_code == 200
 
 
+def test_a_disk_that_fills_up_ends_the_work_and_the_film_stays(page, reel, monkeypatch):
+    """Also where temporary files fill it, as those of shots with hints."""
+    with visitor(page()) as client:
+        id = brought(client, reel)["id"]
+        with monkeypatch.context() as full:
+            full.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9 - 1))
+            client.post(f"/api/films/{id}/try", json={"frame": 1}).raise_for_status()
+            assert "disk of this server is nearly full" in until(client, id, "tried", "failed")["tried"]["reason"]
+        assert client.get(f"/api/films/{id}/frames/1/before").status_code == 200
+
+
 def test_what_is_removed_or_left_alone_is_deleted(page, reel, folder, quick):
     with visitor(application := page(idle=0.5)) as client:
         keeper = next(route.endpoint.__self__ for route in application.routes if route.path == "/api/about")
@@ -307,6 +329,27 @@ def test_what_is_removed_or_left_alone_is_deleted(page, reel, folder, quick):
         time.sleep(0.6)
         keeper.sweep()
         assert not files_below(folder) and client.get(f"/api/films/{id}").status_code == 404
+
+
+def test_a_film_may_take_longer_to_come_than_its_visitor_may_be_quiet(folder):
+    sessions = Sessions(folder, Limits(idle=0.0))
+    coming = Shelf(sessions).begin(sessions.admit("somebody")[0], "reel.mkv")
+    time.sleep(0.01)
+    assert sessions.expired() == []
+    coming.facts = {"promised": 6}
+    assert sessions.expired() == [coming]
+
+
+def test_frames_that_are_not_kept_take_no_room(page, reel, monkeypatch):
+    monkeypatch.setattr(room, "_STILLS", 2)
+    with visitor(application := page()) as client:
+        id = brought(client, reel)["id"]
+        for number in range(6):
+            assert client.get(f"/api/films/{id}/frames/{number}/before").status_code == 200
+        keeper = next(route.endpoint.__self__ for route in application.routes if route.path == "/api/about")
+        (one,) = keeper.films.shelf.all
+        assert len(one.stills) == 2
+        assert one.held == sum(path.stat().st_size for path in one.folder.rglob("*") if path.is_file())
 
 
 def test_one_film_at_a_time_and_what_is_cancelled_goes_on(page, reel, quick):

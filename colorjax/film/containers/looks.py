@@ -149,8 +149,10 @@ def _aperture(path: Path, width: int, height: int) -> bool:
             if head[4:8] == b"moov":
                 stream.seek(place)
                 _, found, clap = stream.read(min(length, _LARGEST)).partition(b"\0\0\0\x28clap")
-                across, across_by, down, down_by = struct.unpack(">4I", clap[:16]) if found else (0, 1, 0, 1)
-                return bool(found) and (across, down) != (width * across_by, height * down_by)
+                if not found or len(clap) < 16:  # where it is cut short
+                    return False
+                across, across_by, down, down_by = struct.unpack(">4I", clap[:16])
+                return (across, down) != (width * across_by, height * down_by)
             place += max(length, 8)
     return False
 

@@ -114,8 +114,9 @@ class Room:
             self._shelf.grow(film, 3 * grey.nbytes)
             np.save(still.view, np.repeat(grey[..., None], 3, axis=-1))
             film.stills[number] = still
-            while len(film.stills) > _STILLS:
+            if len(film.stills) > _STILLS:
                 self._studio.forget(film.stills.pop(next(iter(film.stills))))
+                self._shelf.count(film)  # what is gone counts no more
             return still
 
         return self._frames.submit(_of(film, work), film.visitor.id, (film.id, "still", number), shared=True)
@@ -205,7 +206,7 @@ class Room:
         for lane in self._lanes:
             lane.forget(lambda key: key[0] == film.id)
         self._shelf.remove(film)
-        for still in film.stills.values():
+        for still in list(film.stills.values()):
             self._studio.forget(still)
 
     def _view(self, film: Film) -> Any:
@@ -218,6 +219,7 @@ class Room:
         def step() -> None:
             film.check()
             task.check()
+            self._shelf.spare(film)
             for lane in lanes:
                 lane.until_empty(_PATIENCE)
 
@@ -226,6 +228,9 @@ class Room:
     def _begin(self, film: Film, work: Work, lane: Lane, what: str, done: Callable[[Task], None]) -> None:
         def begun(task: Task) -> None:
             work.state, work.begun = "working", time.monotonic()
+            if task.future.done():  # given up just now: this must be the last word
+                settle(task.future.exception())
+                return
             done(task)
 
         def settle(error: BaseException | None) -> None:

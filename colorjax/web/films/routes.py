@@ -214,6 +214,8 @@ class Films:
         """All that the page shows of a film."""
         about = {"id": film.id, "name": film.name} | film.facts | {"looked": film.looked.as_dict()}
         about |= {"frames": film.frames, "shots": [[shot.first, shot.end] for shot in film.shots]}
+        openings = (shot.opening for shot in film.shots)  # the dissolves that they begin in: first and last frame
+        about["openings"] = [[at.first, at.end - 1] if at else None for at in openings]
         if film.tried is not None:
             first, end = film.tried.asked[0][:2]
             about["tried"] = film.tried.as_dict() | {"first": first, "end": end}

@@ -106,8 +106,8 @@ class Film:
 
     @property
     def is_busy(self) -> bool:
-        """Whether all of it is to be coloured, or just is: then its visitor may come back for it."""
-        return self.copy is not None and self.copy.state in ("waiting", "working")
+        """Whether its visitor may come back for it: it is still coming, or is being coloured, or will be."""
+        return not self.facts or (self.copy is not None and self.copy.state in ("waiting", "working"))
 
     def check(self) -> None:
         """Raises Refused where it has been removed."""
@@ -162,9 +162,16 @@ class Shelf:
                 raise Refused(507, "the films of all visitors take all the room there is; please try again later")
             if sum(one.held for one in self._neighbours(film.visitor)) + size > 2 * limits.room:
                 raise Refused(507, "the films from your network take most of the room there is; please remove some first")
-            if size > 0 and shutil.disk_usage(film.folder).free - size < limits.free:
-                raise Refused(507, "the disk of this server is nearly full; please try again later")
+            if size > 0:
+                self.spare(film, size)
             film.held += size
+
+    def spare(self, film: Film, size: int = 0) -> None:
+        """Raises Refused where the disk is nearly full with so many bytes more, whoever fills it: temporary files count nowhere
+        else."""
+        with contextlib.suppress(FileNotFoundError):  # it is removed just now
+            if shutil.disk_usage(film.folder).free - size < self.limits.free:
+                raise Refused(507, "the disk of this server is nearly full; please try again later")
 
     def count(self, film: Film, more: int = 0) -> None:
         """What is in its folder by now counts, and `more` bytes that are going to be. Raises Refused where that is too much."""

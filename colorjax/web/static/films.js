@@ -39,7 +39,7 @@ export function makeFilms(page) {
 
   /** A film that the server has, as the page knows it. given: its hints; stills: its frames that were looked at; tries: shots. */
   function take(about, given) {
-    const film = { ...about, given, strength: 1, stills: new Map(), tries: new Map(), saved: Promise.resolve(), urls: {} };
+    const film = { ...about, given, strength: about.copy?.strength ?? 1, stills: new Map(), tries: new Map(), saved: Promise.resolve(), urls: {} };
     film.urls.before = server.shotPath(film.id, 0);
     films.push(film);
     return film;
@@ -70,7 +70,7 @@ export function makeFilms(page) {
       const { done } = film.looked;
       page.arriving(`Looking for the shots of ${film.name}: ${film.promised ? `${done} of ${film.promised}` : done} frames`);
       await pause();
-      Object.assign(film, await server.film(film.id));
+      Object.assign(film, await server.filmInTime(film.id, page.arriving));
     }
     if (film.looked.state === "ready") return true;
     await server.removeFilm(film.id).catch(() => {});
@@ -107,12 +107,17 @@ export function makeFilms(page) {
     save(film, given, dull ? null : shotOf(film, frame));
   }
 
+  /** The shots that have the colours of one: those beside it, too, where they dissolve into each other. */
+  function within({ openings }, shot) {
+    return [shot, ...(openings[shot] ? [shot - 1] : []), ...(openings[shot + 1] ? [shot + 1] : [])];
+  }
+
   /** Keep these hints; shot: the one that they changed, null for all. */
   function save(film, given, shot) {
     const isNew = JSON.stringify(given) !== JSON.stringify(film.given);
     film.given = given;
     if (film.copy) film.copy.current &&= !isNew;
-    for (const number of shot === null ? [...film.tries.keys()] : [shot]) player.forget(film, number, page.current());
+    for (const number of shot === null ? [...film.tries.keys()] : within(film, shot)) player.forget(film, number, page.current());
     for (const one of film.stills.values()) if (one !== page.current() && shot === null) one.stale = true;
     if (isNew) {
       film.saved = film.saved.then(() => server.keepFilmHints(film.id, film.given)).catch((error) => page.blame(film, error));

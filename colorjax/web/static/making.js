@@ -36,8 +36,10 @@ const KINDS = [
 /** What a file that belongs to a copy is, by its name. */
 const kindOf = (name) => KINDS.find(([end]) => name.endsWith(end))?.[1] ?? name;
 
-/** Whether the copy that is there is of the hints, the strength and the format that are asked for now. */
-const isFresh = ({ copy, strength }, format) => copy?.state === "ready" && copy.current && copy.strength === strength && copy.format === format;
+/** Whether a copy is of the strength and the format that are asked for now: then what is done of it is gone on with. */
+const isAlike = ({ copy, strength }, format) => copy?.strength === strength && copy.format === format;
+/** Whether it is there, and of the hints, too. */
+const isFresh = (film, format) => film.copy?.state === "ready" && film.copy.current && isAlike(film, format);
 
 /** `page`: see `makeFilms`. */
 export function makeMaking(page) {
@@ -45,13 +47,15 @@ export function makeMaking(page) {
   let shown = null;
 
   function draw(film) {
-    shown = film;
     const { copy } = film;
+    if (shown !== film && copy) format.value = copy.format;
+    shown = film;
     const works = isWorking(copy);
     const share = works && copy.total ? copy.done / copy.total : 0;
     button.textContent = works ? `Colouring… ${Math.floor(100 * share)} %` : copy?.state === "ready" ? "Download" : "Colour the film";
     start.hidden = works || isFresh(film, format.value);
-    start.textContent = copy?.state === "cancelled" ? "Go on colouring" : copy?.state === "ready" ? "Colour it anew" : "Colour the whole film";
+    const goesOn = copy?.state === "cancelled" && isAlike(film, format.value);
+    start.textContent = goesOn ? "Go on colouring" : copy?.state === "ready" ? "Colour it anew" : "Colour the whole film";
     start.className = copy?.state === "ready" ? "" : "main";
     format.disabled = works;
     for (const one of [cancel, bar]) one.hidden = !works;
@@ -82,7 +86,7 @@ export function makeMaking(page) {
     try {
       while (isWorking(film.copy)) {
         await new Promise((done) => setTimeout(done, LOOK));
-        film.copy = (await server.film(film.id)).copy;
+        film.copy = (await server.filmInTime(film.id, (words) => shown === film && (told.textContent = words))).copy;
         if (shown === film) draw(film);
       }
       if (film.removed) return;

@@ -37,6 +37,8 @@ export function makePlayer(page) {
   let rest = null;
 
   const triedOf = (one) => one?.film.tries.get(shotOf(one.film, one.frame));
+  /** Whether a frame was tried: of a long shot that is a part. */
+  const isTried = (one) => Boolean(triedOf(one)?.after[one.frame - triedOf(one).first]);
 
   function sayWhere(frame) {
     const { film } = shown;
@@ -66,7 +68,7 @@ export function makePlayer(page) {
   function drawButton() {
     if (!shown) return;
     const isMine = trying && trying.film === shown.film;
-    const words = isMine ? "Stop" : !triedOf(shown) ? "Try this shot" : timer ? "Pause" : "Play";
+    const words = isMine ? "Stop" : !isTried(shown) ? "Try this shot" : timer ? "Pause" : "Play";
     play.textContent = words;
     play.setAttribute("aria-pressed", Boolean(timer));
     play.title = `${words} (P)`;
@@ -143,8 +145,8 @@ export function makePlayer(page) {
       if (tried.state !== "ready") throw new Error(tried.reason);
       const pictures = unpack(await server.tried(film.id));
       if (trying !== mine || shotOf(film, tried.first) !== mine.shot) return;
-      keep(film, mine.shot, { ...pictures, first: tried.first, told: tried.told });
       trying = null;
+      keep(film, mine.shot, { ...pictures, first: tried.first, told: tried.told });
       if (shown?.film === film && shotOf(film, shown.frame) === mine.shot) {
         await page.open(page.still(film, shown.frame));
         start();
@@ -158,6 +160,7 @@ export function makePlayer(page) {
   }
 
   function keep(film, shot, tried) {
+    forget(film, shot); // another part of it
     film.tries.set(shot, tried);
     const here = shown?.film === film ? shotOf(film, shown.frame) : shot;
     for (const old of [...film.tries.keys()].filter((one) => one !== shot && one !== here).slice(0, Math.max(0, film.tries.size - KEPT))) forget(film, old);
@@ -189,7 +192,7 @@ export function makePlayer(page) {
     if (!shown) return;
     if (trying?.film === shown.film) stop();
     else if (timer) pause();
-    else if (triedOf(shown)) start();
+    else if (isTried(shown)) start();
     else attempt();
   }
 

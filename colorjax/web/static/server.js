@@ -50,6 +50,22 @@ export const sidecarPath = (id) => `${one(id)}/sidecar`;
 export const besidePath = (id, name) => `${one(id)}/beside/${encodeURIComponent(name)}`;
 export const films = async () => (await json(ask("api/films"))).films;
 export const film = (id) => json(ask(`api/films/${id}`));
+
+const PATIENCE = 3000; // milliseconds until somebody is asked again who did not answer, or had too much to do
+const isPassing = ({ status }) => [0, 429, 502, 503, 504].includes(status);
+/** The same, of one that is worked on for hours: a network that is away, as of a computer asleep, is waited for, and `away(words)` told. */
+export async function filmInTime(id, away) {
+  for (;;) {
+    try {
+      return await film(id);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      away(error.message);
+      await new Promise((done) => setTimeout(done, PATIENCE));
+    }
+  }
+}
+
 export const removeFilm = (id) => ask(`api/films/${id}`, { method: "DELETE" });
 export const shotPath = (id, number) => `api/films/${id}/shots/${number}`;
 export const filmHints = async (id) => (await json(ask(`api/films/${id}/hints`))).hints;

@@ -25,7 +25,9 @@ export function drawShots(film, frame, open) {
     const button = row.children[number];
     const hints = film.given.filter((hint) => first <= hint.frame && hint.frame < end);
     const isHere = first <= frame && frame < end;
-    const words = [`Shot ${number + 1} of ${film.shots.length}`, `frames ${first} to ${end - 1}`, hints.length && count(hints.length, "hint")];
+    const mixed = film.openings[number];
+    const words = [`Shot ${number + 1} of ${film.shots.length}`, `frames ${first} to ${end - 1}`];
+    words.push(mixed && `a dissolve from frame ${mixed[0]} to ${mixed[1]}`, hints.length && count(hints.length, "hint"));
     const label = words.filter(Boolean).join(", ");
     if (isHere && button.getAttribute("aria-current") !== "true") button.scrollIntoView({ block: "nearest", inline: "nearest" });
     button.setAttribute("aria-current", isHere);
