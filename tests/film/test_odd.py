@@ -12,7 +12,7 @@ import pytest
 from helpers.films import ffmpeg, film, frames_md5, probe, times
 
 from colorjax import cli
-from colorjax.film.containers import looks, reading
+from colorjax.film.containers import looks, reading, writing
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -245,6 +245,14 @@ def test_access_copies_of_odd_sizes(tmp_path, colour, shape, options, pixels):
     assert colour(source, tmp_path / "access.mp4", *(options or ("--codec", "h264"))) == 0
     said = probe(tmp_path / "access.mp4", "width,height,pix_fmt")
     assert said == {"width": str(shape[1]), "height": str(shape[0]), "pix_fmt": pixels}
+
+
+def test_times_of_decoding_that_an_encoder_left_undefined_are_given():
+    """x265 does so in films of two or three frames, by chance."""
+    assert writing.decoding_time(80, 0, -40, 40) == 0
+    first = writing.decoding_time(0, -112588272723558, None, 40)
+    second = writing.decoding_time(40, -112588272723518, first, 40)
+    assert first < second <= 0 and writing.decoding_time(40, None, 7, 40) == 8
 
 
 def test_an_access_copy_that_cannot_be_is_refused_in_a_sentence(tmp_path, colour, capsys):

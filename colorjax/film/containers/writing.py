@@ -18,6 +18,7 @@ from colorjax.film.containers.reading import Facts, FilmError
 _DEEP = {bits: f"p{bits}le" for bits in (9, 10, 12, 14, 16)} | {8: "p"}
 _RGB = {8: "bgr0", 9: "gbrp9le", 10: "gbrp10le", 12: "gbrp12le", 14: "gbrp14le", 16: "gbrp16le"}
 _SLICES = 4  # of a frame: each is checked, and coded, by itself
+_LONGEST_DELAY = 300  # frames between decoding and showing
 _TINY = 64 * 64  # pixels, below which FFV1 may not have so many
 
 
@@ -118,6 +119,16 @@ def _fits(facts: Facts, how: Codec, layout: str) -> bool:
     return not (how.halves and (facts.width % across or facts.height % down))
 
 
+def decoding_time(pts: int, dts: int | None, last: int | None, step: int) -> int:
+    """When a packet is decoded: what its encoder says, if that can be, else just behind the last one.
+
+    x265 leaves it undefined in films of two or three frames. step: ticks of a frame.
+    """
+    if dts is not None and 0 <= pts - dts <= _LONGEST_DELAY * step and (last is None or dts > last):
+        return dts
+    return pts - _LONGEST_DELAY * step if last is None else last + 1
+
+
 class Part:
     """The file of a shot, while it is written. It is there under its name once `close` has returned, whole."""
 
@@ -125,6 +136,7 @@ class Part:
         self._path, self._facts, self._how = path, facts, how
         self._unfinished = path.with_suffix(".part")
         self._order: list[int] = []
+        self._decoded, self._step = None, max(1, round(1 / facts.rate / time_base))
         self._graphs: dict[str, Any] = {}
         self._container = av.open(os.path.abspath(self._unfinished), "w", format="matroska")
         self._stream = self._opened(time_base)
@@ -194,6 +206,8 @@ class Part:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             self._order.append(packet.pts)
+            if packet.pts is not None:
+                self._decoded = packet.dts = decoding_time(packet.pts, packet.dts, self._decoded, self._step)
             self._container.mux(packet)
 
     def close(self, about: dict[str, Any]) -> None:
