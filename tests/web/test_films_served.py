@@ -36,16 +36,6 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture
-def painter():
-    return Painter()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "private"
-
-
-@pytest.fixture
 def page(painter, folder, monkeypatch):
     """A function that makes the application, with what limits are asked for; each third frame begins a shot."""
     monkeypatch.setattr(steadying, "find", lambda small: ([number for number, _ in enumerate(small) if number % 3 == 0], []))

@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 import skimage.data
 from helpers import ROOT, console
-from helpers.painter import Painter
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -34,16 +33,6 @@ from colorjax.web.sessions import Limits, Sessions, display_name
 
 HOME = "http://127.0.0.1:8000"
 RED = "#c02020"
-
-
-@pytest.fixture
-def painter():
-    return Painter()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "private"
 
 
 @pytest.fixture
