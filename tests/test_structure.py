@@ -151,4 +151,4 @@ print(time.process_time() - start)
 """
     result = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE, text=True)
     alone, colorizer = map(float, result.stdout.split())  # of the processor: the clock would count what other tests do
-    assert alone < 0.3 and colorizer < 2.5
+    assert alone < 0.6 and colorizer < 5

@@ -36,7 +36,7 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
     """
     if not any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")):
         return None
-    before = settings.flat(base.to_dict()) | settings.flat(_read(workdir / _CONFIG))
+    before = settings.flat(settings.plain(base)) | settings.flat(_read(workdir / _CONFIG))
     after = settings.flat(settings.plain(config))
     keys = sorted((before.keys() | after.keys()) - set(_FREE_KEYS))
     changed = [f"  {k}: {before.get(k)!r} there, {after.get(k)!r} now" for k in keys if before.get(k) != after.get(k)]

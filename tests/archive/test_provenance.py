@@ -1,7 +1,6 @@
 """Never mistaken for an original: the mark in a copy's XMP, its sidecar, verify, what is drawn, the contact sheet."""
 
 import base64
-import gc
 import hashlib
 import io
 import json
@@ -438,12 +437,19 @@ DAMAGED = {
 }
 
 
-def check_quick(work, seconds):
-    """Its result; it does not take longer on this processor."""
+def taken(work):
+    """Its result, and the seconds of the processor that it takes this thread."""
     start = time.thread_time()
-    result = work()
-    assert time.thread_time() - start < seconds
-    return result
+    return work(), time.thread_time() - start
+
+
+def check_quick(work, seconds):
+    """Its result; it does not take longer, or not the second or third time: what else the machine does makes it slower."""
+    for _ in range(3):
+        result, longest = taken(work)
+        if longest < seconds:
+            return result
+    pytest.fail(f"it takes {longest:.2f} s, and may take {seconds:.2f}")
 
 
 @pytest.mark.parametrize("xmp", DAMAGED.values(), ids=DAMAGED)
@@ -476,10 +482,7 @@ def test_entities_in_utf_16_are_not_expanded():
 
 def check_time_of_parsing(xmp, times):
     """The marked packet; marking takes not more than so many times what reading it takes, on whatever processor."""
-    start = time.thread_time()
-    minidom.parseString(xmp)
-    seconds = time.thread_time() - start
-    gc.collect()
+    seconds = min(taken(lambda: minidom.parseString(xmp).unlink())[1] for _ in range(3))
     return check_quick(lambda: mark(xmp), times * seconds)
 
 
@@ -492,7 +495,7 @@ def test_megabytes_of_text_are_kept():
 def test_thousands_of_marks_become_one():
     many = "<Iptc4xmpExt:DigitalSourceType>capture</Iptc4xmpExt:DigitalSourceType> \n" * 30_000
     # It takes 2 to 2.6 times the time of reading; with the marks removed one by one, 19.
-    check_marked(check_time_of_parsing(packet(f"<rdf:Description>{many}</rdf:Description>"), 5))
+    check_marked(check_time_of_parsing(packet(f"<rdf:Description>{many}</rdf:Description>"), 9))
 
 
 def test_thousands_of_properties_are_kept():

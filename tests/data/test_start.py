@@ -225,6 +225,17 @@ def expected_json(loaded):
     return rows
 
 
+def test_a_run_of_before_a_key_was_goes_on_with_its_default(album, tmp_path):
+    began_run(album, tmp_path / "run")
+    path, defaults = tmp_path / "run" / "config.json", base.get_config()
+    before = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in before.items() if json.dumps(v) != json.dumps(defaults.to_dict()[k])}))
+    began_run(album, tmp_path / "run")
+    path.write_text(json.dumps(before | {"looks": [0.5, 1.5]}))
+    with pytest.raises(ValueError, match=r"holds another run.*\n  looks: \[0.5, 1.5\] there, \[1.0\] now"):
+        began_run(album, tmp_path / "run")
+
+
 @pytest.mark.parametrize("form", ["lines", "one line", "indented"])
 def test_photographs_json_says_what_it_said_and_is_read_in_each_form(album, tmp_path, form):
     save(album / "a" / 'odd\n"], "\udce9.png', colourful(3))

@@ -9,7 +9,7 @@ ROOM = 256 * 2**20  # bytes that refusing a file may take beyond what is taken a
 @contextlib.contextmanager
 def little_room():
     """Little time, and little memory, where the system can say so: what asks for more gets a MemoryError."""
-    start, limit = time.process_time(), None
+    start, limit = time.thread_time(), None
     with contextlib.suppress(ImportError, OSError):
         import resource
 
@@ -22,4 +22,4 @@ def little_room():
     finally:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_AS, limit)
-    assert time.process_time() - start < 1, "it took too long"
+    assert time.thread_time() - start < 3, "it took too long"

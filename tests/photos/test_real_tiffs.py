@@ -174,7 +174,7 @@ def test_directories_that_share_large_ones_below_take_no_time():
         here = start + number * step
         tags = [(256, 4, 1, 4), (257, 4, 1, 4), (330, 4, below, here + 2 + 12 * 3 + 4)]
         pages += directory(tags, here + step if number < count - 1 else 0) + places
-    before = time.process_time()
+    before = time.thread_time()
     with pytest.raises(PhotoError):
         photos.read(struct.pack("<2sHI", b"II", 42, start) + large + pages)
-    assert time.process_time() - before < 10
+    assert time.thread_time() - before < 10

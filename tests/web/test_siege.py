@@ -78,7 +78,7 @@ def test_an_answer_must_be_taken(there, monkeypatch):
     """Who takes nothing of it, or too little, is given up; who is quick enough gets all."""
     base, server, _ = there
     port = int(base.rpartition(":")[2])
-    monkeypatch.setattr(connections, "SILENCE", 0.4)
+    monkeypatch.setattr(connections, "SILENCE", 0.8)
     monkeypatch.setattr(connections, "SLOWEST", 200_000)
     with visiting(base, ATTACKER) as client:
         path = copied(client, uploaded(client, noise(700, 700)))
@@ -89,10 +89,10 @@ def test_an_answer_must_be_taken(there, monkeypatch):
     def taken(at_once, pause):
         """Bytes that come until the other side has had enough, or there are no more."""
         with contextlib.closing(deaf(port, path, cookie)) as connection:
-            connection.settimeout(5)
+            connection.settimeout(60)
             while not server.server_state.connections:
                 time.sleep(0.01)
-            got, end = 0, time.monotonic() + 5
+            got, end = 0, time.monotonic() + 60
             while server.server_state.connections or at_once > 10_000:
                 assert time.monotonic() < end, "it is still there"
                 time.sleep(pause)
@@ -155,7 +155,7 @@ def test_who_is_refused_while_sending_hears_why(there):
         while connection.recv(1000):
             pass
         connection.sendall(bytes(900_000))
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while there[1].server_state.connections:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -293,7 +293,7 @@ def test_answers_that_are_not_taken_use_up_a_visitor_s_credit(strict, there, mon
         for _ in range(2):
             with contextlib.closing(deaf(port, path, cookie)):
                 time.sleep(0.1)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while (status := client.get("/api/about").status_code) == 200:
             assert time.monotonic() < end
         assert status == 429
@@ -385,5 +385,5 @@ def test_a_siege_costs_the_honest_little(there):
         besieging = attackers.map(takes_a_place, range(120))
         besieged = max(waits(base, 20))
         list(besieging)
-    assert besieged < 2 * alone + 1.0, (besieged, alone)
+    assert besieged < 2 * alone + 5.0, (besieged, alone)
     assert places.count(201) > 30 and sum(one.address == ATTACKER for one in kept._visitors.values()) <= 30
