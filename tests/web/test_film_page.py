@@ -117,6 +117,13 @@ def test_a_film_takes_colour_on_the_page(visit, tmp_path):
     assert saved.value.suggested_filename == "reel.colorized.mkv"
     assert frames_md5(tmp_path / "colour.mkv") == frames_md5(source)
 
+    assert "deleted here after 60 minutes" in page.text_content("#film-files p >> nth=0")
+    page.select_option("#film-format", "prores")
+    page.click("#make-film")
+    page.wait_for_selector("#film-files a:text-is('Download the copy of before (ffv1)')")
+    page.wait_for_selector("#making-button:text-is('Download')")
+    assert page.get_attribute("#film-files a >> nth=0", "title") == "reel.colorized.mov"
+
     page.keyboard.press("Escape")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == 390

@@ -1,5 +1,6 @@
 """Films on the page: looked through, tried and coloured; who may bring them, and what they leave to others."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -148,6 +149,10 @@ def wait_for(what):
     while not what():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def shelf_of(application):
+    return next(route.endpoint.__self__ for route in application.routes if route.path == "/api/about").films.shelf
 
 
 def files_below(folder):
@@ -336,8 +341,7 @@ def test_frames_that_are_not_kept_take_no_room(page, reel, monkeypatch):
         id = brought(client, reel)["id"]
         for number in range(6):
             assert client.get(f"/api/films/{id}/frames/{number}/before").status_code == 200
-        keeper = next(route.endpoint.__self__ for route in application.routes if route.path == "/api/about")
-        (one,) = keeper.films.shelf.all
+        (one,) = shelf_of(application).all
         assert len(one.stills) == 2
         assert one.held == sum(path.stat().st_size for path in one.folder.rglob("*") if path.is_file())
 
@@ -363,6 +367,56 @@ def test_one_film_at_a_time_and_what_is_cancelled_goes_on(page, reel, quick):
         wait_for(lambda: client.get(f"/api/films/{mine}").json()["copy"]["done"] == 3)  # nothing of it was coloured again
         quick.set()
         assert until(client, mine, "copy")["copy"]["done"] == 6
+
+
+def test_a_finished_copy_stays_until_the_next_one_is_there(page, reel, quick, folder):
+    with visitor(page()) as client:
+        id = brought(client, reel)["id"]
+        one = f"/api/films/{id}"
+
+        def asked(**how):
+            return client.post(f"{one}/copy", json=how).json()["copy"]
+
+        def downloaded(name="reel.colorized.mkv"):
+            return client.get(f"{one}/copy/{name}")
+
+        asked()
+        until(client, id, "copy")
+        first = downloaded().content
+        quick.clear()
+        quick.left = 1
+        for how in ({"format": "h264"}, {"strength": 0.5}):  # a film of the same name, too
+            copy = asked(**how)
+            assert copy["state"] in ("waiting", "working") and copy["kept"]["format"] == "ffv1"
+            assert copy["kept"]["files"][0] == "reel.colorized.mkv" and downloaded().content == first
+        assert client.delete(f"{one}/copy").status_code == 204
+        assert downloaded().content == first
+        copy = asked()  # the same again: nothing is made anew
+        assert (copy["state"], copy["kept"]) == ("ready", None) and downloaded().content == first
+        quick.set()
+        asked(strength=0.5)
+        copy = until(client, id, "copy")["copy"]
+        assert copy["kept"] is None and downloaded().content != first
+        assert sum(path.name == "reel.colorized.mkv" for path in files_below(folder)) == 1
+        asked(format="h264")
+        assert until(client, id, "copy")["copy"]["files"][0] == "reel.colorized.mp4"
+        assert downloaded().status_code == 404 and downloaded("reel.colorized.mp4").status_code == 200
+
+
+def test_a_finished_copy_makes_room_for_the_next_one(page, reel, quick):
+    with visitor(application := page()) as client:
+        id = brought(client, reel)["id"]
+        client.post(f"/api/films/{id}/copy", json={}).raise_for_status()
+        until(client, id, "copy")
+        shelf = shelf_of(application)
+        (one,) = shelf.all
+        size = one.copy.files[0].stat().st_size
+        shelf.limits = dataclasses.replace(
+            shelf.limits, room=one.held + int(1.5 * size)
+        )  # for two copies, and for it twice not
+        client.post(f"/api/films/{id}/copy", json={"strength": 0.5}).raise_for_status()
+        copy = until(client, id, "copy")["copy"]
+        assert copy["strength"] == 0.5 and copy["kept"] is None
 
 
 class Slow(Painter):

@@ -158,12 +158,18 @@ class Room:
     def copy(self, film: Film, format: str, strength: float) -> Work:
         """Have all of it coloured, with its hints; what is asked for in the same way is the one that there is.
 
-        Shots that a cancelled try has left are not coloured again, unless they have other hints by now.
+        Shots that a cancelled try has left are not coloured again, unless they have other hints by now. A finished copy of
+        before stays until the new one is there, if there is room for both.
         """
         asked, suffix = (format, strength, digest(film)), next(one["suffix"] for one in self.formats if one["name"] == format)
         if film.copy is not None and film.copy.asked == asked and film.copy.state in ("waiting", "working", "ready"):
             return film.copy
         self.cancel(film)
+        if film.kept is not None and film.kept.asked == asked:
+            film.copy, film.kept = film.kept, None
+            return film.copy
+        if film.copy is not None and film.copy.state == "ready":
+            film.kept = self._shelf.put_by(film, film.copy)
         copy = film.copy = Work(asked, total=film.frames)
         place = film.out / f"{format}-{strength:g}"
         out = place / f"{film.source.stem}{photos.OWN_COPY}{suffix}"
@@ -177,10 +183,12 @@ class Room:
             place.mkdir(exist_ok=True)
             step = self._step(film, task, self._frames, self._trials, self._looking)
             network = InTurn(self._studio.colorizer, step)
-            watch = Watch(copy, step, lambda twice: self._shelf.count(film, _size(place) if twice else 0))
+            watch = Watch(copy, step, lambda twice: self._shelf.count_all(film, _size(place) if twice else 0))
             about = self._view(film).colour(
                 out, format, network, strength, film.hints, self._studio.keys, step, watch.begin, copy.told.append
             )
+            task.check()  # from here on it takes the place of the one of before
+            self._shelf.let_go(film)
             self._shelf.count(film)
             copy.files = (out, *sorted(path for path in place.iterdir() if path.is_file() and path != out))
             copy.told += [f"not carried along: {words}" for words in about["not_carried"]]

@@ -59,7 +59,13 @@ class Films:
     def offer(self) -> dict[str, Any]:
         """What the page is told of films. lacking: why there are none here."""
         limits = self.shelf.limits
-        about = {"lacking": self.room.lacking, "suffixes": SUFFIXES, "upload": limits.upload, "formats": self.room.formats}
+        about = {
+            "lacking": self.room.lacking,
+            "suffixes": SUFFIXES,
+            "upload": limits.upload,
+            "formats": self.room.formats,
+            "minutes": round(self._sessions.limits.idle / 60),
+        }
         return about | {"frames": limits.frames, "megapixels": round(limits.pixels / 1e6, 1)}
 
     @polite
@@ -190,8 +196,9 @@ class Films:
     @polite
     async def download(self, request: Request) -> Response:
         """The copy, or what belongs to it, by name."""
-        files = self._ready(self._film(request).copy)
-        found = next((path for path in files if path.name == request.path_params["name"]), None)
+        film = self._film(request)
+        ready = film.copy if film.copy is not None and film.copy.state == "ready" else film.kept
+        found = next((path for path in self._ready(ready) if path.name == request.path_params["name"]), None)
         if found is None:
             raise Refused(404, "there is no such file beside this copy")
         return file(found)
@@ -221,11 +228,20 @@ class Films:
             about["tried"] = film.tried.as_dict() | {"first": first, "end": end}
         if film.copy is not None:
             ahead = self.room.ahead(film.copy) if film.copy.state == "waiting" else None
-            names = [path.name for path in film.copy.files]
-            format, strength, given = film.copy.asked
-            asked = {"format": format, "strength": strength, "current": given == digest(film)}
-            about["copy"] = film.copy.as_dict() | asked | {"files": names, "ahead": ahead}
+            kept = None if film.kept is None else _copied(film, film.kept)
+            about["copy"] = film.copy.as_dict() | _copied(film, film.copy) | {"ahead": ahead, "kept": kept}
         return about
+
+
+def _copied(film: Film, copy: Work) -> dict[str, Any]:
+    """How a copy was asked for, and what there is of it. current: whether of the hints that the film has now."""
+    format, strength, given = copy.asked
+    return {
+        "format": format,
+        "strength": strength,
+        "current": given == digest(film),
+        "files": [path.name for path in copy.files],
+    }
 
 
 def _strength(asked: dict[str, Any]) -> float:

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,9 @@ class Still(Photograph):
 class Film:
     """A film of one visitor, in a folder of its own. name: for people, and of its file.
 
-    facts: for the page; empty until its header was read. shots: those that were found. looked: how that went. held: bytes on
-    the disk, counted when they were last looked at.
+    facts: for the page; empty until its header was read. shots: those that were found. looked: how that went. kept: the
+    finished copy of before, until the one that is being made is there. held: bytes on the disk, counted when they were last
+    looked at.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Film:
     looked: Work = field(default_factory=Work)
     tried: Work | None = None
     copy: Work | None = None
+    kept: Work | None = None
     stills: dict[int, Still] = field(default_factory=dict)
     held: int = 0
 
@@ -93,6 +95,11 @@ class Film:
     def out(self) -> Path:
         """The folder of its copy."""
         return self.folder / "copy"
+
+    @property
+    def finished(self) -> Path:
+        """The folder of the copy of before."""
+        return self.folder / "finished"
 
     @property
     def hints(self) -> Path:
@@ -180,6 +187,30 @@ class Shelf:
             with contextlib.suppress(OSError):  # it may be gone by now
                 size += path.stat().st_size if path.is_file() else 0
         self.grow(film, size + more - film.held)
+
+    def count_all(self, film: Film, more: int) -> None:
+        """As `count`; where it is too much, the finished copy of before makes room."""
+        try:
+            self.count(film, more)
+        except Refused:
+            if film.kept is None:
+                raise
+            self.let_go(film)
+            self.count(film, more)
+
+    def put_by(self, film: Film, copy: Work) -> Work:
+        """This finished copy of a film, moved to where the next one is not in its way."""
+        if copy.files[0].parent == film.finished:
+            return copy
+        shutil.rmtree(film.finished, ignore_errors=True)
+        film.finished.mkdir(mode=0o700)
+        files = tuple(path.rename(film.finished / path.name) for path in copy.files)
+        return replace(copy, files=files)
+
+    def let_go(self, film: Film) -> None:
+        """Delete the finished copy of before, if there is one."""
+        film.kept = None
+        shutil.rmtree(film.finished, ignore_errors=True)
 
     def still(self, film: Film, number: int, height: int, width: int) -> Still:
         """The place of a frame. height, width: of an upright frame."""

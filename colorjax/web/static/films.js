@@ -173,7 +173,7 @@ export function makeFilms(page) {
     /** What the server says of films. */
     offer(what) {
       offered = what;
-      making.offer(what.formats);
+      making.offer(what);
     },
     /** Whether a file is one, by its name. */
     isOne: ({ name, type }) => offered.suffixes.includes(suffix(name)) || (type ?? "").startsWith("video/"),

@@ -44,7 +44,7 @@ const isFresh = (film, format) => film.copy?.state === "ready" && film.copy.curr
 /** `page`: see `makeFilms`. */
 export function makeMaking(page) {
   const [button, format, start, cancel, bar, told, files] = ["making-button", "film-format", "make-film", "cancel-film", "film-bar-done", "making-told", "film-files"].map(element);
-  let shown = null;
+  let shown = null, minutes = 60;
 
   function draw(film) {
     const { copy } = film;
@@ -66,16 +66,20 @@ export function makeMaking(page) {
     drawFiles(film);
   }
 
+  /** The files of the copy that is there, or of the one of before, which stays until then. */
   function drawFiles({ id, copy }) {
-    const names = copy?.state === "ready" ? copy.files : [];
-    if (files.dataset.of === JSON.stringify([id, names])) return; // somebody may be about to click on one
-    files.dataset.of = JSON.stringify([id, names]);
+    const isReady = copy?.state === "ready";
+    const { files: names, format: made } = (isReady ? copy : copy?.kept) ?? { files: [] };
+    if (files.dataset.of === JSON.stringify([id, names, isReady])) return; // somebody may be about to click on one
+    files.dataset.of = JSON.stringify([id, names, isReady]);
     const links = names.map((name) => {
       const link = Object.assign(document.createElement("a"), { href: server.filmPath(id, name), textContent: kindOf(name), download: name });
-      if (name === names[0]) Object.assign(link, { className: "main", textContent: "Download", title: name });
+      const label = isReady ? "Download" : `Download the copy of before (${made})`;
+      if (name === names[0]) Object.assign(link, { className: isReady ? "main" : "", textContent: label, title: name });
       return link;
     });
-    const notes = (names.length ? copy.told : []).map((words) => Object.assign(document.createElement("p"), { className: "quiet", textContent: sentence(words) }));
+    const stays = `It is deleted here after ${minutes} minutes in which nothing is done. Save it before.`;
+    const notes = (isReady ? [stays, ...copy.told] : []).map((words) => Object.assign(document.createElement("p"), { className: "quiet", textContent: sentence(words) }));
     files.replaceChildren(...links, ...notes);
   }
 
@@ -127,8 +131,9 @@ export function makeMaking(page) {
   return {
     draw,
     follow,
-    /** Offer these formats of the server. */
-    offer(formats) {
+    /** Offer what the server says of films: its formats, and for how many quiet minutes it keeps them. */
+    offer({ formats, minutes: quiet }) {
+      minutes = quiet;
       format.replaceChildren(...formats.map(({ name, suffix }) => new Option(`${NAMES[name] ?? name} (${suffix})`, name)));
     },
   };
