@@ -91,13 +91,24 @@ class View:
         if len(answers) == 1:
             return answers[0]
         lightness = max((answer.lightness for answer in answers), key=len)
-        mean = sum(pixels.resized(answer.ab, lightness.shape, _SMOOTH) for answer in answers) / len(answers)
-        return Prediction(lightness, self.without_mount(mean))
+        place, mean = self._inside(lightness.shape), np.zeros((*lightness.shape, 2), np.float32)
+        height, width = lightness[place].shape
+        for answer in answers:  # within the frame alone: at its edge no colour is mixed with that of a mount
+            inside = answer.ab[self._inside(answer.lightness.shape)]
+            mean[place] += pixels.resized(inside, (height, width), _SMOOTH) / len(answers)
+        return Prediction(lightness, mean)
+
+    def _inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Where the frame lies in an answer of this shape."""
+        part = self._part
+        rows, columns = self.frame.scaled((shape[0] * part, shape[1] * part), self.image.shape[:2], part)
+        return slice(rows.start // part, rows.stop // part), slice(columns.start // part, columns.stop // part)
 
     def answer_at(self, size: int, mirrored: tuple[bool, ...], told: Told = None) -> Prediction:
         """The mean of the answers for the photograph as it is and mirrored, as asked; outside of its frame no colour."""
         seen, part = self.seen(size, told), self._part
-        rows, columns = self.frame.scaled(seen.shape[:2], self.image.shape[:2], part)
+        place = self._inside((seen.shape[0] // part, seen.shape[1] // part))
+        rows, columns = (slice(part * span.start, part * span.stop) for span in place)
         inside = seen[rows, columns]
 
         def ask(seen: np.ndarray) -> np.ndarray:
@@ -111,7 +122,6 @@ class View:
 
         answers = [whole(inside[:, ::-1])[:, ::-1] if mirror else whole(inside) for mirror in mirrored]
         ab = np.zeros((seen.shape[0] // part, seen.shape[1] // part, 2), np.float32)
-        place = tuple(slice(span.start // part, span.stop // part) for span in (rows, columns))
         ab[place] = np.clip(sum(answers) / len(answers), -1, 1) * 110
         return Prediction(_coarser(seen[..., 0], part) * 50 + 50, ab)
 
