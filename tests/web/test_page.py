@@ -990,6 +990,24 @@ def test_what_cannot_be_coloured_is_told_once_for_each_and_a_server_that_is_gone
     assert page.locator(".problem").count() == 4
 
 
+def test_what_was_asked_while_the_server_was_away_is_asked_again(visit):
+    page = visit()
+    several(page, *"ab")
+    page.wait_for_function("() => !document.querySelector('.busy')")
+    before = page.get_attribute("#after", "src")
+    page.evaluate("() => { window.kept = window.fetch; window.fetch = () => Promise.reject(new TypeError()); }")
+    page.focus("#warmth")
+    page.keyboard.press("End")
+    page.wait_for_selector(".problem:text-is('The server does not answer.')")
+    assert page.get_attribute("#after", "src") == before
+    with page.expect_request("**/view") as asked:
+        page.evaluate("() => { window.fetch = window.kept; }")
+    assert asked.value.post_data_json["warmth"] == 1
+    page.wait_for_function("before => document.querySelector('#after').src !== before", arg=before)
+    settled(page)
+    assert page.locator(".problem").count() == 1
+
+
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_a_line_under_the_photograph_says_who_signs(visit, size):
     page = visit(size, signed=True)

@@ -51,7 +51,9 @@ export const besidePath = (id, name) => `${one(id)}/beside/${encodeURIComponent(
 export const films = async () => (await json(ask("api/films"))).films;
 export const film = (id) => json(ask(`api/films/${id}`));
 
-const PATIENCE = 3000; // milliseconds until somebody is asked again who did not answer, or had too much to do
+export const PATIENCE = 3000; // milliseconds until somebody is asked again who did not answer, or had too much to do
+/** Whether nothing is wrong with what was asked: the server, or the way to it, is away, or wants to be left alone for a while. */
+export const isAway = ({ status }) => [0, 429, 502].includes(status);
 const isPassing = ({ status }) => [0, 429, 502, 503, 504].includes(status);
 /** The same, of one that is worked on for hours: a network that is away, as of a computer asleep, is waited for, and `away(words)` told. */
 export async function filmInTime(id, away) {

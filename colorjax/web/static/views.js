@@ -18,6 +18,7 @@ export function makeViews(stage, current, done, blame) {
     if (photograph.busy) return photograph.ahead?.abort(); // what was not urgent is asked for anew
     photograph.busy = true;
     if (photograph === current()) showBusy();
+    let told = false;
     while (photograph.again && !photograph.removed) {
       photograph.again = false;
       photograph.ahead = ahead && photograph !== current() ? new AbortController() : null;
@@ -30,7 +31,10 @@ export function makeViews(stage, current, done, blame) {
         if (photograph.thumb) photograph.thumb.src = photograph.urls.after;
       } catch (error) {
         if (error.status === 409) photograph.again = await pause(how.signal?.aborted ? 0 : 300, true); // it is still wanted
-        else {
+        else if (server.isAway(error)) {
+          if (!told) blame(photograph, error);
+          told = photograph.again = await pause(server.PATIENCE, true);
+        } else {
           photograph.failed = true;
           blame(photograph, error);
         }
