@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from colorjax.archive.colorize_one import Copier, Page, Reading
 from colorjax.archive.plan import Job, Options, Outcome, foresee
 from colorjax.archive.urls import Url
 from colorjax.inference.colorizer import Colorizer
+from colorjax.platform import usage
 from colorjax.science import hints as chosen
 
 T = TypeVar("T")
@@ -55,6 +56,9 @@ def colorize_file(
     Raises FileNotFoundError, ValueError for settings that make no sense and what is no file, and photos.PhotoError, which says
     why, where it cannot be coloured.
     """
+    known = [setting.name for setting in fields(Options)]
+    if unknown := next((name for name in settings if name not in known), None):
+        raise TypeError(f"colorize_file has no setting {unknown}{usage.meant(unknown, known)}")
     path, options = urls.place(os.fspath(source)), Options(**settings)
     photos.allow_large(options.max_pixels)
     if isinstance(path, Path) and not path.exists():
@@ -70,8 +74,13 @@ def colorize_file(
     sweep([job])
     (outcome,) = run([job], colorizer or _pretrained(), options)
     if outcome.status == "failed":
-        raise photos.PhotoError(f"{path}: {outcome.reason}")
-    return outcome
+        raise photos.PhotoError(f"{path}: {_of_python(outcome.reason)}")
+    return replace(outcome, reason=_of_python(outcome.reason))
+
+
+def _of_python(words: str) -> str:
+    """Words of the console, with the names that its options have here."""
+    return words.replace("--out", "target").replace("--overwrite", "overwrite=True")
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from typing import Any
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
 from colorjax.archive.plan import Job, Options
+from colorjax.archive.proof import manifests
 from colorjax.archive.urls import Url
 
 OWN = "copies by colorjax"
@@ -25,10 +26,16 @@ Place = Path | Url
 def strangers(found: Iterable[tuple[Place, Place]], passed_over: photos.PassedOver) -> Iterator[tuple[Place, Place]]:
     """Those of (root, path) that colorjax did not make, by what the file says of itself: it may have any name."""
     for root, path in found:
-        if isinstance(path, Path) and (provenance.is_copy(path) or marks.is_map(path)):
+        if isinstance(path, Path) and (provenance.is_copy(path) or marks.is_map(path) or _is_companion(path)):
             passed_over.note(OWN, path)
         else:
             yield root, path
+
+
+def _is_companion(path: Path) -> bool:
+    """Whether it lies beside a copy and belongs to it, as FOLDER/* names it, too."""
+    of_copy = path.suffix == manifests.SUFFIX and provenance.is_copy(path.with_suffix(""))
+    return sidecar.is_own(path) or of_copy
 
 
 def planned(found: list[tuple[Place, Place]], named: list[Place], out: Place | None, options: Options) -> list[Job]:

@@ -236,7 +236,7 @@ def _there_already(job: Job, options: Options, made_with: dict[str, Any], guide:
     others = _others(about, options, made_with, guide)
     if changed:
         return _changed(job, about, options, others)
-    return Outcome(job, "skipped", THERE + (f", with another {', '.join(others)}" if others else ""))
+    return Outcome(job, "skipped", THERE + (f", with another {', '.join(others)}; --overwrite makes it anew" if others else ""))
 
 
 def _others(about: dict[str, Any], options: Options, made_with: dict[str, Any], guide: Guide) -> list[str]:

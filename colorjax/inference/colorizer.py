@@ -1,6 +1,7 @@
 """`Colorizer`: a photograph of any size in, the same photograph in colour out. Imports no TensorFlow."""
 
 import functools
+import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,6 +109,14 @@ class Colorizer:
         """
         Tint(strength, warmth, saturation).check()
         return self.paint(image, self.predict(image, hints), strength=strength, warmth=warmth, saturation=saturation)
+
+    def colorize_file(self, source: str | Path, target: str | Path | None = None, **settings: Any) -> Any:
+        """Colour a file with this network, with all that `colorjax colorize` promises: see `colorjax.colorize_file`.
+
+        Colorizer.pretrained().colorize_file("photo.jpg", "result.jpg", strength=0.8)
+        """
+        package = importlib.import_module("colorjax")  # files are of a wing above this one, which the package alone knows
+        return package.colorize_file(source, target, colorizer=self, **settings)
 
     def predict(self, image: np.ndarray, hints: Iterable[Any] | None = None, frame: framing.Frame | None = None) -> Prediction:
         """The network's answer for a photograph and hints as `__call__` takes them, at its scale. Raises as `__call__` does.

@@ -10,7 +10,7 @@ from PIL import Image
 from colorjax.inference import pixels
 
 LONG = 2.5  # times as long as wide: what is longer is shown in parts
-LONGEST = 32  # what is longer still is shown at a smaller scale
+LONGEST = 16  # what is longer still is shown at a smaller scale
 _PART = 1.6  # length of a part over the short side
 _LOOKED_AT = 192  # pixels of the short side of the copy in which mounts and twins are looked for
 _PLAIN, _OF_A_LINE = 0.05, 0.92  # a line of a mount: so near to one grey, in so much of it

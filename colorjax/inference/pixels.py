@@ -24,7 +24,12 @@ def checked(image: np.ndarray) -> np.ndarray:
 
     Raises TypeError or ValueError for other shapes, types and ranges, with what to do about it.
     """
-    if isinstance(image, str | bytes | os.PathLike):
+    if isinstance(image, bytes | bytearray | memoryview):
+        raise TypeError(
+            "image is the bytes of a file; it must be pixels: "
+            "np.asarray(PIL.Image.open(io.BytesIO(image)).convert('RGB')) reads them"
+        )
+    if isinstance(image, str | os.PathLike):
         raise TypeError(
             f"image is a path, {os.fspath(image)!r}; it must be pixels: colorjax.colorize_file colours a file, "
             "np.asarray(PIL.Image.open(path).convert('RGB')) reads one"

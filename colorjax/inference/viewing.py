@@ -67,7 +67,10 @@ class View:
     def _luma(self, size: int) -> Float[np.ndarray, "h w 1"]:
         height, width = self.image.shape[:2]
         short, long = sorted(self.frame.shape)
-        scale = size / short * min(1.0, framing.LONGEST * short / long)
+        seen = size * min(1.0, framing.LONGEST * short / long)
+        if long > framing.LONG * short:  # a strip has as many parts as it is long, and is not enlarged for them
+            seen = min(seen, max(short, _MULTIPLE))
+        scale = seen / short
         shape = tuple(max(1, round(side * scale / self._part)) * self._part for side in (height, width))
         return (color.grey_to_lightness(pixels.small_grey(self.image, shape))[..., None] - 50) / 50
 

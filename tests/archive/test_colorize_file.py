@@ -39,7 +39,9 @@ def test_it_makes_the_copy_of_the_command(colorizer, scan, weights, tmp_path, ca
     photo = photos.read(copy)
     assert photo.image.dtype == np.uint16 and photo.image.shape == (40, 30, 3)
     again = colorjax.colorize_file(str(scan), colorizer=colorizer)
-    assert again.status == "skipped" and again.reason == "its copy is there already, with another strength"
+    assert again.status == "skipped" and again.reason == (
+        "its copy is there already, with another strength; overwrite=True makes it anew"
+    )
     assert colorjax.colorize_file(scan, colorizer=colorizer, overwrite=True).status == "coloured"
 
 
@@ -54,6 +56,7 @@ def test_without_a_colorizer_it_is_that_of_the_package(colorizer, scan, monkeypa
     made = []
     monkeypatch.setattr(colorize_many, "_pretrained", lambda: made.append(1) or colorizer)
     assert colorjax.colorize_file(scan).status == "coloured" and made == [1]
+    assert colorizer.colorize_file(scan, scan.with_name("a.png"), strength=0.5).status == "coloured" and made == [1]
 
 
 def test_what_cannot_be_coloured_is_said(colorizer, scan, tmp_path):
@@ -66,8 +69,8 @@ def test_what_cannot_be_coloured_is_said(colorizer, scan, tmp_path):
     fails(ValueError, "is a folder; the command colorjax colorize", tmp_path)
     fails(ValueError, "strength 2 must be in 0..1.5", scan, strength=2)
     fails(ValueError, "format 'gif' is unknown; legal are ", scan, format="gif")
-    fails(TypeError, "strenght", scan, strenght=1)
-    fails(photos.PhotoError, "its copy would overwrite the photograph", scan, scan)
+    fails(TypeError, "colorize_file has no setting strenght; did you mean strength?", scan, strenght=1)
+    fails(photos.PhotoError, f"its copy would overwrite the photograph {scan}; name another target", scan, scan)
     other = tmp_path / "other.png"
     other.write_bytes(scan.read_bytes())
     fails(photos.PhotoError, "is there already, and not by colorjax", scan, other, overwrite=True)

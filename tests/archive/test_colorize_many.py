@@ -273,9 +273,14 @@ def test_a_source_that_changed_since_is_named(colorize, album, tmp_path):
 def test_copies_made_otherwise_are_said_to_be(colorize, album, tmp_path):
     assert colorize(album / "a.jpg")[0] == 0
     _, out, _ = colorize(album / "a.jpg", "--strength", "0.5", "--uncertainty", "--json")
-    assert json.loads(out)["reason"] == "its copy is there already, with another strength, uncertainty"
+    assert (
+        json.loads(out)["reason"] == "its copy is there already, with another strength, uncertainty; --overwrite makes it anew"
+    )
     code, _, err = colorize(album / "a.jpg", "--size", "96", "--source-type", "algorithmicallyEnhanced")
-    assert (code, err) == (0, f"{album / 'a.jpg'}: its copy is there already, with another size, mark\n")
+    assert (code, err) == (
+        0,
+        f"{album / 'a.jpg'}: its copy is there already, with another size, mark; --overwrite makes it anew\n",
+    )
 
 
 def test_a_copy_in_another_format_leaves_the_map_of_the_first(colorize, album, tmp_path):
@@ -556,6 +561,21 @@ def test_a_copy_is_known_by_its_mark_whatever_it_is_called(colorize, album, tmp_
     assert "passed over 1 copy by colorjax" in err
 
 
+def test_what_lies_beside_a_copy_is_passed_over_as_the_copy_is(album, weights, capsys, monkeypatch):
+    """As FOLDER/* names all of it, the second time."""
+    monkeypatch.chdir(album)
+    assert cli.main(["colorize", "a.jpg", "--ckpt", str(weights)]) == 0
+    beside = ["a.colorized.jpg.json", "a.colorized.jpg.json.jws", "a.colorized.jpg.c2pa"]
+    for name in beside[1:]:
+        (album / name).write_bytes(b"signed")
+    capsys.readouterr()
+    assert cli.main(["colorize", "a.jpg", "a.colorized.jpg", *beside, "--ckpt", str(weights)]) == 0
+    assert capsys.readouterr().out == "the copy of a.jpg is there already: a.colorized.jpg, passed over 4 copies by colorjax\n"
+    (album / "notes.json").write_text("{}")
+    assert cli.main(["colorize", "a.jpg", "notes.json", "--ckpt", str(weights)]) == 1
+    assert "not a picture" in capsys.readouterr().err
+
+
 def test_a_folder_coloured_into_itself_twice_does_not_grow(album, weights, capsys, monkeypatch):
     monkeypatch.chdir(album)
     for said in (
@@ -627,7 +647,7 @@ def test_negatives_are_told_and_inverted_if_asked(colorize, tmp_path, pixels):
     assert json.loads(report.read_text())["folders"] == [verdict]
     code, words, err = colorize(album, "--negative")
     assert words.splitlines()[-1].endswith("8 there already")
-    assert err.count("its copy is there already, with another negative\n") == 8
+    assert err.count("its copy is there already, with another negative; --overwrite makes it anew\n") == 8
     code, words, err = colorize(album, "--negative", "--overwrite")
     assert (code, words, err) == (0, f"8 photographs coloured into {tmp_path / 'out'}\n", "")
     copy = photos.read(tmp_path / "out" / "0.colorized.png").image

@@ -287,7 +287,10 @@ def test_networks_as_they_are(colorize, scan, tmp_path, weights, monkeypatch, fo
 
 
 def test_a_copy_of_other_hints_is_told_apart(colorize, scan, tmp_path):
-    copy, other = tmp_path / "out" / "scan.colorized.png", f"{scan}: its copy is there already, with another set of hints\n"
+    copy, other = (
+        tmp_path / "out" / "scan.colorized.png",
+        f"{scan}: its copy is there already, with another set of hints; --overwrite makes it anew\n",
+    )
     assert colorize(scan)[0] == 0
     first = digests(tmp_path / "out")
     write_hints(scan, TEAL)

@@ -124,7 +124,7 @@ def test_what_is_done_stays_done(colorize, uploaded, bucket, album, tmp_path, th
     assert json.loads(said)["source"]["path"] == ("../album/b.png" if there == "both" else known)
     code, words, err = colorize(source, "--strength", "0.5", out=out)
     assert (code, words) == (0, f"0 photographs coloured into {out}, 4 there already\n")
-    assert err.count("its copy is there already, with another strength\n") == 4
+    assert err.count("its copy is there already, with another strength; --overwrite makes it anew\n") == 4
     if there == "source":
         (tmp_path / "out" / "b.colorized.png").unlink()
     else:

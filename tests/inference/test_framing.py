@@ -121,5 +121,7 @@ def test_parts_cover_the_whole_and_overlap():
 def test_very_long_strips_take_little(colorizer):
     """A line of pixels, a thousand times as long as it is high, is coloured at a smaller scale."""
     strip = np.asarray(Image.fromarray(CAT[140:142]).resize((3000, 3)))
-    assert viewing.View(colorizer.network, colorizer.engine, strip).seen(96).size <= 96 * 32 * 96
+    assert viewing.View(colorizer.network, colorizer.engine, strip).seen(96).size <= 96 * 96 * framing.LONGEST
     assert pixels.checked(colorizer(strip)).shape == (3, 3000, 3)
+    thin = np.asarray(Image.fromarray(CAT[140:160]).resize((150, 10)))  # it is not made larger, for it has many parts
+    assert viewing.View(colorizer.network, colorizer.engine, thin).seen(192).shape == (32, 480, 1)

@@ -138,6 +138,14 @@ def _of_other_name(path: Path) -> bool:
     return False
 
 
+def is_own(path: Path) -> bool:
+    """Whether a file is a sidecar of ours, of a photograph or a film, or the signature of one; `find` looks below folders."""
+    path = path.with_name(path.name.removesuffix(f"{SUFFIX}.jws") + SUFFIX) if path.name.endswith(f"{SUFFIX}.jws") else path
+    with contextlib.suppress(OSError):
+        return path.suffix == SUFFIX and path.is_file() and b"colorjax-sidecar-" in path.read_bytes()
+    return False
+
+
 def is_of_film(path: Path) -> bool:
     """Whether a file is the sidecar of a film."""
     return path.is_file() and FILM_SCHEMA.encode() in path.read_bytes()
