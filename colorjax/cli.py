@@ -272,6 +272,7 @@ def _export(args: argparse.Namespace) -> int:
     from colorjax import checkpoint
     from colorjax.inference import exports
 
+    (checkpoint.check_new if args.format == "weights" else exports.check_new)(args.out)
     network = checkpoint.load(args.ckpt)
     if args.format == "weights":
         size, compared = checkpoint.export(network, args.out), ""

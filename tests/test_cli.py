@@ -340,6 +340,31 @@ def test_export_never_writes_into_a_folder_with_something_in_it(capsys, workdir,
     assert files(tmp_path / "out") == ["mine.txt"]
 
 
+@pytest.mark.parametrize(
+    ("out", "more", "said"),
+    [
+        ("photo.jpg", [], "photo.jpg is a file; name a folder"),
+        ("photo.jpg/net", [], "photo.jpg is a file; name a folder"),
+        (".", [], ". is not empty; export writes a new folder"),
+        ("photo.jpg", ["--format", "onnx"], "photo.jpg is there already; export writes a new file"),
+        ("photo.jpg/net.onnx", ["--format", "onnx"], "photo.jpg is a file; name a folder for net.onnx"),
+    ],
+)
+def test_export_looks_at_its_place_before_it_loads_the_network(capsys, tmp_path, monkeypatch, out, more, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoint, "load", lambda path: pytest.fail("the network was loaded"))
+    Path("photo.jpg").write_bytes(b"mine")
+    assert run(capsys, "export", "--out", out, *more) == (2, "", f"colorjax: {said}\n")
+    assert files(tmp_path) == ["photo.jpg"]
+
+
+def test_a_sheet_of_a_folder_that_is_none(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    assert run(capsys, "sheet", "nodir") == (2, "", "colorjax: nodir does not exist\n")
+    assert run(capsys, "sheet", "photo.jpg") == (2, "", "colorjax: photo.jpg is a file; name a folder\n")
+
+
 def test_every_file_of_a_release_is_guarded(release):
     sums = json.loads((release / "checksums.json").read_text())
     assert sorted(sums["sha256"]) == [name for name in files(release) if name != "checksums.json"]

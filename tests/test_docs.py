@@ -185,6 +185,36 @@ def test_flags_and_keys_of_the_scripts():
     assert told.returncode == 0, told.stdout + told.stderr
 
 
+def test_the_sink_that_is_shown_is_told_of_a_run(tmp_path, monkeypatch):
+    """The blocks of its page in turn, with a stand-in for the library, and for the training that hands the sink on."""
+    import inspect
+    import types
+
+    from PIL import Image
+
+    import train
+    from colorjax.training import telemetry
+
+    told, signature = [], inspect.signature(train.train)
+    run = types.SimpleNamespace(log=told.append, finish=lambda: told.append("finished"), define_metric=lambda *_, **__: None)
+    wandb = types.SimpleNamespace(init=lambda **_: run, Image=lambda image: image.size)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+
+    def trained(*given, **named):
+        asked = signature.bind(*given, **named).arguments
+        assert (asked["config"].data.source, asked["workdir"]) == ("folder", "runs/unet")
+        with telemetry.Writer(tmp_path, 0, asked["sinks"]) as writer:
+            writer.write("train", 1, {"l1": 0.5})
+            writer.picture("panels", 1, Image.new("RGB", (6, 4)))
+
+    monkeypatch.setattr(train, "train", trained)
+    space = {}
+    for _, language, text in blocks(ROOT / "docs" / "howto" / "telemetry.md"):
+        assert language == "python notest"
+        exec(compile(text, "telemetry.md", "exec"), space)
+    assert told == [{"step": 1, "train/l1": 0.5}, {"step": 1, "panels": (6, 4)}, "finished"]
+
+
 def test_other_commands_are_there():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for page, program, *words in ALL:

@@ -52,8 +52,10 @@ _SCRIPT = """addEventListener("input", (event) => {
 def write(folder: Path, out: Path, by_uncertainty: bool, max_pixels: int = photos.MAX_PIXELS) -> tuple[int, list[Path]]:
     """Write the sheet of every sidecar below `folder`; returns (pictures shown, sidecars with something missing).
 
-    by_uncertainty: the most uncertain first, instead of by name. Raises ValueError where there is no sidecar.
+    by_uncertainty: the most uncertain first, instead of by name. Raises ValueError where there is no folder or no sidecar.
     """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name a folder" if folder.exists() else f"{folder} does not exist")
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{out} must end in .html")
     found, broken = [], []

@@ -14,7 +14,7 @@ statistics); in its metadata the config, the validation metrics and the rows of 
 import logging
 
 from colorjax.checkpoint.checksums import CheckpointError
-from colorjax.checkpoint.networks import CALIBRATION, CONFIG, WEIGHTS, Network, export, load, load_discriminator
+from colorjax.checkpoint.networks import CALIBRATION, CONFIG, WEIGHTS, Network, check_new, export, load, load_discriminator
 from colorjax.checkpoint.shipped import PRETRAINED
 from colorjax.checkpoint.training import BEST_BY, CHECKPOINTS, Checkpoints, Pending
 
@@ -31,6 +31,7 @@ __all__ = [
     "Checkpoints",
     "Network",
     "Pending",
+    "check_new",
     "checksums",
     "export",
     "load",

@@ -186,15 +186,23 @@ def _on_one_device(shapes: dict[str, Any]) -> dict[str, Any]:
     return jax.tree.map(leaf, shapes)
 
 
+def check_new(folder: str | Path) -> Path:
+    """The folder that a network may be exported into: new or empty. Raises CheckpointError where it is not, or cannot be."""
+    folder = Path(folder).expanduser()
+    if taken := next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None):
+        raise CheckpointError(f"{taken} is a file; name a folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is not empty; export writes a new folder")
+    return folder
+
+
 def export(network: Network, folder: str | Path) -> int:
     """Write the network alone, kernels in bfloat16, into a new or empty `folder`; returns its size in bytes.
 
     BatchNorm statistics, scales and biases stay float32: they are small and their errors would not average out. The config
     comes without the paths of weights that only its training needed.
     """
-    folder = Path(folder).expanduser()
-    if folder.exists() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is not empty; export writes a new folder")
+    folder = check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     params = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.ndim > 1 else x, network.params)
     ocp.save((folder / WEIGHTS).absolute(), {"params": params, "stats": network.stats})

@@ -22,6 +22,16 @@ _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 _SHAPES = ((1, 64, 96), (2, 45, 33))  # of the pictures on which a file is compared with JAX
 
 
+def check_new(path: str | Path) -> Path:
+    """The file that a network may be written into. Raises CheckpointError where it is there already, or cannot be."""
+    path = Path(path).expanduser()
+    if path.exists():
+        raise CheckpointError(f"{path} is there already; export writes a new file")
+    if taken := next((place for place in path.parents if place.exists() and not place.is_dir()), None):
+        raise CheckpointError(f"{taken} is a file; name a folder for {path.name}")
+    return path
+
+
 def write(network: Network, path: str | Path, kind: str) -> tuple[int, float]:
     """Write a network into a new file of `kind` (of KINDS) -> (bytes, largest difference of its chroma from JAX's).
 
@@ -34,9 +44,7 @@ def write(network: Network, path: str | Path, kind: str) -> tuple[int, float]:
     """
     if kind not in KINDS:
         raise ValueError(f"format {kind!r} is unknown; legal are {', '.join(KINDS)}")
-    path = Path(path).expanduser()
-    if path.exists():
-        raise CheckpointError(f"{path} is there already; export writes a new file")
+    path = check_new(path)
     network = _in_float32(network)
     data, predict = KINDS[kind](network)
     expected = engines.make(network, "jax").predict

@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 
-def meant(word: str, legal: Iterable[str]) -> str:
-    """ "; did you mean X?" for the legal word that is most like `word`, "" where none is like it."""
-    bare = {one.lstrip("-").lower(): one for one in legal}
-    asked = word.lstrip("-").lower()
+def meant(word: str, legal: Iterable[str], between: str = "/") -> str:
+    """ "; did you mean X?" for the legal word that is most like `word`, "" where none is like it.
+
+    between: what stands between the parts of a name. The last ones are compared, without .py: many share the rest.
+    """
+
+    def last(name: str) -> str:
+        return name.lstrip("-").lower().rpartition(between)[2].removesuffix(".py")
+
+    asked, bare = last(word), dict[str, str]()
+    for one in sorted(legal, key=lambda name: difflib.SequenceMatcher(None, word, name).ratio(), reverse=True):
+        bare.setdefault(last(one), one)
     begun = [one for one in bare if len(asked) > 1 and one.startswith(asked)]
-    found = begun or difflib.get_close_matches(asked, bare, 1, 0.6) or [one for one in bare if _shortens(one, asked)]
+    found = begun or difflib.get_close_matches(asked, bare, 1, 0.65) or [one for one in bare if _shortens(one, asked)]
     return f"; did you mean {bare[found[0]]}?" if found else ""
 
 
@@ -48,7 +56,7 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(
             r"^the following arguments are required: (.*)", rf"\1 is missing; {self.prog} --help tells more", message
         )
-        said = self._unknown_option() or _choice(message) or message
+        said = self._unknown_option() or _choice(message) or _value(message) or message
         self.exit(2, f"{self.format_usage()}{self.prog}: {said}\n")
 
     def _unknown_option(self) -> str:
@@ -77,6 +85,12 @@ def _choice(message: str) -> str:
     return f"there is no command {word}{way or f'; there are {commands}'}"
 
 
+def _value(message: str) -> str:
+    """What to say of an option that was given a value and takes none, "" where the message is of something else."""
+    found = re.search(r"argument (?:\S+/)?(\S+): ignored explicit argument", message)
+    return f"{found[1]} takes no value" if found else ""
+
+
 def check_config(script: str, words: list[str], folder: Path) -> None:
     """End the program where no --config=FILE that there is was given: with a list of those in `folder`, a line for each."""
     given = [word.lstrip("-").partition("=")[2] for word in words if re.match("--?config=", word)]
@@ -88,9 +102,7 @@ def check_config(script: str, words: list[str], folder: Path) -> None:
     there = {str(shown / path.name): path for path in sorted(folder.glob("*.py")) if path.stem not in ("__init__", "base")}
     width = max(map(len, there), default=0)
     lines = [f"  {name:{width}}  {_first_line(path)}" for name, path in there.items()]
-    called = {path.stem: name for name, path in there.items()}
-    like = f"; did you mean {called[file.stem]}?" if file and file.stem in called else meant(str(file), there)
-    missing = f"there is no {file}{like}" if file else "--config=FILE is missing"
+    missing = f"there is no {file}{meant(str(file), there)}" if file else "--config=FILE is missing"
     sys.exit("\n".join([f"{script}: {missing}", "", "There are", *lines, "", f"{shown / 'base.py'} explains every key."]))
 
 
@@ -104,7 +116,7 @@ def unknown_key(words: list[str], legal: list[str]) -> str:
     for word in words:
         name = word.lstrip("-").partition("=")[0]
         if name.startswith("config.") and name not in legal and not any(key.startswith(f"{name}.") for key in legal):
-            like = meant(name, [f"--{key}" for key in legal])
+            like = meant(name, [f"--{key}" for key in legal], between=".")
             return f"there is no key --{name}{like + ' ' if like else '; '}configs/base.py explains every key"
     return ""
 

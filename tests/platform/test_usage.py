@@ -17,6 +17,9 @@ from colorjax.platform import usage
         ("colorize a.jpg --stren=0.5", "colorjax colorize: there is no option --stren; did you mean --strength?"),  # in full
         ("colorize a.jpg --ckp runs", "colorjax colorize: there is no option --ckp; did you mean --ckpt?"),
         ("colorize --checkpoint runs", "colorjax colorize: there is no option --checkpoint; did you mean --ckpt?"),
+        ("colorize a.jpg --stregnth 1", "colorjax colorize: there is no option --stregnth; did you mean --strength?"),
+        ("colorize --chekpoint runs", "colorjax colorize: there is no option --chekpoint; did you mean --ckpt?"),
+        ("colorize --overwrite=yes", "colorjax colorize: --overwrite takes no value"),
         ("colorize a.jpg -x", "colorjax colorize: there is no option -x; colorjax colorize --help lists all"),
         ("serve --prot 80", "colorjax serve: there is no option --prot; did you mean --port?"),
         ("--verson", "colorjax: there is no option --verson; did you mean --version?"),
@@ -58,6 +61,17 @@ def test_weights_that_were_misspelt(tmp_path):
         with pytest.raises(checkpoint.CheckpointError, match=rf"does not exist; --ckpt takes .*; did you mean {like}\?$"):
             checkpoint.load(str(name))
     assert usage.meant("xyz", ["strength", "size"]) == ""
+
+
+def test_what_many_names_share_makes_none_of_them_like_another():
+    configs = ["configs/gan.py", "configs/quarter.py", "configs/unet.py"]
+    assert usage.meant("configs/typo.py", configs) == usage.meant("/tmp/runs/first", ["/tmp/runs/second"]) == ""
+    for word in ("unet", "unett.py", "configs/unett.py", "mine/unet.py"):
+        assert usage.meant(word, configs) == "; did you mean configs/unet.py?"
+    keys = ["--config.data.dir", "--config.data.val_dir", "--config.model.net"]
+    assert usage.meant("config.data.typo", keys, between=".") == usage.meant("config.data.mode", keys, between=".") == ""
+    for word in ("config.data.dri", "config.dta.dir", "config.dir"):
+        assert usage.meant(word, keys, between=".") == "; did you mean --config.data.dir?"
 
 
 def test_help_shows_examples_and_what_belongs_together(capsys):

@@ -78,7 +78,9 @@ def visit(base, kept, secure):
         assert "<title>" in page and all(
             client.get(path).status_code == 200 for path in re.findall(r'(?:href|src)="(\w[^"]*)"', page)
         )
-        assert httpx2.get(f"{base}/colour", verify=False).headers["location"].endswith("/colour/")
+        for query in ("", f"?token={WORDS}"):
+            moved = httpx2.get(f"{base}/colour{query}", verify=False)
+            assert moved.is_redirect and moved.headers["location"].endswith(f"/colour/{query}")
         assert {(cookie.path, cookie.secure) for cookie in client.cookies.jar} == {("/colour", secure)}
         picture = noise(1300, 1300)
         assert len(picture) > 1_500_000

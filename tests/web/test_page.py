@@ -1066,3 +1066,69 @@ def test_what_may_be_wrong_with_a_copy_is_said(visit, monkeypatch):
     opened(page)
     downloaded(page, "#download")
     page.wait_for_function("() => document.querySelector('#status').innerText.includes('Look at it: it is in colour already')")
+
+
+def drop(page, *paths):
+    """Let go of files and folders over the page, as a file manager does."""
+    devtools, data = page.context.new_cdp_session(page), {"items": [], "files": list(map(str, paths)), "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+
+
+def test_a_folder_that_is_dropped_brings_what_is_in_it(visit, tmp_path):
+    names = ("10.png", "9.PNG", "b/a.png", "b/c/1.png", ".hidden.png", ".thumbnails/x.png", "loose.png")
+    for number, name in enumerate(names):
+        path = tmp_path / ("box" if name != "loose.png" else "") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(np.roll(GREY, 9 * number, 1)[:30, :40]))
+    for number in range(250):  # Chromium tells a hundred at once
+        (tmp_path / "box" / f"notes {number}.txt").write_text("no photograph")
+    (tmp_path / "box" / "reel.mp4").write_bytes(b"no film")
+    (tmp_path / "empty" / "deep").mkdir(parents=True)
+    page = visit()
+    page.wait_for_selector("#promise:not(:empty)")
+    drop(page, tmp_path / "loose.png", tmp_path / "box", tmp_path / "empty")
+    page.locator(".tile img").nth(4).wait_for()
+    page.locator(".problem").nth(1).wait_for()
+    page.wait_for_function("() => !document.querySelector('#arriving').textContent")
+    titles = page.locator(".tile[title]:not(.add)").evaluate_all("tiles => tiles.map(({ title }) => title)")
+    assert titles == ["loose.png", "9.PNG", "10.png", "a.png", "1.png"]
+    told, other = page.locator(".problem").all_text_contents()
+    assert told == "empty is a folder without photographs and films." and other.startswith("reel.mp4: ")
+
+
+def test_what_cannot_be_read_in_a_folder_is_told(visit, tmp_path):
+    (tmp_path / "box").mkdir()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "box" / name).write_bytes(encoded(GREY[:30, :40]))
+    page = visit()
+    page.wait_for_selector("#promise:not(:empty)")
+    page.evaluate("""() => {
+        const { webkitGetAsEntry } = DataTransferItem.prototype;
+        DataTransferItem.prototype.webkitGetAsEntry = function () {
+            const folder = webkitGetAsEntry.call(this);
+            const reader = folder.createReader();
+            const file = (_, failed) => failed(new DOMException("gone"));
+            const gone = (one) => Object.assign(one, one.name === "1.png" && { file });
+            const readEntries = (done, failed) => reader.readEntries((found) => done(found.map(gone)), failed);
+            return Object.assign(folder, { createReader: () => ({ readEntries }) });
+        };
+    }""")
+    drop(page, tmp_path / "box")
+    page.wait_for_selector(".tile[title='2.png'] img")
+    assert page.locator(".problem").all_text_contents() == ["box/1.png cannot be read."]
+
+
+def test_more_photographs_than_there_is_room_for_are_told_once(visit):
+    def small(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"photographs": 2})
+
+    page = visit(before=lambda page: page.route("**/api/about", small))
+    page.wait_for_selector("#promise:not(:empty)")
+    bring(page, *((f"{number}.png", encoded(np.roll(GREY, 9 * number, 1)[:30, :40])) for number in range(5)))
+    page.locator(".tile img").nth(1).wait_for()
+    page.wait_for_function("() => !document.querySelector('#arriving').textContent")
+    assert page.locator(".tile img").count() == 2
+    told = "3 of 5 photographs are not taken: at most 2 can be here at once. Remove some, then add the others."
+    assert page.locator(".problem").all_text_contents() == [told]

@@ -5,11 +5,12 @@ import * as copies from "./copies.js";
 import * as memory from "./memory.js";
 import * as removal from "./removal.js";
 import * as server from "./server.js";
+import { filesOf } from "./brought.js";
 import { toCode } from "./color.js";
 import { makeDarkroom } from "./darkroom.js";
 import { makeDoubts } from "./doubts.js";
 import { makeDownloads } from "./downloads.js";
-import { makeFilms } from "./films.js";
+import { makeFilms, suffix } from "./films.js";
 import { listenForKeys } from "./keys.js";
 import { makeNotices } from "./notices.js";
 import { makeOverview } from "./overview.js";
@@ -287,7 +288,8 @@ function show(photograph) {
 async function add(files) {
   let first = null;
   await removal.finishAll(); // for the room that they take
-  for (const [number, file] of [...files].entries()) {
+  files = thatFit([...files]);
+  for (const [number, file] of files.entries()) {
     const which = files.length > 1 ? `${number + 1} of ${files.length}: ${shortened(file.name)}` : shortened(file.name);
     let photograph = { name: file.name };
     try {
@@ -310,6 +312,23 @@ async function add(files) {
     }
   }
   arriving("");
+}
+
+/** Those files for which there is room; how many others there are is told once. */
+function thatFit(files) {
+  const fresh = files.filter((file) => !films.isOne(file));
+  const over = new Set(fresh.slice(Math.max(0, about.photographs - photographs.length)));
+  const most = `at most ${about.photographs} can be here at once. Remove some, then add the others.`;
+  if (over.size) complain(`${over.size} of ${fresh.length} photographs ${over.size === 1 ? "is" : "are"} not taken: ${most}`);
+  return files.filter((file) => !over.has(file));
+}
+
+/** Take what is dropped or pasted, and what is in folders of it. */
+async function bring(brought) {
+  const isWanted = (name) => !about.suffixes || about.suffixes.includes(suffix(name)) || films.isOne({ name });
+  const files = await filesOf(brought, { isWanted, looking: arriving, complain });
+  if (files.length) await add(files);
+  else arriving("");
 }
 
 /** A name that fits in one line of a phone: its beginning and its end. */
@@ -372,11 +391,11 @@ function listen() {
     event.preventDefault();
     travel(event.shiftKey ? album.redo : album.undo);
   });
-  addEventListener("paste", (event) => event.clipboardData?.files.length && add(event.clipboardData.files));
+  addEventListener("paste", (event) => event.clipboardData?.files.length && bring(event.clipboardData));
   const veil = (is) => (element("veil").hidden = !is);
   addEventListener("dragover", (event) => (event.preventDefault(), veil(event.dataTransfer.types.includes("Files"))));
   addEventListener("dragleave", (event) => event.relatedTarget === null && veil(false));
-  addEventListener("drop", (event) => (event.preventDefault(), veil(false), add(event.dataTransfer.files)));
+  addEventListener("drop", (event) => (event.preventDefault(), veil(false), bring(event.dataTransfer)));
 }
 
 /** Buttons and keys that change nothing but what is seen. */

@@ -12,7 +12,7 @@ import { isWorking, middleOf, shotOf } from "./reel.js";
 const PAUSE = 700; // milliseconds between two looks at what is being done
 
 const pause = () => new Promise((done) => setTimeout(done, PAUSE));
-const suffix = (name) => (/\.[^.]+$/.exec(name.toLowerCase()) ?? [""])[0];
+export const suffix = (name) => (/\.[^.]+$/.exec(name.toLowerCase()) ?? [""])[0];
 
 /** The hints of a file for a film. Throws an Error that says what is wrong with it. */
 export function readHints(text, film) {
