@@ -247,6 +247,27 @@ def test_access_copies_of_odd_sizes(tmp_path, colour, shape, options, pixels):
     assert said == {"width": str(shape[1]), "height": str(shape[0]), "pix_fmt": pixels}
 
 
+@pytest.mark.parametrize("says_so", [True, False])
+def test_hevc_of_interlaced_film_is_refused_with_the_codecs_that_can(tmp_path, colour, capsys, says_so):
+    """says_so: whether the header does, or the frames alone."""
+    options = {"g": "1", "flags": "+ildct+ilme"}
+    source = film(tmp_path / "grey.mpg", codec="mpeg2video", shape=(96, 128), field="bff", options=options)
+    if not says_so:
+        whole = film(tmp_path / "whole.mpg", codec="mpeg2video", shape=(96, 128), options={"g": "1"})
+        source.write_bytes(whole.read_bytes() + source.read_bytes())
+    header = reading.opened(source)
+    assert bool(header.facts.fields) == says_so
+    header.close()
+    out = tmp_path / "access.mp4"
+    assert colour(source, out, "--codec", "hevc") == (2 if says_so else 1) and not out.exists()
+    told = capsys.readouterr().err
+    assert "it is interlaced, which hevc cannot say of whole frames" in told
+    assert "ffv1 (.mkv) or prores (.mov, .mkv) or h264 (.mp4" in told
+    assert colour(source, out, "--codec", "h264") in (0, 1)
+    with av.open(str(out)) as container:
+        assert any(frame.interlaced_frame for frame in container.decode(video=0))
+
+
 def test_times_of_decoding_that_an_encoder_left_undefined_are_given():
     """x265 does so in films of two or three frames, by chance."""
     assert writing.decoding_time(80, 0, -40, 40) == 0
