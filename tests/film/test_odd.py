@@ -268,6 +268,30 @@ def test_hevc_of_interlaced_film_is_refused_with_the_codecs_that_can(tmp_path, c
         assert any(frame.interlaced_frame for frame in container.decode(video=0))
 
 
+@pytest.mark.parametrize(
+    ("pixels", "codec", "said"),
+    [
+        ("gray", "prores", ["its full range: prores is written in limited range"]),
+        ("gray", "h264", []),
+        (
+            "bgr0",
+            "h264",
+            ["h264 has Y', Cb and Cr of the matrix bt470bg, taken by its size", "its full range: h264 is written"],
+        ),
+        ("yuv420p", "h264", []),
+    ],
+)
+def test_what_an_access_copy_makes_of_matrix_and_range_is_named(tmp_path, colour, capsys, pixels, codec, said):
+    source, out = film(tmp_path / "grey.mkv", pixels, frames=2), tmp_path / "access.mov"
+    assert colour(source, out, "--codec", codec) == 0
+    told, lost = capsys.readouterr().err, json.loads((tmp_path / "access.mov.json").read_text())["not_carried"]
+    about = [words for words in lost if "range" in words or "matrix" in words]
+    assert len(about) == len(said) and all(
+        part in words and f"not carried: {words}" in told for part, words in zip(said, about, strict=True)
+    )
+    assert probe(out, "color_range")["color_range"] == ("pc" if (pixels, codec) == ("gray", "h264") else "tv")
+
+
 def test_times_of_decoding_that_an_encoder_left_undefined_are_given():
     """x265 does so in films of two or three frames, by chance."""
     assert writing.decoding_time(80, 0, -40, 40) == 0

@@ -107,8 +107,9 @@ class Reel:
         lost = [*self._lost, *survey.lost]
         if self.how.keeps_luma:
             return lost
-        bits = self.how.coding.bits if self.how.coding else self.facts.bits
-        fewer = f", and its {self.facts.bits} bits become {bits}" if bits < self.facts.bits else ""
+        coding = self.how.coding
+        fewer = f", and its {self.facts.bits} bits become {coding.bits}" if coding.bits < self.facts.bits else ""
+        lost += reading.recoded(self.facts, self._codec, coding.full)
         return [*lost, f"each sample of its luma: {self._codec} encodes it anew{fewer}"]
 
     @property
