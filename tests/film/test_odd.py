@@ -12,7 +12,7 @@ import pytest
 from helpers.films import ffmpeg, film, frames_md5, probe, times
 
 from colorjax import cli
-from colorjax.film.containers import looks, reading, writing
+from colorjax.film.containers import assembling, looks, reading, writing
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -290,6 +290,53 @@ def test_what_an_access_copy_makes_of_matrix_and_range_is_named(tmp_path, colour
         part in words and f"not carried: {words}" in told for part, words in zip(said, about, strict=True)
     )
     assert probe(out, "color_range")["color_range"] == ("pc" if (pixels, codec) == ("gray", "h264") else "tv")
+
+
+def with_timecode(path, *words, codes=1):
+    """A film in MOV whose timecodes have tracks of their own, 10:00:00:00 and so on."""
+    source = film(path.with_name("pictures.mkv"), "yuv422p10le", frames=6)
+    maps = [
+        word
+        for number in range(codes)
+        for word in ("-map", "0:v", f"-metadata:s:v:{number}", f"timecode={10 + number}:00:00:00")
+    ]
+    ffmpeg("ffmpeg", "-v", "error", "-i", str(source), *maps, "-c:v", "prores_ks", *words, str(path))
+    return path
+
+
+def reels_of(path):
+    """(timecode, reel) of each stream that has a timecode."""
+    with av.open(str(path)) as container:
+        said = [{key.lower(): text for key, text in stream.metadata.items()} for stream in container.streams]
+    return {(words["timecode"], words.get("reel_name", "")) for words in said if "timecode" in words}
+
+
+def test_the_name_of_the_reel_stays_with_its_timecode(tmp_path, colour, capsys):
+    source = with_timecode(tmp_path / "grey.mov", "-metadata:s:v", "reel_name=REEL007")
+    assert ("10:00:00:00", "REEL007") in reels_of(source)
+    for name, codec in (("a.mkv", "ffv1"), ("a.mov", "prores")):
+        assert colour(source, tmp_path / name, "--codec", codec) == 0
+        assert ("10:00:00:00", "REEL007") in reels_of(tmp_path / name) and "no place" not in capsys.readouterr().err
+    assert colour(source, tmp_path / "a.mp4", "--codec", "h264") == 0
+    assert "not carried: the reel name REEL007, for which mp4 has no place" in capsys.readouterr().err
+    assert reels_of(tmp_path / "a.mp4") == {("10:00:00:00", "")}
+    inside = with_timecode(tmp_path / "grey2.mov")
+    ffmpeg(
+        "ffmpeg", "-v", "error", "-i", str(inside), "-c:v", "copy", "-metadata:s:v", "reel_name=R2", str(tmp_path / "grey.mkv")
+    )
+    capsys.readouterr()
+    assert colour(tmp_path / "grey.mkv", tmp_path / "b.mov", "--codec", "prores") == 0
+    assert ("10:00:00:00", "R2") in reels_of(tmp_path / "b.mov") and "no place" not in capsys.readouterr().err
+
+
+def test_a_second_timecode_is_carried_with_its_pictures_or_named(tmp_path, colour, capsys):
+    source = with_timecode(tmp_path / "grey.mov", "-metadata:s:v:1", "reel_name=B", codes=2)
+    assert colour(source, tmp_path / "a.mkv") == 0 and "no place" not in capsys.readouterr().err
+    assert reels_of(tmp_path / "a.mkv") == {("10:00:00:00", ""), ("11:00:00:00", "B")}
+    assert assembling._unsaid([("10:00:00:00", "A"), ("11:00:00:00", "B")], [("10:00:00:00", "A")], "mov") == [
+        "the timecode 11:00:00:00, for which mov has no place",
+        "the reel name B, for which mov has no place",
+    ]
 
 
 def test_times_of_decoding_that_an_encoder_left_undefined_are_given():
