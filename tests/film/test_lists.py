@@ -257,7 +257,7 @@ def test_folders_that_are_no_film_are_named(tmp_path, colour, capsys):
     assert colour(source, tmp_path / "out.mkv") == 2 and "out.mkv must be a folder" in capsys.readouterr().err
     (source / "scan_100.tif").write_bytes((source / "scan_100.tif").read_bytes()[:300])
     assert colour(source, tmp_path / "out") == 1
-    assert "scan_100.tif" in capsys.readouterr().err and len(list((tmp_path / "out").iterdir())) == 2
+    assert "scan_100.tif" in capsys.readouterr().err and len(list((tmp_path / "out").iterdir())) == 3
 
 
 @pytest.mark.slow

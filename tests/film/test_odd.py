@@ -403,9 +403,40 @@ def test_what_else_lies_beside_scans_is_named_and_the_last_frames_may_be_missing
     assert colour(source, out) == 1
     told = capsys.readouterr().err
     assert (
-        "not carried: what else is in the folder: sound.wav" in told and "3.tif" in told and "the copy ends before it" in told
+        "not carried: what else is in the folder: sound.wav" in told and "3.tif" in told and "the copy has none for it" in told
     )
     assert cli.main(["verify", str(out)]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("kind", "bad"), [("tif", 3), ("tif", 1), ("png", 6), ("dpx", 1)])
+def test_a_damaged_picture_costs_no_other(tmp_path, colour, capsys, kind, bad):
+    names = [f"f{number}.{kind}" for number in range(1, 7)]
+    source, out = tmp_path / "scans", tmp_path / "out"
+    if kind == "dpx":
+        source.mkdir()
+        ffmpeg("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=33x24", "-frames:v", "6", str(source / "f%d.dpx"))
+    else:
+        scans(source, names)
+    (source / names[bad - 1]).write_bytes((source / names[bad - 1]).read_bytes()[:100])
+    assert colour(source, out) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if names[bad - 1] in line and "not carried" not in line]
+    assert len(told) == 1 and told[0].endswith("the copy has none for it") and "Error" not in told[0]
+    assert sorted(path.name for path in out.iterdir()) == sorted({*names} - {names[bad - 1]})
+    about = json.loads((tmp_path / "out.json").read_text())
+    assert about["film"]["frames"] == 5 == about["shots"][-1]["end"] and about["film"]["left_out"] == [names[bad - 1]]
+    assert [shot["start"] for shot in about["shots"]][1] == ("00:00:00.167" if bad == 3 else "00:00:00.125")
+    assert cli.main(["verify", str(out)]) == 0 and names[bad - 1] in capsys.readouterr().out
+    (out / names[3]).unlink()
+    assert cli.main(["verify", str(out)]) == 1 and f"{names[3]} is not there" in capsys.readouterr().out
+
+
+def test_a_sequence_whose_size_changes_ends_there(tmp_path, colour, capsys):
+    source, out = scans(tmp_path / "scans", ["1.tif", "2.tif"]), tmp_path / "out"
+    for path in scans(tmp_path / "others", ["3.tif", "4.tif"], shape=(20, 32)).iterdir():
+        path.rename(source / path.name)
+    assert colour(source, out) == 1
+    assert "3.tif is of another size or depth than the first: the copy ends before it" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == ["1.tif", "2.tif"] and cli.main(["verify", str(out)]) == 0
 
 
 def test_what_the_header_of_another_container_refuses_is_named_and_the_rest_is_written(tmp_path, colour, capsys):
