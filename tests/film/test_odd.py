@@ -339,6 +339,16 @@ def test_a_second_timecode_is_carried_with_its_pictures_or_named(tmp_path, colou
     ]
 
 
+@pytest.mark.parametrize("rate", [0, 25])
+def test_a_film_of_variable_rate_is_as_long_as_its_pictures(tmp_path, colour, rate):
+    """MP4 counts from one time of decoding to the next. Without a rate Matroska does not say how long the last frame is."""
+    pts = [0, 40, 110, 150, 220, 260, 330]
+    source = film(tmp_path / "grey.mkv", pts=pts, frames=7, base=Fraction(1, 1000), framerate=Fraction(rate, 1))
+    assert colour(source, tmp_path / "access.mp4", "--codec", "h264") == 0
+    assert times(tmp_path / "access.mp4") == times(source)
+    assert float(probe(tmp_path / "access.mp4", "duration")["duration"]) == pytest.approx(0.330 + (0.04 if rate else 0.055))
+
+
 def test_times_of_decoding_that_an_encoder_left_undefined_are_given():
     """x265 does so in films of two or three frames, by chance."""
     assert writing.decoding_time(80, 0, -40, 40) == 0

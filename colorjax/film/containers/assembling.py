@@ -141,8 +141,7 @@ def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
     order = [pts for part in parts for pts in json.loads(writing.about_of(part).read_bytes())["order"]]
     index = {pts: number for number, pts in enumerate(clock.pts)}
     ranks = [index[pts] for pts in order]
-    late = max(number - rank for number, rank in enumerate(ranks))  # frames that are coded before those that are shown earlier
-    dts = [clock.pts[0] - (late - i) * clock.length(0) for i in range(late)] + clock.pts
+    delay = max(clock.pts[number] - pts for number, pts in enumerate(order))  # of frames coded behind those shown later
     numbers = itertools.count()
     for part in parts:
         with reading.container(part) as container:
@@ -151,7 +150,9 @@ def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
                     continue
                 number = next(numbers)
                 packet.stream, packet.time_base = video, clock.time_base
-                packet.pts, packet.dts, packet.duration = order[number], dts[number], clock.length(ranks[number])
+                packet.pts, packet.dts = order[number], clock.pts[number] - delay
+                is_last = number + 1 == len(order)  # MP4 and MOV count from dts to dts, and end with its duration
+                packet.duration = clock.last if is_last else clock.length(ranks[number])
                 yield packet
 
 
