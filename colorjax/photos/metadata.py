@@ -48,7 +48,8 @@ class PhotoError(ValueError):
         if isinstance(error, MemoryError):
             return cls(f"{what} (not enough memory)", "too large")
         of_system = isinstance(error, OSError) and error.errno is not None
-        said = in_words(error, with_name=False) if of_system else f"{type(error).__name__}: {error}"
+        stumbled = isinstance(error, LookupError | TypeError | AttributeError) or not str(error)  # whose words are of a program
+        said = in_words(error, with_name=False) if of_system else "damaged, or cut short" if stumbled else str(error)
         words = "".join(c if c.isprintable() else " " for c in said).rstrip(": ")
         kind = "truncated" if re.search(r"truncated|end of file|failed to read \d+ bytes", words, re.IGNORECASE) else "damaged"
         return cls(f"{what} ({words if len(words) <= 120 else words[:119] + '…'})", kind)

@@ -2,13 +2,14 @@
 
 import json
 import struct
+import subprocess
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from helpers import SHARED
-from helpers.films import film
+from helpers.films import ffmpeg, film
 
 from colorjax import cli, photos
 from colorjax.film import carrying, lists, sequences, steadying
@@ -173,6 +174,69 @@ def test_headers_of_dpx_stay_byte_by_byte(tmp_path, colour, bits, order):
     assert cli.main(["verify", str(tmp_path / "coloured")]) == 0
 
 
+def laid_out(path, pixels, padding=None, said=0, tail=b""):
+    """A DPX of FFmpeg 163 pixels wide whose rows are followed by so many bytes; None: as FFmpeg has them. Its levels."""
+    width, height = 163, 24
+    levels = {"gray": 1, "rgb24": 3, "rgba": 4, "rgb48le": 3, "rgb48be": 3, "gbrp12le": 3}[pixels]
+    frame = av.VideoFrame(width, height, pixels)
+    rng = np.random.default_rng(0)
+    for plane in frame.planes:
+        samples = rng.integers(32, 200, (height, plane.line_size)).astype(np.uint8)
+        samples[:, 1::2] &= 15 if "12" in pixels else 255
+        np.frombuffer(plane, np.uint8)[:] = samples.ravel()
+    context = av.CodecContext.create("dpx", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels, Fraction(1, 24)
+    data = bytes(context.encode(frame)[0])
+    start, stride = 1664, width * levels * (1 if pixels in ("gray", "rgb24", "rgba") else 2)
+    head, line = bytearray(data[:start]), -(-stride // 4) * 4
+    rows = np.frombuffer(data[start:], np.uint8).reshape(height, line)[:, :stride]
+    more = line - stride if padding is None else padding
+    head[812:816] = struct.pack(">I" if head[:4] == b"SDPX" else "<I", said)
+    path.write_bytes(bytes(head) + np.pad(rows, ((0, 0), (0, more)), constant_values=7).tobytes() + tail)
+    path.with_suffix(".whole").write_bytes(data)
+    return dpx.read(path.with_suffix(".whole"))
+
+
+@pytest.mark.parametrize("pixels", ["rgb24", "rgb48le", "rgb48be", "gray", "rgba", "gbrp12le"])
+@pytest.mark.parametrize(
+    ("padding", "said", "tail"),
+    [(None, 0, b""), (None, 0xFFFFFFFF, b""), (0, 0, b""), (0, 0xFFFFFFFF, b"end"), (5, 5, b""), (None, 9, b"x" * 99)],
+)
+def test_rows_of_dpx_lie_as_in_the_source(tmp_path, pixels, padding, said, tail):
+    source, copy = tmp_path / "a.dpx", tmp_path / "b.dpx"
+    levels = laid_out(source, pixels, padding, said, tail)
+    assert (dpx.read(source) == levels).all()
+    rgb = levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, -1)
+    head = dpx.header(source)
+    copy.write_bytes(dpx.written(head, rgb[:, ::-1]))
+    assert (dpx.read(copy) == rgb[:, ::-1]).all()
+    before, after = source.read_bytes(), copy.read_bytes()
+    kept = dpx.header(copy)
+    assert kept.tail == tail and (kept.line == kept.stride) == (padding == 0 and pixels != "rgba"), (
+        "of whole words nothing is told"
+    )
+    if pixels not in ("gray", "rgba"):
+        assert before[:1664] == after[:1664] and len(before) == len(after)
+    elif padding != 5:
+        assert before[804:1664] == after[804:1664], "what is said of padding stays"
+    if padding is None and not said:
+        words = ["ffmpeg", "-v", "info", "-i", str(copy), "-f", "null", "-"]
+        ffmpeg("ffmpeg", "-version")
+        assert "scanline" not in subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stderr
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_spare_bits_of_dpx_stay_where_they_are(tmp_path, bits):
+    levels = np.random.default_rng(0).integers(0, 2**bits, (24, 33, 3)).astype(np.uint16)
+    for packing in (1, 2):
+        dpx_file(tmp_path / "a.dpx", levels, bits)
+        head = dpx.header(tmp_path / "a.dpx")._replace(packing=packing)
+        (tmp_path / "b.dpx").write_bytes(dpx.written(head, levels))
+        kept = dpx.header(tmp_path / "b.dpx")
+        assert kept.packing == packing and (dpx.read(tmp_path / "b.dpx") == levels).all()
+        assert dpx.written(kept, levels) == (tmp_path / "b.dpx").read_bytes()
+
+
 def test_grey_dpx_becomes_rgb(tmp_path, colour):
     """FFmpeg writes grey of 8 bits."""
     (tmp_path / "scans").mkdir()
@@ -193,7 +257,7 @@ def test_folders_that_are_no_film_are_named(tmp_path, colour, capsys):
     assert colour(source, tmp_path / "out.mkv") == 2 and "out.mkv must be a folder" in capsys.readouterr().err
     (source / "scan_100.tif").write_bytes((source / "scan_100.tif").read_bytes()[:300])
     assert colour(source, tmp_path / "out") == 1
-    assert "scan_100.tif" in capsys.readouterr().err and len(list((tmp_path / "out").iterdir())) == 2
+    assert "scan_100.tif" in capsys.readouterr().err and len(list((tmp_path / "out").iterdir())) == 3
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 from helpers.films import ffmpeg, film, frames_md5, probe, times
 
 from colorjax import cli
-from colorjax.film.containers import looks, reading, writing
+from colorjax.film.containers import assembling, looks, reading, writing
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -247,6 +247,108 @@ def test_access_copies_of_odd_sizes(tmp_path, colour, shape, options, pixels):
     assert said == {"width": str(shape[1]), "height": str(shape[0]), "pix_fmt": pixels}
 
 
+@pytest.mark.parametrize("says_so", [True, False])
+def test_hevc_of_interlaced_film_is_refused_with_the_codecs_that_can(tmp_path, colour, capsys, says_so):
+    """says_so: whether the header does, or the frames alone."""
+    options = {"g": "1", "flags": "+ildct+ilme"}
+    source = film(tmp_path / "grey.mpg", codec="mpeg2video", shape=(96, 128), field="bff", options=options)
+    if not says_so:
+        whole = film(tmp_path / "whole.mpg", codec="mpeg2video", shape=(96, 128), options={"g": "1"})
+        source.write_bytes(whole.read_bytes() + source.read_bytes())
+    header = reading.opened(source)
+    assert bool(header.facts.fields) == says_so
+    header.close()
+    out = tmp_path / "access.mp4"
+    assert colour(source, out, "--codec", "hevc") == (2 if says_so else 1) and not out.exists()
+    told = capsys.readouterr().err
+    assert "it is interlaced, which hevc cannot say of whole frames" in told
+    assert "ffv1 (.mkv) or prores (.mov, .mkv) or h264 (.mp4" in told
+    assert colour(source, out, "--codec", "h264") in (0, 1)
+    with av.open(str(out)) as container:
+        assert any(frame.interlaced_frame for frame in container.decode(video=0))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "codec", "said"),
+    [
+        ("gray", "prores", ["its full range: prores is written in limited range"]),
+        ("gray", "h264", []),
+        (
+            "bgr0",
+            "h264",
+            ["h264 has Y', Cb and Cr of the matrix bt470bg, taken by its size", "its full range: h264 is written"],
+        ),
+        ("yuv420p", "h264", []),
+    ],
+)
+def test_what_an_access_copy_makes_of_matrix_and_range_is_named(tmp_path, colour, capsys, pixels, codec, said):
+    source, out = film(tmp_path / "grey.mkv", pixels, frames=2), tmp_path / "access.mov"
+    assert colour(source, out, "--codec", codec) == 0
+    told, lost = capsys.readouterr().err, json.loads((tmp_path / "access.mov.json").read_text())["not_carried"]
+    about = [words for words in lost if "range" in words or "matrix" in words]
+    assert len(about) == len(said) and all(
+        part in words and f"not carried: {words}" in told for part, words in zip(said, about, strict=True)
+    )
+    assert probe(out, "color_range")["color_range"] == ("pc" if (pixels, codec) == ("gray", "h264") else "tv")
+
+
+def with_timecode(path, *words, codes=1):
+    """A film in MOV whose timecodes have tracks of their own, 10:00:00:00 and so on."""
+    source = film(path.with_name("pictures.mkv"), "yuv422p10le", frames=6)
+    maps = [
+        word
+        for number in range(codes)
+        for word in ("-map", "0:v", f"-metadata:s:v:{number}", f"timecode={10 + number}:00:00:00")
+    ]
+    ffmpeg("ffmpeg", "-v", "error", "-i", str(source), *maps, "-c:v", "prores_ks", *words, str(path))
+    return path
+
+
+def reels_of(path):
+    """(timecode, reel) of each stream that has a timecode."""
+    with av.open(str(path)) as container:
+        said = [{key.lower(): text for key, text in stream.metadata.items()} for stream in container.streams]
+    return {(words["timecode"], words.get("reel_name", "")) for words in said if "timecode" in words}
+
+
+def test_the_name_of_the_reel_stays_with_its_timecode(tmp_path, colour, capsys):
+    source = with_timecode(tmp_path / "grey.mov", "-metadata:s:v", "reel_name=REEL007")
+    assert ("10:00:00:00", "REEL007") in reels_of(source)
+    for name, codec in (("a.mkv", "ffv1"), ("a.mov", "prores")):
+        assert colour(source, tmp_path / name, "--codec", codec) == 0
+        assert ("10:00:00:00", "REEL007") in reels_of(tmp_path / name) and "no place" not in capsys.readouterr().err
+    assert colour(source, tmp_path / "a.mp4", "--codec", "h264") == 0
+    assert "not carried: the reel name REEL007, for which mp4 has no place" in capsys.readouterr().err
+    assert reels_of(tmp_path / "a.mp4") == {("10:00:00:00", "")}
+    inside = with_timecode(tmp_path / "grey2.mov")
+    ffmpeg(
+        "ffmpeg", "-v", "error", "-i", str(inside), "-c:v", "copy", "-metadata:s:v", "reel_name=R2", str(tmp_path / "grey.mkv")
+    )
+    capsys.readouterr()
+    assert colour(tmp_path / "grey.mkv", tmp_path / "b.mov", "--codec", "prores") == 0
+    assert ("10:00:00:00", "R2") in reels_of(tmp_path / "b.mov") and "no place" not in capsys.readouterr().err
+
+
+def test_a_second_timecode_is_carried_with_its_pictures_or_named(tmp_path, colour, capsys):
+    source = with_timecode(tmp_path / "grey.mov", "-metadata:s:v:1", "reel_name=B", codes=2)
+    assert colour(source, tmp_path / "a.mkv") == 0 and "no place" not in capsys.readouterr().err
+    assert reels_of(tmp_path / "a.mkv") == {("10:00:00:00", ""), ("11:00:00:00", "B")}
+    assert assembling._unsaid([("10:00:00:00", "A"), ("11:00:00:00", "B")], [("10:00:00:00", "A")], "mov") == [
+        "the timecode 11:00:00:00, for which mov has no place",
+        "the reel name B, for which mov has no place",
+    ]
+
+
+@pytest.mark.parametrize("rate", [0, 25])
+def test_a_film_of_variable_rate_is_as_long_as_its_pictures(tmp_path, colour, rate):
+    """MP4 counts from one time of decoding to the next. Without a rate Matroska does not say how long the last frame is."""
+    pts = [0, 40, 110, 150, 220, 260, 330]
+    source = film(tmp_path / "grey.mkv", pts=pts, frames=7, base=Fraction(1, 1000), framerate=Fraction(rate, 1))
+    assert colour(source, tmp_path / "access.mp4", "--codec", "h264") == 0
+    assert times(tmp_path / "access.mp4") == times(source)
+    assert float(probe(tmp_path / "access.mp4", "duration")["duration"]) == pytest.approx(0.330 + (0.04 if rate else 0.055))
+
+
 def test_times_of_decoding_that_an_encoder_left_undefined_are_given():
     """x265 does so in films of two or three frames, by chance."""
     assert writing.decoding_time(80, 0, -40, 40) == 0
@@ -311,9 +413,40 @@ def test_what_else_lies_beside_scans_is_named_and_the_last_frames_may_be_missing
     assert colour(source, out) == 1
     told = capsys.readouterr().err
     assert (
-        "not carried: what else is in the folder: sound.wav" in told and "3.tif" in told and "the copy ends before it" in told
+        "not carried: what else is in the folder: sound.wav" in told and "3.tif" in told and "the copy has none for it" in told
     )
     assert cli.main(["verify", str(out)]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("kind", "bad"), [("tif", 3), ("tif", 1), ("png", 6), ("dpx", 1)])
+def test_a_damaged_picture_costs_no_other(tmp_path, colour, capsys, kind, bad):
+    names = [f"f{number}.{kind}" for number in range(1, 7)]
+    source, out = tmp_path / "scans", tmp_path / "out"
+    if kind == "dpx":
+        source.mkdir()
+        ffmpeg("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=33x24", "-frames:v", "6", str(source / "f%d.dpx"))
+    else:
+        scans(source, names)
+    (source / names[bad - 1]).write_bytes((source / names[bad - 1]).read_bytes()[:100])
+    assert colour(source, out) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if names[bad - 1] in line and "not carried" not in line]
+    assert len(told) == 1 and told[0].endswith("the copy has none for it") and "Error" not in told[0]
+    assert sorted(path.name for path in out.iterdir()) == sorted({*names} - {names[bad - 1]})
+    about = json.loads((tmp_path / "out.json").read_text())
+    assert about["film"]["frames"] == 5 == about["shots"][-1]["end"] and about["film"]["left_out"] == [names[bad - 1]]
+    assert [shot["start"] for shot in about["shots"]][1] == ("00:00:00.167" if bad == 3 else "00:00:00.125")
+    assert cli.main(["verify", str(out)]) == 0 and names[bad - 1] in capsys.readouterr().out
+    (out / names[3]).unlink()
+    assert cli.main(["verify", str(out)]) == 1 and f"{names[3]} is not there" in capsys.readouterr().out
+
+
+def test_a_sequence_whose_size_changes_ends_there(tmp_path, colour, capsys):
+    source, out = scans(tmp_path / "scans", ["1.tif", "2.tif"]), tmp_path / "out"
+    for path in scans(tmp_path / "others", ["3.tif", "4.tif"], shape=(20, 32)).iterdir():
+        path.rename(source / path.name)
+    assert colour(source, out) == 1
+    assert "3.tif is of another size or depth than the first: the copy ends before it" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == ["1.tif", "2.tif"] and cli.main(["verify", str(out)]) == 0
 
 
 def test_what_the_header_of_another_container_refuses_is_named_and_the_rest_is_written(tmp_path, colour, capsys):

@@ -62,6 +62,7 @@ def assemble(
                     beside.add(after, stream)
             place = alongside.track(after, video.index)
             _tag(after, before, video, tags, name)
+            codes = _timecodes(before)
             after.set_chapters(before.chapters())
             after.start_encoding()
             for packet in _merged(_coloured(parts, clock, video), beside.packets(before)):
@@ -80,6 +81,7 @@ def assemble(
         raise FilmError(f"the tracks of {out} could not be finished")
     with reading.container(out) as whole:
         beside.missed(whole)
+        notes += _unsaid(codes, _timecodes(whole), name)
     notes += _checked(out, place, clock)
     return notes
 
@@ -101,13 +103,37 @@ def _pictures(after: Any, first: Any, grey: Any, facts: Facts, how: writing.Targ
 
 
 def _tag(after: Any, before: Any, video: Any, tags: dict[str, str], name: str) -> None:
-    """The words of the source about itself, its timecode, and the mark."""
+    """The words of the source about itself, its timecode, the names of reels, and the mark."""
     said = {key: text for key, text in before.metadata.items() if key.lower() not in _OWN_TAGS}
     after.metadata.update(said | tags)
     everywhere = [video.metadata, before.metadata, *(stream.metadata for stream in before.streams)]
     code = next((text for words in everywhere for key, text in words.items() if key.lower() == "timecode"), None)
     if code and not any(key.lower() == "timecode" for key in video.metadata):
         video.metadata["TIMECODE" if name == "matroska" else "timecode"] = code
+    reels = dict(pair for pair in _timecodes(before) if all(pair))
+    for stream in after.streams:  # in MOV and MP4 a timecode has a track of its own, which is made of its stream's words
+        words = _lowered(stream.metadata)
+        if words.get("timecode") in reels and "reel_name" not in words:
+            stream.metadata["REEL_NAME" if name == "matroska" else "reel_name"] = reels[words["timecode"]]
+
+
+def _lowered(metadata: dict[str, str]) -> dict[str, str]:
+    return {key.lower(): text for key, text in metadata.items()}
+
+
+def _timecodes(film: Any) -> list[tuple[str, str]]:
+    """(timecode, name of the reel) of each stream of a film that says one of them, each once."""
+    said = [_lowered(stream.metadata) for stream in film.streams]
+    pairs = [(words.get("timecode", ""), words.get("reel_name", "")) for words in said]
+    return [pair for pair in dict.fromkeys(pairs) if any(pair)]
+
+
+def _unsaid(before: list[tuple[str, str]], after: list[tuple[str, str]], name: str) -> list[str]:
+    """Timecodes and names of reels that a new file of the format `name` has not, in words."""
+    codes, reels = ({pair[place] for pair in after} for place in (0, 1))
+    lost = [f"the timecode {code}, for which {name} has no place" for code, _ in before if code and code not in codes]
+    lost += [f"the reel name {reel}, for which {name} has no place" for _, reel in before if reel and reel not in reels]
+    return list(dict.fromkeys(lost))
 
 
 def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
@@ -115,8 +141,7 @@ def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
     order = [pts for part in parts for pts in json.loads(writing.about_of(part).read_bytes())["order"]]
     index = {pts: number for number, pts in enumerate(clock.pts)}
     ranks = [index[pts] for pts in order]
-    late = max(number - rank for number, rank in enumerate(ranks))  # frames that are coded before those that are shown earlier
-    dts = [clock.pts[0] - (late - i) * clock.length(0) for i in range(late)] + clock.pts
+    delay = max(clock.pts[number] - pts for number, pts in enumerate(order))  # of frames coded behind those shown later
     numbers = itertools.count()
     for part in parts:
         with reading.container(part) as container:
@@ -125,7 +150,9 @@ def _coloured(parts: list[Path], clock: Clock, video: Any) -> Iterator[Any]:
                     continue
                 number = next(numbers)
                 packet.stream, packet.time_base = video, clock.time_base
-                packet.pts, packet.dts, packet.duration = order[number], dts[number], clock.length(ranks[number])
+                packet.pts, packet.dts = order[number], clock.pts[number] - delay
+                is_last = number + 1 == len(order)  # MP4 and MOV count from dts to dts, and end with its duration
+                packet.duration = clock.last if is_last else clock.length(ranks[number])
                 yield packet
 
 

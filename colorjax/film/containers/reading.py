@@ -245,12 +245,32 @@ def doubts(facts: Facts) -> list[str]:
     """What was guessed, or is taken for what it is not; in words for the user."""
     found, (says_matrix, says_range) = [], facts.said
     if facts.kind != "rgb" and not says_matrix:
-        rule = "by its size" if facts.height > 576 or facts.width > 1024 else "by its size (standard definition)"
-        found.append(f"it does not say its matrix: {chroma.MATRICES[facts.matrix][0]} is taken and written, {rule}")
+        found.append(f"it does not say its matrix: {matrix(facts)} is taken and written, {_rule(facts)}")
     if facts.kind != "rgb" and not says_range:
         found.append(f"it does not say its range: {'full' if facts.full else 'limited'} is taken and written")
     if facts.transfer in _TRANSFERS:
         found.append(
             f"its transfer is {_TRANSFERS[facts.transfer]}, which is taken for that of a usual film: look at the colours"
         )
+    return found
+
+
+def matrix(facts: Facts) -> str:
+    """The name of its matrix."""
+    return chroma.MATRICES[facts.matrix][0]
+
+
+def _rule(facts: Facts) -> str:
+    """How a matrix is guessed, in words."""
+    return "by its size" if facts.height > 576 or facts.width > 1024 else "by its size (standard definition)"
+
+
+def recoded(facts: Facts, codec: str, full: bool) -> list[str]:
+    """What is said of samples that are lost where `codec` has Y', Cb and Cr, of full range or not; in words."""
+    found = []
+    if facts.kind == "rgb":
+        chosen = "" if facts.said[0] else f", taken {_rule(facts)}"
+        found.append(f"that its pixels are R, G and B: {codec} has Y', Cb and Cr of the matrix {matrix(facts)}{chosen}")
+    if facts.full and not full:
+        found.append(f"its full range: {codec} is written in limited range")
     return found

@@ -17,6 +17,7 @@ from colorjax.film.containers import assembling, looks, marks, planes, reading, 
 from colorjax.film.containers.reading import FilmError
 from colorjax.film.lists import Shot
 
+_SHORTEST = Fraction(1, 250)  # second that a frame is shown, where it is a single tick of a clock
 _SMALL = 160  # width of what shots are found in
 
 
@@ -74,15 +75,15 @@ class Reel:
 
     def look_through(self, survey: dict[str, Any]) -> Iterator[np.ndarray]:
         """Small grey frames, (h, w) uint8, about 160 wide; at the end `survey` holds what they told, as a `Survey` has it."""
-        film, facts, pts, step, mended = reading.opened(self.path), self.facts, [], 1, 0
+        film, facts, pts, step, mended = reading.opened(self.path), self.facts, [], 0, 0
         low, high = facts.coding.luma if facts.kind != "rgb" else (0, 2**facts.bits - 1)
         seen = looks.Looks(film)
         try:
             for frame in film.frames():
                 step = frame.duration or step
-                at = frame.pts if frame.pts is not None else (pts[-1] + step if pts else 0)
+                at = frame.pts if frame.pts is not None else (pts[-1] + max(step, 1) if pts else 0)
                 if pts and at <= pts[-1]:
-                    at, mended = pts[-1] + step, mended + 1
+                    at, mended = pts[-1] + max(step, 1), mended + 1
                 pts.append(at)
                 seen.add(frame)
                 grey = planes.luma(frame) if facts.kind != "rgb" else np.ascontiguousarray(planes.rgb(frame)[..., 1])
@@ -91,8 +92,7 @@ class Reel:
                 yield np.clip((small - low) * (255 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
         finally:
             film.close()
-        last = int(step) if step > 1 else round(1 / facts.rate / facts.time_base)
-        clock = assembling.Clock(facts.time_base, pts, last)
+        clock = assembling.Clock(facts.time_base, pts, _last(int(step), pts, facts))
         notes = reading.doubts(facts)
         notes += [f"{mended} frames had a time that was not after the one before: they follow it evenly"] if mended else []
         lost = looks.lost(seen.kinds) + seen.changes(self.how.keeps_luma)
@@ -107,8 +107,9 @@ class Reel:
         lost = [*self._lost, *survey.lost]
         if self.how.keeps_luma:
             return lost
-        bits = self.how.coding.bits if self.how.coding else self.facts.bits
-        fewer = f", and its {self.facts.bits} bits become {bits}" if bits < self.facts.bits else ""
+        coding = self.how.coding
+        fewer = f", and its {self.facts.bits} bits become {coding.bits}" if coding.bits < self.facts.bits else ""
+        lost += reading.recoded(self.facts, self._codec, coding.full)
         return [*lost, f"each sample of its luma: {self._codec} encodes it anew{fewer}"]
 
     @property
@@ -168,6 +169,14 @@ class Reel:
         """Another one where it may have changed."""
         stat = os.stat(self.path)
         return stat.st_mtime_ns, stat.st_size
+
+
+def _last(said: int, pts: list[int], facts: reading.Facts) -> int:
+    """How long the last frame is shown: what the film says, where that can be, else as long as frames are on average."""
+    if said > 1 or said * facts.time_base >= _SHORTEST:
+        return said
+    mean = Fraction(pts[-1] - pts[0], len(pts) - 1) if len(pts) > 1 else 1 / facts.rate / facts.time_base
+    return max(1, round(mean))
 
 
 class Part:

@@ -27,6 +27,7 @@ class Codec:
     """A way to encode. name: PyAV's. lossless: whether each sample stays. suffixes: of the files that may hold it.
 
     bits: which it has. layouts: of chroma, the first where none is asked for. halves: only sides that two divides.
+    has_fields: whether it can code interlaced frames, and say so.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Codec:
     layouts: tuple[str, ...]
     options: tuple[tuple[str, str], ...] = ()
     halves: bool = False
+    has_fields: bool = True
 
 
 CODECS = {
@@ -65,6 +67,7 @@ CODECS = {
         ("420", "422", "444"),
         (("crf", "18"), ("preset", "medium"), ("x265-params", "log-level=none")),
         halves=True,
+        has_fields=False,  # x265 takes each picture for a field, half as high, and doubles their number
     ),
 }
 
@@ -96,6 +99,11 @@ def target(facts: Facts, codec: str, layout: str | None, suffix: str) -> Target:
         fitting = [name for name, other in CODECS.items() if suffix.lower() in other.suffixes]
         way = f"name --codec {' or '.join(fitting)}, or a file" if fitting else "name a file"
         raise FilmError(f"{suffix or 'a name without a suffix'} cannot hold {codec}: {way} that ends in {how.suffixes[0]}")
+    if (facts.interlaced or facts.fields) and not how.has_fields:
+        able = [f"{name} ({', '.join(other.suffixes)})" for name, other in CODECS.items() if other.has_fields]
+        raise FilmError(
+            f"it is interlaced, which {codec} cannot say of whole frames: name another --codec, {' or '.join(able)}"
+        )
     fitting = [name for name in how.layouts if _fits(facts, how, name)]
     if layout is None:
         layout = "422" if "422" in fitting and fitting[0] == "420" and facts.interlaced else fitting[0]

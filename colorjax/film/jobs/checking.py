@@ -77,6 +77,9 @@ def verify(path: Path, weights: str | None = None, below: Path | None = None) ->
         except (FilmError, photos.PhotoError, OSError) as error:
             problems.append(f"the pictures cannot be compared: {photos.in_words(error)}")
     notes = [] if about["settings"].get("keeps_luma") else ["its luma was encoded anew, and is not compared"]
+    left_out = about["film"].get("left_out", ())
+    named = f"{', '.join(left_out[: sequences.TOLD])}{', ...' * (len(left_out) > sequences.TOLD)}"
+    notes += [f"pictures of the source that have no copy, which was told: {named}"] if left_out else []
     return sidecar.Verdict(problems, notes)
 
 
@@ -141,7 +144,9 @@ def _as_deep(image: np.ndarray, bits: int) -> np.ndarray:
 
 def _of_sequence(source: Path, copy: Path, about: dict[str, Any]) -> Iterator[str]:
     mark = about["digital_source_type"].rpartition("/")[2]
-    files = sequences.files(source)[: about["shots"][-1]["end"]]  # others could not be read, which was told
+    left_out = about["film"].get("left_out", ())
+    files = [path for path in sequences.files(source) if path.name not in left_out]
+    files = files[: about["shots"][-1]["end"]]
     for path in files:
         twin = copy / path.name
         if not twin.is_file():

@@ -25,7 +25,7 @@ from colorjax.film.sequences import dpx
 
 _SUFFIXES = (".dpx", ".tif", ".tiff", ".png")
 _FRAMES = ".frames"
-_TOLD = 5  # gaps, and other files, that are named one by one
+TOLD = 5  # gaps, and files, that are named one by one
 
 
 def files(folder: Path) -> list[Path]:
@@ -53,10 +53,10 @@ def gaps(found: list[Path]) -> list[str]:
     holes = [(before + step, after - step) for before, after in itertools.pairwise(numbers) if after - before > step > 0]
     if not holes:
         return []
-    told = [f"{first}" if first == last else f"{first} to {last}" for first, last in holes[:_TOLD]]
+    told = [f"{first}" if first == last else f"{first} to {last}" for first, last in holes[:TOLD]]
     count = sum((last - first) // step + 1 for first, last in holes)
     words = "1 file is" if count == 1 else f"{count} files are"
-    return [f"{words} missing by their numbers ({', '.join(told)}{', ...' * (len(holes) > _TOLD)}): the copy has none for them"]
+    return [f"{words} missing by their numbers ({', '.join(told)}{', ...' * (len(holes) > TOLD)}): the copy has none for them"]
 
 
 def image(path: Path) -> np.ndarray:
@@ -72,6 +72,12 @@ def digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def _in_words(error: Exception, path: Path) -> str:
+    """An error in one sentence that begins with the name of its file."""
+    words = photos.in_words(error)
+    return words if words.startswith(path.name) else f"{path.name}: {words}"
+
+
 class _Facts(NamedTuple):
     upright: tuple[int, int]
 
@@ -81,15 +87,29 @@ class _How(NamedTuple):
 
 
 class Sequence:
-    """A folder as a job takes it; see `reel.Reel`. rate: frames a second, for the times in lists and reports alone."""
+    """A folder as a job takes it; see `reel.Reel`. rate: frames a second, for the times in lists and reports alone.
+
+    A picture that cannot be read is left out; those behind it keep their time. Frames count the pictures that are taken.
+    """
 
     def __init__(self, path: Path, rate: Fraction = Fraction(24)):
         self.path, self._rate, self.how, self.suffix = path, rate, _How(True), _FRAMES
         self.origin: Any = None  # which the job tells before the first picture is written
         self._files = files(path)
-        first = self._read(self._files[0])
+        first = self._first()
         self._shape, self._bits = first.image.shape[:2], first.bits
+        _, self._about = first.about
         self.facts, self._notes = _Facts(self._shape), self._lost()
+
+    def _first(self) -> coloring.Levels:
+        """The first picture that can be read; all others must be like it. Raises FilmError where there is none."""
+        problems = []
+        for path in self._files:
+            try:
+                return self._read(path)
+            except (FilmError, photos.PhotoError, OSError) as error:
+                problems.append(_in_words(error, path))
+        raise FilmError(problems[0] if len(problems) == 1 else f"none of its pictures can be read: {problems[0]}")
 
     def _read(self, path: Path) -> coloring.Levels:
         if path.suffix.lower() == ".dpx":
@@ -102,40 +122,39 @@ class Sequence:
         return coloring.Levels(pixels, 8 * pixels.dtype.itemsize, about=(path, bare))
 
     def _lost(self) -> list[str]:
-        path, mine = self._files[0], {path.name for path in self._files}
+        mine = {path.name for path in self._files}
         others = sorted(path.name for path in self.path.iterdir() if path.name not in mine and not path.name.startswith("."))
-        named = f"{', '.join(others[:_TOLD])}{', ...' * (len(others) > _TOLD)}"
+        named = f"{', '.join(others[:TOLD])}{', ...' * (len(others) > TOLD)}"
         lost = [f"what else is in the folder: {named}"] if others else []
-        if path.suffix.lower() != ".dpx":
+        if not isinstance(self._about, dpx.Header):
             return lost
-        head = dpx.header(path)
         lost += ["the mark in its pictures: headers of DPX stay as they are, so it is in the sidecar alone"]
-        return lost + (["its transparency"] if dpx.has_alpha(head) else [])
+        return lost + (["its transparency"] if dpx.has_alpha(self._about) else [])
 
     def look_through(self, survey: dict[str, Any]) -> Iterator[np.ndarray]:
         """Small grey frames; see `reel.Reel.look_through`."""
-        problems, count = [], 0
-        for path in self._files:
+        problems, kept = [], []
+        for number, path in enumerate(self._files):
             try:
                 frame = self._read(path)
             except (FilmError, photos.PhotoError, OSError) as error:
-                words = photos.in_words(error)
-                words = words if words.startswith(path.name) else f"{path.name}: {words}"
-                problems.append(f"{words}: the copy ends before it")
-                break
+                problems.append(f"{_in_words(error, path)}: the copy has none for it")
+                continue
             if frame.image.shape[:2] != self._shape or frame.bits != self._bits:
                 problems.append(f"{path.name} is of another size or depth than the first: the copy ends before it")
                 break
-            count += 1
+            kept.append(number)
             yield np.round(frame.seen(160) * 2.55).astype(np.uint8)
-        clock = assembling.Clock(1 / self._rate, list(range(count)), 1)
-        logarithmic = self._files[0].suffix.lower() == ".dpx" and dpx.is_logarithmic(dpx.header(self._files[0]))
+        clock = assembling.Clock(1 / self._rate, kept, 1)
+        logarithmic = isinstance(self._about, dpx.Header) and dpx.is_logarithmic(self._about)
         notes = ["its levels are logarithmic, and are taken as they are: look at the colours"] if logarithmic else []
-        survey |= reel.Survey(count, clock, "", problems, [*gaps(self._files), *notes]).as_dict()
+        survey |= reel.Survey(len(kept), clock, "", problems, [*gaps(self._files), *notes]).as_dict()
 
     def settle(self, survey: reel.Survey) -> list[str]:
         """See `reel.Reel.settle`."""
-        self._survey = survey
+        self._survey, kept = survey, set(survey.clock.pts)
+        self._kept = [path for number, path in enumerate(self._files) if number in kept]
+        self._left_out = [path.name for number, path in enumerate(self._files) if number not in kept]
         return list(self._notes)
 
     @property
@@ -147,12 +166,13 @@ class Sequence:
     def about(self) -> dict[str, Any]:
         """What it is, for the sidecar."""
         height, width = self._shape
-        return {"width": width, "height": height, "bits": self._bits, "frames": self._survey.count}
+        about = {"width": width, "height": height, "bits": self._bits, "frames": self._survey.count}
+        return about | ({"left_out": self._left_out} if self._left_out else {})
 
     def pictures(self, shots: list[Shot]) -> Iterator[coloring.Levels]:
         """The frames of these shots."""
         for shot in shots:
-            for path in self._files[shot.first : shot.end]:
+            for path in self._kept[shot.first : shot.end]:
                 yield self._read(path)
 
     def part(self, path: Path) -> "Part":
