@@ -186,7 +186,8 @@ def test_wrong_usage_is_one_sentence(tmp_path, colour, capsys):
         ("colour.mkv", "--strength", "9"): "--strength 9.0 must be in 0..1.5",
         ("colour.mkv", "--report", "report.txt"): "must end in .csv",
         ("colour.mkv", "--shots", "none.txt"): "none.txt",
-        ("grey.mkv",): "--overwrite",
+        ("grey.mkv",): "is the film itself",
+        (".",): "has no name of its own",
     }
     for (name, *options), words in said.items():
         assert colour(source, tmp_path / name, *options) in (1, 2)

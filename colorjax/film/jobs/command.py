@@ -15,7 +15,7 @@ from colorjax.archive.plan import Options
 from colorjax.film import lists, sequences, steadying
 from colorjax.film.containers import reel
 from colorjax.film.containers.reading import FilmError
-from colorjax.film.jobs import job
+from colorjax.film.jobs import job, places
 from colorjax.platform import caching
 from colorjax.science.hints import HintError
 from colorjax.science.tints import MAX_STRENGTH
@@ -86,10 +86,8 @@ def _work(args: argparse.Namespace) -> job.Work:
     provenance.source_type_uri(args.source_type)
     if not args.film.exists():
         raise ValueError(f"{args.film}: no such file or folder")
-    if args.out.exists() and not (args.overwrite or args.only_shots):
-        raise ValueError(f"{args.out} is there already; --overwrite makes it anew")
-    if args.out.resolve() == args.film.resolve():
-        raise ValueError(f"--out {args.out} is the film itself")
+    if args.out.name in ("", ".."):
+        raise ValueError(f"--out {args.out} has no name of its own: name a file, or a new folder")
     try:
         source = _source(args)
     except (FilmError, photos.PhotoError) as error:
@@ -97,8 +95,24 @@ def _work(args: argparse.Namespace) -> job.Work:
     given = None if args.no_hints else args.hints or lists.hints_file(args.film)
     settings = steadying.Settings(size=args.long_side)
     options = job.Options(args.strength, args.source_type, settings, args.shots, given, args.overwrite)
-    keys = companions.keys_of(Options(**signing(args)))
-    return job.Work(source, args.out, options, keys=keys)
+    work = job.Work(source, args.out, options)
+    _check_places(work, args)
+    work.keys = companions.keys_of(Options(**signing(args)))
+    return work
+
+
+def _check_places(work: job.Work, args: argparse.Namespace) -> None:
+    """Raises ValueError where something could not be written to its place, or would take that of a file which is read."""
+    about, signature, manifest = places.beside(args.out)
+    written = {"the sidecar": about, "its signature": signature, "the manifest": manifest}
+    written |= {} if args.shots else {"the list of shots": work.list_of_shots}
+    written |= {"--report": args.report} if args.report else {}
+    read = [args.shots, work.options.hints, *(path and Path(path).expanduser() for path in (args.sign_key, args.sign_cert))]
+    places.check(args.film, args.out, work.folder, written, [path for path in read if path])
+    if args.report:
+        places.check_report(args.report, args.out, work.folder)
+    if not args.only_shots and (words := places.taken(args.out, work.source, args.overwrite)):
+        raise ValueError(words)
 
 
 def _source(args: argparse.Namespace) -> Any:
