@@ -187,7 +187,7 @@ def test_wrong_usage_is_one_sentence(tmp_path, colour, capsys):
         ("colour.mkv", "--report", "report.txt"): "must end in .csv",
         ("colour.mkv", "--shots", "none.txt"): "none.txt",
         ("grey.mkv",): "is the film itself",
-        (".",): "has no name of its own",
+        ("..",): "has no name of its own",
     }
     for (name, *options), words in said.items():
         assert colour(source, tmp_path / name, *options) in (1, 2)

@@ -52,10 +52,12 @@ def _coloured(work: job.Work, args: argparse.Namespace) -> int:
     for line in (*survey.problems, *survey.notes):
         _say(f"{work.source.path}: {line}")
     many = f"{len(found)} shot{'s' * (len(found) > 1)}, {survey.count} frames"
-    if not args.shots:
+    if work.corrected:
+        _say(f"{work.list_of_shots} was corrected: its {many} are taken; remove it to have the shots found anew")
+    elif not args.shots:
         _say(f"{many}; their list: {work.list_of_shots}")
     if args.only_shots:
-        print(photos.legible(f"found {many} -> {work.list_of_shots}"))
+        print(photos.legible(f"{'kept' if work.corrected else 'found'} {many} -> {work.list_of_shots}"))
         return 1 if survey.problems else 0
     caching.keep_compiled()
     work.colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
@@ -79,6 +81,8 @@ def _work(args: argparse.Namespace) -> job.Work:
         raise ValueError(f"--strength {args.strength} must be in 0..{MAX_STRENGTH}")
     if not _SIDES[0] <= args.long_side <= _SIDES[1]:
         raise ValueError(f"--long-side {args.long_side} must be at least {_SIDES[0]} pixels and at most {_SIDES[1]}")
+    if args.shots and args.only_shots:
+        raise ValueError("--shots and --only-shots contradict each other")
     if args.hints and args.no_hints:
         raise ValueError("--hints and --no-hints contradict each other")
     if args.report and args.report.suffix.lower() != ".csv":

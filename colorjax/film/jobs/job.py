@@ -58,6 +58,7 @@ class Work:
     colorizer: Any = None
     keys: Keys | None = None  # that sign it
     watch: Callable[[list[Shot], list[Shot]], Any] | None = None
+    corrected: bool = False  # whether the list of shots beside the copy has others than were found; `survey` tells
 
     @property
     def folder(self) -> Path:
@@ -118,7 +119,7 @@ class Work:
         if self.options.shots:
             return lists.read(self.options.shots, survey.count)
         found = lists.of(firsts, survey.count, dissolves)
-        lists.write(self.list_of_shots, self.source.path.name, found, survey.seconds)
+        found, self.corrected = lists.settled(self.list_of_shots, self.source.path.name, found, survey.seconds)
         return found
 
     def settings(self) -> dict[str, Any]:
