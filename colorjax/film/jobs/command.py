@@ -3,8 +3,10 @@
 import argparse
 import csv
 import io
+import json
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,20 @@ from colorjax.science.hints import HintError
 from colorjax.science.tints import MAX_STRENGTH
 
 _SIDES = 64, 2048  # least and most of --long-side
+_NEEDED = "first", "end", "start", "mean_chroma", "lightness_moved", "seconds"  # of each shot, for the report
+_COLUMNS = (
+    "shot",
+    "first",
+    "end",
+    "frames",
+    "start",
+    "dissolve",
+    "mean_chroma",
+    "lightness_moved",
+    "hints",
+    "carried",
+    "seconds",
+)
 _TOLD = 20  # hints of which each has a line of its own
 
 
@@ -30,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     Raises ValueError for wrong usage.
     """
     work = _work(args)
+    if not args.only_shots and (words := places.taken(args.out, work.source, args.overwrite)):
+        if args.report and words == places.ANEW.format(args.out) and (about := places.told(args.out)):
+            return _report_again(work, args, about)
+        raise ValueError(words)
     try:
         with stopped_by_sigterm(), work.locked():
             return _coloured(work, args)
@@ -115,8 +135,6 @@ def _check_places(work: job.Work, args: argparse.Namespace) -> None:
     places.check(args.film, args.out, work.folder, written, [path for path in read if path])
     if args.report:
         places.check_report(args.report, args.out, work.folder)
-    if not args.only_shots and (words := places.taken(args.out, work.source, args.overwrite)):
-        raise ValueError(words)
 
 
 def _source(args: argparse.Namespace) -> Any:
@@ -131,6 +149,26 @@ def _source(args: argparse.Namespace) -> Any:
     return reel.Reel(args.film, args.out, args.codec, args.chroma)
 
 
+def _report_again(work: job.Work, args: argparse.Namespace, about: dict[str, Any]) -> int:
+    """Write the report of a copy that is there already, by its sidecar. Raises ValueError where that does not hold enough."""
+    try:
+        lacking = sorted({name for name in _NEEDED for row in about["shots"] if row.get(name) is None})
+        if not lacking:
+            report(args.report, about["shots"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{args.out} is there already, and its sidecar is damaged; --overwrite makes both anew") from error
+    if lacking:
+        words = f"its sidecar does not have what the report needs ({', '.join(lacking)})"
+        raise ValueError(f"{args.out} is there already, and {words}; --overwrite makes both anew")
+    asked = {"strength": args.strength, "steadying": json.loads(json.dumps(asdict(work.options.steadying)))}
+    asked |= {"codec": work.source.settings["codec"]}
+    others = [name for name, value in asked.items() if about["settings"].get(name) != value]
+    with_others = f" with another {', '.join(others)}" if others else ""
+    _say(f"{args.out} is there already{with_others}; --overwrite makes it anew")
+    print(photos.legible(f"wrote the report of {args.out}, by its sidecar -> {args.report}"))
+    return 0
+
+
 def _hints(rows: list[dict[str, Any]]) -> list[str]:
     """How far each hint was carried, in lines; of many the first ones."""
     lines = [lists.in_words(way, lists.Shot(row["first"], row["end"])) for row in rows for way in row.get("carried", ())]
@@ -141,20 +179,7 @@ def _hints(rows: list[dict[str, Any]]) -> list[str]:
 def report(path: Path, rows: list[dict[str, Any]]) -> None:
     """A row for each shot."""
     text = io.StringIO()
-    columns = (
-        "shot",
-        "first",
-        "end",
-        "frames",
-        "start",
-        "dissolve",
-        "mean_chroma",
-        "lightness_moved",
-        "hints",
-        "carried",
-        "seconds",
-    )
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
+    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", restval="")
     writer.writeheader()
     for number, row in enumerate(rows, 1):
         ways = (

@@ -16,8 +16,8 @@ from colorjax.film import sequences
 from colorjax.film.jobs import checking
 
 _TOLD = 5  # strange files that are named one by one
+ANEW = "{} is there already; --overwrite makes it anew"
 _AWAY = "name another --out, or move the folder away"
-_ANEW = "{} is there already; --overwrite makes it anew"
 
 
 def beside(out: Path) -> tuple[Path, Path, Path]:
@@ -83,7 +83,7 @@ def taken(out: Path, source: Any, overwrite: bool) -> str:
     if not os.path.lexists(out):
         return ""
     if not overwrite:
-        return _ANEW.format(out)
+        return ANEW.format(out)
     return _strange(out, about) if out.is_dir() else ""
 
 
@@ -91,7 +91,7 @@ def _by_others(out: Path, there: list[Path], overwrite: bool) -> str:
     if out.is_dir():
         if any(out.iterdir()):
             return f"{out} is a folder that is there already, and no copy by colorjax: {_AWAY}"
-        return "" if overwrite else _ANEW.format(out)
+        return "" if overwrite else ANEW.format(out)
     return "" if overwrite else f"{there[0]} is there already, and not by colorjax; --overwrite replaces it"
 
 
