@@ -1,6 +1,7 @@
 """A film is long: what is done stays, and the same command goes on; what is wrong is said in one sentence."""
 
 import errno
+import itertools
 import re
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 import weakref
 
+import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.films import film, frames_md5
@@ -154,7 +156,6 @@ def test_a_film_whose_size_changes_ends_there(tmp_path, colour, capsys):
 
 def test_what_is_no_film_is_named(tmp_path, colour, capsys):
     import av
-    import numpy as np
 
     (tmp_path / "empty.mkv").write_bytes(b"")
     (tmp_path / "text.mkv").write_text("no film at all" * 100)
@@ -261,3 +262,12 @@ def test_memory_does_not_grow_with_the_film(tmp_path, colour, monkeypatch):
     monkeypatch.setattr(coloring.Video, "seen", seen)
     assert colour(source, tmp_path / "colour.mkv") == 0
     assert len(most) == 9 and max(most) <= 4 * coloring.AHEAD
+
+
+def test_the_film_that_speed_is_measured_on_has_texture_motion_and_cuts():
+    from benchmarks.film import speed
+
+    shown = list(speed.frames((96, 128), 6, 3))
+    still = [np.abs(after.astype(int) - before).mean() for before, after in itertools.pairwise(shown)]
+    assert all(frame.dtype == np.uint8 and frame.shape == (96, 128) and frame.std() > 10 for frame in shown)
+    assert min(still) > 1 and still[2] > 2 * max(still[:2] + still[3:])
