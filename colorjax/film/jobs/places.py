@@ -97,7 +97,7 @@ def _by_others(out: Path, there: list[Path], overwrite: bool) -> str:
 
 def _strange(out: Path, about: dict[str, Any]) -> str:
     """What is in the folder of a copy beside its own pictures, in words."""
-    mine = sequences.pictures(out)
+    mine = set(sequences.pictures(out))
     others = sorted(path.name for path in out.iterdir() if path not in mine or path.is_symlink() or not path.is_file())
     if others:
         names = f"{', '.join(others[:_TOLD])}{', ...' * (len(others) > _TOLD)}"
