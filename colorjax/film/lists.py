@@ -1,5 +1,6 @@
 """What people write about a film: where its shots begin, and which colours some points have."""
 
+import hashlib
 import json
 import re
 from collections import defaultdict
@@ -20,8 +21,9 @@ LONGEST = 120  # frames of a dissolve
 _HEAD = """# The shots of {name}, as colorjax found them: the number of the first frame of each, from 0, and when it is shown.
 # Correct it by hand: a line that is taken out joins two shots, a new line with the number of a frame is a cut.
 # dissolve 36-65 behind it: these frames show both shots, and their colours are mixed. Without these words it is a cut.
-# Then give it to colorjax film with --shots.
+# Then give the same command again: colorjax film takes it as it is. Remove it to have the shots found anew.
 """
+_SEAL = "# As colorjax wrote it: "  # and a digest of what stands above
 _DISSOLVE = re.compile(r"\bdissolve\s+(\d{1,9})-(\d{1,9})\b", re.ASCII)
 
 
@@ -57,13 +59,39 @@ class ShotError(ValueError):
 
 
 def write(path: Path, name: str, shots: Sequence[Shot], seconds: Sequence[Fraction]) -> None:
-    """Write the list of a film's shots. seconds: when each frame is shown."""
+    """Write the list of a film's shots, so that `is_as_written` knows it again. seconds: when each frame is shown."""
     lines = []
     for shot in shots:
         mixed = f" dissolve {shot.opening.first}-{shot.opening.end - 1}" if shot.opening else ""
         lines.append(f"{shot.first:<8} {clock(seconds[shot.first])}{mixed}\n")
     with photos.atomic(path) as stream:
-        stream.write((_HEAD.format(name=photos.legible(name)) + "".join(lines)).encode())
+        text = (_HEAD.format(name=photos.legible(name)) + "".join(lines)).encode()
+        stream.write(text + f"{_SEAL}{_digest(text)}\n".encode())
+
+
+def is_as_written(path: Path) -> bool:
+    """Whether nobody changed a list since `write` wrote it. Raises OSError."""
+    text, seal, digest = path.read_bytes().rpartition(_SEAL.encode())
+    return bool(seal) and digest == f"{_digest(text)}\n".encode()
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def settled(path: Path, name: str, found: list[Shot], seconds: Sequence[Fraction]) -> tuple[list[Shot], bool]:
+    """The shots of a film, and whether they are others than those that were found: those of a list that somebody corrected.
+
+    Without such a list theirs is written. Raises ShotError where it cannot be followed, OSError.
+    """
+    if not path.exists() or is_as_written(path):
+        write(path, name, found, seconds)
+        return found, False
+    try:
+        corrected = read(path, found[-1].end)
+    except ShotError as error:
+        raise ShotError(f"{error}; correct the list, or remove it to have the shots found anew") from error
+    return corrected, corrected != found
 
 
 def read(path: Path, count: int) -> list[Shot]:

@@ -1,5 +1,7 @@
 """A film is long: what is done stays, and the same command goes on; what is wrong is said in one sentence."""
 
+import errno
+import itertools
 import re
 import signal
 import subprocess
@@ -7,13 +9,14 @@ import sys
 import time
 import weakref
 
+import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.films import film, frames_md5
 
 from colorjax import cli
 from colorjax.film import coloring, steadying
-from colorjax.film.jobs import arguments, job
+from colorjax.film.jobs import arguments, job, places
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 _CHILD = """
@@ -153,7 +156,6 @@ def test_a_film_whose_size_changes_ends_there(tmp_path, colour, capsys):
 
 def test_what_is_no_film_is_named(tmp_path, colour, capsys):
     import av
-    import numpy as np
 
     (tmp_path / "empty.mkv").write_bytes(b"")
     (tmp_path / "text.mkv").write_text("no film at all" * 100)
@@ -186,12 +188,56 @@ def test_wrong_usage_is_one_sentence(tmp_path, colour, capsys):
         ("colour.mkv", "--strength", "9"): "--strength 9.0 must be in 0..1.5",
         ("colour.mkv", "--report", "report.txt"): "must end in .csv",
         ("colour.mkv", "--shots", "none.txt"): "none.txt",
-        ("grey.mkv",): "--overwrite",
+        ("grey.mkv",): "is the film itself",
+        ("..",): "has no name of its own",
     }
     for (name, *options), words in said.items():
         assert colour(source, tmp_path / name, *options) in (1, 2)
         told = capsys.readouterr().err
         assert words in told and "Traceback" not in told, told
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_begins(tmp_path, colour, capsys, monkeypatch):
+    source, out = film(tmp_path / "grey.mkv", frames=1), tmp_path / "colour.mkv"
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").write_text("")
+
+    def refused(report, words):
+        assert colour(source, out, "--report", report) == 2
+        told = capsys.readouterr().err
+        assert words in told and len(told.splitlines()) == 1 and not job_folder(out).exists(), told
+
+    refused(tmp_path / "folder.csv", "folder.csv cannot be written: a folder is in its place")
+    refused(tmp_path / "file" / "report.csv", "report.csv cannot be written: ")
+    refused(job_folder(out) / "report.csv", "lies inside the copy")
+
+    def denied(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(places.tempfile, "TemporaryFile", denied)
+        refused(tmp_path / "report.csv", "report.csv cannot be written: ")
+    assert colour(source, out, "--report", tmp_path / "new" / "report.csv") == 0
+    assert (tmp_path / "new" / "report.csv").is_file()
+
+
+def test_a_report_can_be_asked_for_when_the_copy_is_there(tmp_path, colour, capsys):
+    source, out, report = film(tmp_path / "grey.mkv", frames=8), tmp_path / "colour.mkv", tmp_path / "report.csv"
+    assert colour(source, out, "--report", report) == 0
+    text, copy = report.read_text(), out.stat().st_mtime_ns
+    report.unlink()
+    assert colour(source, out, "--report", report) == 0 and report.read_text() == text and out.stat().st_mtime_ns == copy
+    assert "another" not in capsys.readouterr().err
+    assert colour(source, out, "--report", report, "--strength", 0.5) == 0
+    assert "colour.mkv is there already with another strength; --overwrite makes it anew" in capsys.readouterr().err
+    report.unlink()
+    sidecar = tmp_path / "colour.mkv.json"
+    whole = sidecar.read_text()
+    sidecar.write_text(whole.replace('"mean_chroma"', '"other"', 1))
+    assert colour(source, out, "--report", report) == 2 and not report.exists()
+    assert "does not have what the report needs (mean_chroma)" in capsys.readouterr().err
+    sidecar.write_text(whole.replace('"shots": [', '"shots": [3,'))
+    assert colour(source, out, "--report", report) == 2 and "its sidecar is damaged" in capsys.readouterr().err
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path):
@@ -216,3 +262,12 @@ def test_memory_does_not_grow_with_the_film(tmp_path, colour, monkeypatch):
     monkeypatch.setattr(coloring.Video, "seen", seen)
     assert colour(source, tmp_path / "colour.mkv") == 0
     assert len(most) == 9 and max(most) <= 4 * coloring.AHEAD
+
+
+def test_the_film_that_speed_is_measured_on_has_texture_motion_and_cuts():
+    from benchmarks.film import speed
+
+    shown = list(speed.frames((96, 128), 6, 3))
+    still = [np.abs(after.astype(int) - before).mean() for before, after in itertools.pairwise(shown)]
+    assert all(frame.dtype == np.uint8 and frame.shape == (96, 128) and frame.std() > 10 for frame in shown)
+    assert min(still) > 1 and still[2] > 2 * max(still[:2] + still[3:])

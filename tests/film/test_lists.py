@@ -1,6 +1,7 @@
 """Lists of shots and hints, as people write them; folders of pictures."""
 
 import json
+import shutil
 import struct
 import subprocess
 from fractions import Fraction
@@ -39,6 +40,37 @@ def test_the_list_of_shots_can_be_corrected_by_hand(tmp_path, colour, capsys):
     assert [(shot["first"], shot["end"]) for shot in shots] == [(0, 2), (2, 5), (5, 8)]
     assert found.read_text().splitlines() == lines
     assert colour(source, out, "--only-shots") == 0, "it writes no copy, so the one that is there is in nobody's way"
+
+
+def test_a_list_that_was_corrected_is_taken_and_never_overwritten(tmp_path, colour, capsys, monkeypatch):
+    source, out, found = film(tmp_path / "grey.mkv", frames=8), tmp_path / "colour.mkv", tmp_path / "colour.shots.txt"
+
+    def firsts():
+        return [shot["first"] for shot in json.loads((tmp_path / "colour.mkv.json").read_text())["shots"]]
+
+    assert colour(source, out, "--only-shots") == 0
+    text = found.read_text()
+    assert lists.is_as_written(found) and "the same command again" in text
+    found.write_text(corrected := text.replace("\n3  ", "\n2  the dog comes in  "))
+    for options in ((), ("--overwrite",), ("--only-shots",)):
+        capsys.readouterr()
+        assert colour(source, out, *options) == 0
+        told = capsys.readouterr()
+        assert "was corrected: its 3 shots, 8 frames are taken; remove it to have the shots found anew" in told.err
+        assert found.read_text() == corrected and firsts() == [0, 2, 6]
+    assert told.out.startswith("kept 3 shots")
+    assert colour(source, out.with_suffix(".mp4"), "--codec", "h264") == 0 and found.read_text() == corrected
+    found.write_text(corrected + "12\n")
+    assert colour(source, out, "--overwrite") == 1 and found.read_text() == corrected + "12\n"
+    assert "there is no frame 12; the film has 8, the first is 0; correct the list, or remove it" in capsys.readouterr().err
+    found.write_text(same := f"{text}# looked through, and all is well\n")
+    assert colour(source, out, "--overwrite") == 0 and "was corrected" not in capsys.readouterr().err
+    assert found.read_text() == same and firsts() == [0, 3, 6]
+    found.unlink()
+    assert colour(source, out, "--only-shots") == 0 and found.read_text() == text
+    monkeypatch.setattr(steadying, "find", lambda small: (list({4 for _ in small}), []))
+    shutil.rmtree(tmp_path / "colour.mkv.work")
+    assert colour(source, out, "--overwrite") == 0 and firsts() == [0, 4], "nobody changed the list, so it is in nobody's way"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,12 @@ def add(parser: argparse.ArgumentParser, network: Callable[[Any], None], signing
     option("--report", type=Path, metavar="FILE.csv", help="a row for each shot")
 
     option = parser.add_argument_group("shots and hints").add_argument
-    option("--shots", type=Path, metavar="FILE", help="take the shots from this list instead of looking for them")
+    option(
+        "--shots",
+        type=Path,
+        metavar="FILE",
+        help="take the shots from this list (default: that beside the copy, once it was corrected)",
+    )
     option("--only-shots", action="store_true", help="look for the shots, write their list, and stop")
     option("--hints", type=Path, metavar="FILE", help="colours of points (default: FILM.hints.json, where it is there)")
     option("--no-hints", action="store_true", help="pass over FILM.hints.json")

@@ -17,7 +17,7 @@ from colorjax.film.containers.reading import FilmError
 from colorjax.inference import pixels
 
 SCHEMA = sidecar.FILM_SCHEMA
-_SHAPE = sidecar.COMMON | {"film": dict, "shots": list}
+SHAPE = sidecar.COMMON | {"film": dict, "shots": list}
 _LEAST = 0.5  # |dL*| that rounding to 8 bits may cause, of copies in RGB; of more bits less
 
 
@@ -58,7 +58,7 @@ def verify(path: Path, weights: str | None = None, below: Path | None = None) ->
     below: the folder in which a source is looked for that is not where it was, or is another file now.
     Raises SidecarError where the file is no sidecar, or a damaged one.
     """
-    about = sidecar.loaded(path, SCHEMA, _SHAPE)
+    about = sidecar.loaded(path, SCHEMA, SHAPE)
     copy, source = path.parent / about["copy"]["name"], path.parent / about["source"]["path"].removeprefix("file://")
     source = _found(about, source, below) if below else source
     problems = []

@@ -3,8 +3,10 @@
 import argparse
 import csv
 import io
+import json
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,26 @@ from colorjax.archive.plan import Options
 from colorjax.film import lists, sequences, steadying
 from colorjax.film.containers import reel
 from colorjax.film.containers.reading import FilmError
-from colorjax.film.jobs import job
+from colorjax.film.jobs import job, places
 from colorjax.platform import caching
 from colorjax.science.hints import HintError
 from colorjax.science.tints import MAX_STRENGTH
 
 _SIDES = 64, 2048  # least and most of --long-side
+_NEEDED = "first", "end", "start", "mean_chroma", "lightness_moved", "seconds"  # of each shot, for the report
+_COLUMNS = (
+    "shot",
+    "first",
+    "end",
+    "frames",
+    "start",
+    "dissolve",
+    "mean_chroma",
+    "lightness_moved",
+    "hints",
+    "carried",
+    "seconds",
+)
 _TOLD = 20  # hints of which each has a line of its own
 
 
@@ -30,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     Raises ValueError for wrong usage.
     """
     work = _work(args)
+    if not args.only_shots and (words := places.taken(args.out, work.source, args.overwrite)):
+        if args.report and words == places.ANEW.format(args.out) and (about := places.told(args.out)):
+            return _report_again(work, args, about)
+        raise ValueError(words)
     try:
         with stopped_by_sigterm(), work.locked():
             return _coloured(work, args)
@@ -52,10 +72,12 @@ def _coloured(work: job.Work, args: argparse.Namespace) -> int:
     for line in (*survey.problems, *survey.notes):
         _say(f"{work.source.path}: {line}")
     many = f"{len(found)} shot{'s' * (len(found) > 1)}, {survey.count} frames"
-    if not args.shots:
+    if work.corrected:
+        _say(f"{work.list_of_shots} was corrected: its {many} are taken; remove it to have the shots found anew")
+    elif not args.shots:
         _say(f"{many}; their list: {work.list_of_shots}")
     if args.only_shots:
-        print(photos.legible(f"found {many} -> {work.list_of_shots}"))
+        print(photos.legible(f"{'kept' if work.corrected else 'found'} {many} -> {work.list_of_shots}"))
         return 1 if survey.problems else 0
     caching.keep_compiled()
     work.colorizer = colorize_many.load(args.ckpt, args.size, args.flip, args.engine)
@@ -79,6 +101,8 @@ def _work(args: argparse.Namespace) -> job.Work:
         raise ValueError(f"--strength {args.strength} must be in 0..{MAX_STRENGTH}")
     if not _SIDES[0] <= args.long_side <= _SIDES[1]:
         raise ValueError(f"--long-side {args.long_side} must be at least {_SIDES[0]} pixels and at most {_SIDES[1]}")
+    if args.shots and args.only_shots:
+        raise ValueError("--shots and --only-shots contradict each other")
     if args.hints and args.no_hints:
         raise ValueError("--hints and --no-hints contradict each other")
     if args.report and args.report.suffix.lower() != ".csv":
@@ -86,10 +110,8 @@ def _work(args: argparse.Namespace) -> job.Work:
     provenance.source_type_uri(args.source_type)
     if not args.film.exists():
         raise ValueError(f"{args.film}: no such file or folder")
-    if args.out.exists() and not (args.overwrite or args.only_shots):
-        raise ValueError(f"{args.out} is there already; --overwrite makes it anew")
-    if args.out.resolve() == args.film.resolve():
-        raise ValueError(f"--out {args.out} is the film itself")
+    if args.out.name in ("", ".."):
+        raise ValueError(f"--out {args.out} has no name of its own: name a file, or a new folder")
     try:
         source = _source(args)
     except (FilmError, photos.PhotoError) as error:
@@ -97,8 +119,22 @@ def _work(args: argparse.Namespace) -> job.Work:
     given = None if args.no_hints else args.hints or lists.hints_file(args.film)
     settings = steadying.Settings(size=args.long_side)
     options = job.Options(args.strength, args.source_type, settings, args.shots, given, args.overwrite)
-    keys = companions.keys_of(Options(**signing(args)))
-    return job.Work(source, args.out, options, keys=keys)
+    work = job.Work(source, args.out, options)
+    _check_places(work, args)
+    work.keys = companions.keys_of(Options(**signing(args)))
+    return work
+
+
+def _check_places(work: job.Work, args: argparse.Namespace) -> None:
+    """Raises ValueError where something could not be written to its place, or would take that of a file which is read."""
+    about, signature, manifest = places.beside(args.out)
+    written = {"the sidecar": about, "its signature": signature, "the manifest": manifest}
+    written |= {} if args.shots else {"the list of shots": work.list_of_shots}
+    written |= {"--report": args.report} if args.report else {}
+    read = [args.shots, work.options.hints, *(path and Path(path).expanduser() for path in (args.sign_key, args.sign_cert))]
+    places.check(args.film, args.out, work.folder, written, [path for path in read if path])
+    if args.report:
+        places.check_report(args.report, args.out, work.folder)
 
 
 def _source(args: argparse.Namespace) -> Any:
@@ -113,6 +149,26 @@ def _source(args: argparse.Namespace) -> Any:
     return reel.Reel(args.film, args.out, args.codec, args.chroma)
 
 
+def _report_again(work: job.Work, args: argparse.Namespace, about: dict[str, Any]) -> int:
+    """Write the report of a copy that is there already, by its sidecar. Raises ValueError where that does not hold enough."""
+    try:
+        lacking = sorted({name for name in _NEEDED for row in about["shots"] if row.get(name) is None})
+        if not lacking:
+            report(args.report, about["shots"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{args.out} is there already, and its sidecar is damaged; --overwrite makes both anew") from error
+    if lacking:
+        words = f"its sidecar does not have what the report needs ({', '.join(lacking)})"
+        raise ValueError(f"{args.out} is there already, and {words}; --overwrite makes both anew")
+    asked = {"strength": args.strength, "steadying": json.loads(json.dumps(asdict(work.options.steadying)))}
+    asked |= {"codec": work.source.settings["codec"]}
+    others = [name for name, value in asked.items() if about["settings"].get(name) != value]
+    with_others = f" with another {', '.join(others)}" if others else ""
+    _say(f"{args.out} is there already{with_others}; --overwrite makes it anew")
+    print(photos.legible(f"wrote the report of {args.out}, by its sidecar -> {args.report}"))
+    return 0
+
+
 def _hints(rows: list[dict[str, Any]]) -> list[str]:
     """How far each hint was carried, in lines; of many the first ones."""
     lines = [lists.in_words(way, lists.Shot(row["first"], row["end"])) for row in rows for way in row.get("carried", ())]
@@ -123,20 +179,7 @@ def _hints(rows: list[dict[str, Any]]) -> list[str]:
 def report(path: Path, rows: list[dict[str, Any]]) -> None:
     """A row for each shot."""
     text = io.StringIO()
-    columns = (
-        "shot",
-        "first",
-        "end",
-        "frames",
-        "start",
-        "dissolve",
-        "mean_chroma",
-        "lightness_moved",
-        "hints",
-        "carried",
-        "seconds",
-    )
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
+    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", restval="")
     writer.writeheader()
     for number, row in enumerate(rows, 1):
         ways = (

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import json
-import os
 import shutil
 import threading
 import time
@@ -23,7 +22,7 @@ from colorjax.archive.proof.keys import Keys
 from colorjax.film import coloring, lists, steadying
 from colorjax.film.containers import reel, writing
 from colorjax.film.containers.reading import FilmError
-from colorjax.film.jobs import checking, signing
+from colorjax.film.jobs import checking, places, signing
 from colorjax.film.jobs.progress import Progress
 from colorjax.film.lists import Shot
 from colorjax.platform import sharding
@@ -59,11 +58,17 @@ class Work:
     colorizer: Any = None
     keys: Keys | None = None  # that sign it
     watch: Callable[[list[Shot], list[Shot]], Any] | None = None
+    corrected: bool = False  # whether the list of shots beside the copy has others than were found; `survey` tells
 
     @property
     def folder(self) -> Path:
         """Of what is done."""
         return self.out.with_name(self.out.name + WORK)
+
+    @property
+    def whole(self) -> Path:
+        """The film that is put together, and not yet at its place."""
+        return self.folder / f"whole{self.out.suffix}"
 
     @property
     def list_of_shots(self) -> Path:
@@ -72,8 +77,10 @@ class Work:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else works in the folder meanwhile. Raises BusyError."""
+        """Nobody else works in the folder meanwhile. Raises BusyError, and ValueError where it is not by colorjax."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "lock").exists() and any(self.folder.iterdir()):
+            raise ValueError(f"{self.folder} is there already, and not by colorjax: move it away, or name another --out")
         with open(self.folder / "lock", "w") as stream:
             try:
                 import fcntl
@@ -83,6 +90,7 @@ class Work:
                 pass
             except OSError as error:
                 raise BusyError(f"{self.folder}: another colorjax works there") from error
+            places.put_back(self.out, self.whole)  # what was there before, if a power cut came at the last step
             yield
 
     def survey(self) -> tuple[reel.Survey, list[Shot], str]:
@@ -111,7 +119,7 @@ class Work:
         if self.options.shots:
             return lists.read(self.options.shots, survey.count)
         found = lists.of(firsts, survey.count, dissolves)
-        lists.write(self.list_of_shots, self.source.path.name, found, survey.seconds)
+        found, self.corrected = lists.settled(self.list_of_shots, self.source.path.name, found, survey.seconds)
         return found
 
     def settings(self) -> dict[str, Any]:
@@ -236,8 +244,7 @@ def _finish(
     work: Work, sha256: str, survey: reel.Survey, parts: list[tuple[Shot, Path]], given: dict, lost: list[str]
 ) -> dict[str, Any]:
     """Put the film together, and write its sidecar; the copy appears last."""
-    whole = work.folder / f"whole{work.out.suffix}"
-    lost = [*lost, *work.source.assemble([path for _, path in parts], whole)]
+    lost = [*lost, *work.source.assemble([path for _, path in parts], work.whole)]
     rows = []
     for shot, path in parts:
         about = json.loads(writing.about_of(path).read_bytes())
@@ -249,7 +256,7 @@ def _finish(
     weights = {"name": network.source.name, "sha256": network.digest}
     companions = signing.Companions(work.out, work.keys)
     number = sum(row.get("hints", 0) for row in rows)
-    whole = companions.sign(whole, work.source.path, work.source.origin, weights, number, work.source.how.keeps_luma)
+    whole = companions.sign(work.whole, work.source.path, work.source.origin, weights, number, work.source.how.keeps_luma)
     about = {
         "schema": checking.SCHEMA,
         "source": {"name": work.source.path.name, "sha256": sha256},
@@ -263,17 +270,12 @@ def _finish(
         "not_carried": lost,
         "warnings": [*survey.problems, *survey.notes],
     }
-    beside = work.out.with_name(work.out.name + sidecar.SUFFIX)
-    try:
+    beside, *_ = places.beside(work.out)
+    if words := places.taken(work.out, work.source, work.options.overwrite):  # by now
+        raise FilmError(words)
+    with places.replaced(work.out, whole):
         sidecar.write(beside, work.source.path, about | companions.said)
         companions.finish(beside)
-        if work.out.is_dir():  # of a sequence: a folder takes no other's place
-            os.replace(work.out, work.folder / "before")
-        os.replace(whole, work.out)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        companions.discard(beside)
-        raise
     shutil.rmtree(work.folder)
     return about
 

@@ -28,9 +28,14 @@ _FRAMES = ".frames"
 TOLD = 5  # gaps, and files, that are named one by one
 
 
+def pictures(folder: Path) -> list[Path]:
+    """What may be pictures of a sequence, in no order."""
+    return [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
+
+
 def files(folder: Path) -> list[Path]:
     """The pictures of a sequence, by the numbers in their names. Raises FilmError where it is none."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
+    found = pictures(folder)
     kinds = Counter(path.suffix.lower() for path in found)
     if not found:
         raise FilmError(
