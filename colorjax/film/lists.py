@@ -18,12 +18,14 @@ from colorjax.science import color, hints
 
 SUFFIX = ".shots.txt"  # after the name of a film
 LONGEST = 120  # frames of a dissolve
-_HEAD = """# The shots of {name}, as colorjax found them: the number of the first frame of each, from 0, and when it is shown.
+_HEAD = """# The shots of {name}, {count} frames, as colorjax found them.
+# A line is the number of the first frame of a shot, from 0, and when it is shown.
 # Correct it by hand: a line that is taken out joins two shots, a new line with the number of a frame is a cut.
 # dissolve 36-65 behind it: these frames show both shots, and their colours are mixed. Without these words it is a cut.
 # Then give the same command again: colorjax film takes it as it is. Remove it to have the shots found anew.
 """
 _SEAL = "# As colorjax wrote it: "  # and a digest of what stands above
+_OF = re.compile(r"# The shots of (.*), (\d+) frames, as colorjax")
 _DISSOLVE = re.compile(r"\bdissolve\s+(\d{1,9})-(\d{1,9})\b", re.ASCII)
 
 
@@ -65,7 +67,7 @@ def write(path: Path, name: str, shots: Sequence[Shot], seconds: Sequence[Fracti
         mixed = f" dissolve {shot.opening.first}-{shot.opening.end - 1}" if shot.opening else ""
         lines.append(f"{shot.first:<8} {clock(seconds[shot.first])}{mixed}\n")
     with photos.atomic(path) as stream:
-        text = (_HEAD.format(name=photos.legible(name)) + "".join(lines)).encode()
+        text = (_HEAD.format(name=photos.legible(name), count=shots[-1].end) + "".join(lines)).encode()
         stream.write(text + f"{_SEAL}{_digest(text)}\n".encode())
 
 
@@ -87,8 +89,17 @@ def settled(path: Path, name: str, found: list[Shot], seconds: Sequence[Fraction
     if not path.exists() or is_as_written(path):
         write(path, name, found, seconds)
         return found, False
+    count = found[-1].end
+    if (said := _OF.match(path.read_text(encoding="utf-8-sig", errors="replace"))) and said.groups() != (
+        photos.legible(name),
+        str(count),
+    ):
+        raise ShotError(
+            f"{path} was corrected, and is of {said[1]} with {said[2]} frames; this is {photos.legible(name)} with {count}: "
+            "move the list away, or correct its first line, too"
+        )
     try:
-        corrected = read(path, found[-1].end)
+        corrected = read(path, count)
     except ShotError as error:
         raise ShotError(f"{error}; correct the list, or remove it to have the shots found anew") from error
     return corrected, corrected != found

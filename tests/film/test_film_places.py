@@ -10,6 +10,7 @@ from helpers.films import film
 from PIL import Image
 
 from colorjax import cli
+from colorjax.archive import sidecar
 from colorjax.film import steadying
 from colorjax.film.jobs import job, places
 
@@ -145,6 +146,62 @@ def test_what_was_there_comes_back_where_the_last_step_fails(tmp_path, colour, c
     assert before.items() <= content(out.parent).items()
     assert colour(source, out, "--overwrite", "--strength", 0.5) == 0 and cli.main(["verify", str(out)]) == 0
     assert not out.with_name(out.name + job.WORK).exists() and not out.with_name(f"{out.name}.json.jws").exists()
+
+
+@pytest.mark.parametrize("kind", ["film", "folder"])
+def test_killed_anywhere_in_the_last_step_all_is_there_again(tmp_path, kind):
+    """And what a step that came to its end has left behind undoes nothing."""
+    out, work = tmp_path / "copy", tmp_path / "copy.work"
+    whole, about = work / "whole", tmp_path / "copy.json"
+
+    def make(path, text):
+        path.mkdir(parents=True)
+        (path / "0.png").write_text(text)
+        if kind == "film":
+            path = shutil.rmtree(path) or path
+            path.write_text(text)
+
+    def read(path):
+        return (path / "0.png" if kind == "folder" else path).read_text()
+
+    make(out, "old")
+    about.write_text("of the old one")
+    make(whole, "new")
+    killed = places.replaced(out, whole)
+    killed.__enter__()
+    about.write_text("of the new one")  # here
+    assert places.put_back(out, whole) and (read(out), about.read_text()) == ("old", "of the old one")
+    killed = places.replaced(out, whole)
+    killed.__enter__()
+    assert kind == "film" or not out.exists(), "no copy lies beside the sidecar of another"
+    about.write_text("of the new one")
+    os.replace(whole, out)  # and here
+    make(whole, "unfinished") if kind == "folder" else None
+    if kind == "folder":
+        shutil.rmtree(whole)
+    assert not places.put_back(out, whole) and (read(out), about.read_text()) == ("new", "of the new one")
+    make(whole, "unfinished")
+    assert not places.put_back(out, whole) and (read(out), about.read_text()) == ("new", "of the new one")
+
+
+def test_after_a_power_cut_what_came_back_is_replaced_only_if_asked(tmp_path, colour, capsys, monkeypatch):
+    source, out = scans(tmp_path / "scans"), tmp_path / "coloured"
+    assert colour(source, out) == 0
+    before, written = content(tmp_path), sidecar.write
+
+    def cut(*arguments):
+        written(*arguments)
+        raise OSError("no power")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sidecar, "write", cut)
+        patch.setattr(places, "put_back", lambda *_: False)
+        assert colour(source, out, "--overwrite", "--strength", 0.5) == 1
+    assert not out.exists()
+    capsys.readouterr()
+    assert colour(source, out, "--strength", 0.5) == 2 and "is there already" in capsys.readouterr().err
+    assert before.items() <= content(tmp_path).items()
+    assert colour(source, out, "--overwrite", "--strength", 0.5) == 0 and cli.main(["verify", str(out)]) == 0
 
 
 def test_what_appears_in_its_place_meanwhile_stays(tmp_path, colour, capsys, monkeypatch):

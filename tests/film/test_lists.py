@@ -66,6 +66,9 @@ def test_a_list_that_was_corrected_is_taken_and_never_overwritten(tmp_path, colo
     found.write_text(same := f"{text}# looked through, and all is well\n")
     assert colour(source, out, "--overwrite") == 0 and "was corrected" not in capsys.readouterr().err
     assert found.read_text() == same and firsts() == [0, 3, 6]
+    other = film(tmp_path / "other.mkv", frames=8)
+    assert colour(other, tmp_path / "colour.mov", "--codec", "prores") == 1 and found.read_text() == same
+    assert "was corrected, and is of grey.mkv with 8 frames; this is other.mkv with 8" in capsys.readouterr().err
     found.unlink()
     assert colour(source, out, "--only-shots") == 0 and found.read_text() == text
     monkeypatch.setattr(steadying, "find", lambda small: (list({4 for _ in small}), []))

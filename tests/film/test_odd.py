@@ -440,6 +440,20 @@ def test_a_damaged_picture_costs_no_other(tmp_path, colour, capsys, kind, bad):
     assert cli.main(["verify", str(out)]) == 1 and f"{names[3]} is not there" in capsys.readouterr().out
 
 
+def test_what_a_disk_does_not_give_costs_no_other_picture(tmp_path, colour, capsys):
+    """A link that leads nowhere, a file that cannot be read, a folder with the name of a picture."""
+    names = [f"f{number}.tif" for number in range(1, 5)]
+    source, out = scans(tmp_path / "scans", names), tmp_path / "out"
+    (source / "f5.tif").symlink_to(tmp_path / "nowhere.tif")
+    (source / "f6.tif").symlink_to("/proc/self/mem")
+    (source / "f7.tif").mkdir()
+    assert colour(source, out) == 1
+    told = capsys.readouterr().err
+    assert "f5.tif: " in told and "what else is in the folder: f7.tif" in told
+    assert sorted(path.name for path in out.iterdir()) == names and cli.main(["verify", str(out)]) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["film"]["left_out"] == ["f5.tif", "f6.tif"]
+
+
 def test_a_sequence_whose_size_changes_ends_there(tmp_path, colour, capsys):
     source, out = scans(tmp_path / "scans", ["1.tif", "2.tif"]), tmp_path / "out"
     for path in scans(tmp_path / "others", ["3.tif", "4.tif"], shape=(20, 32)).iterdir():

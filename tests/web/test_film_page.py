@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -67,7 +68,7 @@ def settled(page):
     page.wait_for_selector("#after[src]")
 
 
-def test_a_film_takes_colour_on_the_page(visit, tmp_path):
+def test_a_film_takes_colour_on_the_page(visit, tmp_path, monkeypatch):
     source, page = film(tmp_path / "reel.mkv", frames=8, shape=(96, 128)), visit()
     page.set_input_files("#files", source)
     page.wait_for_selector("#desk:not([hidden])")
@@ -119,8 +120,12 @@ def test_a_film_takes_colour_on_the_page(visit, tmp_path):
 
     assert "deleted here after 60 minutes" in page.text_content("#film-files p >> nth=0")
     page.select_option("#film-format", "prores")
-    page.click("#make-film")
-    page.wait_for_selector("#film-files a:text-is('Download the copy of before (ffv1)')")
+    go, predict = threading.Event(), Painter.predict
+    with monkeypatch.context() as held:
+        held.setattr(Painter, "predict", lambda *asked: (go.wait(60), predict(*asked))[1])
+        page.click("#make-film")
+        page.wait_for_selector("#film-files a:text-is('Download the copy of before (ffv1)')")
+        go.set()
     page.wait_for_selector("#making-button:text-is('Download')")
     assert page.get_attribute("#film-files a >> nth=0", "title") == "reel.colorized.mov"
 

@@ -417,6 +417,11 @@ def test_a_finished_copy_makes_room_for_the_next_one(page, reel, quick):
         client.post(f"/api/films/{id}/copy", json={"strength": 0.5}).raise_for_status()
         copy = until(client, id, "copy")["copy"]
         assert copy["strength"] == 0.5 and copy["kept"] is None
+        shelf.limits = dataclasses.replace(shelf.limits, room=one.held - size)  # too little, without it, too
+        client.post(f"/api/films/{id}/copy", json={"strength": 1.5}).raise_for_status()
+        copy = until(client, id, "copy", "failed")["copy"]
+        assert copy["kept"]["strength"] == 0.5
+        assert client.get(f"/api/films/{id}/copy/reel.colorized.mkv").status_code == 200
 
 
 class Slow(Painter):

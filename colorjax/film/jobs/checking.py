@@ -24,7 +24,10 @@ _LEAST = 0.5  # |dL*| that rounding to 8 bits may cause, of copies in RGB; of mo
 def of_copy(path: Path) -> dict[str, Any]:
     """What a sidecar says of a copy: SHA-256 and bytes of a file; of a folder, those of its files together."""
     if path.is_dir():
-        return {"sha256": sequences.digest(path), "bytes": sum(file.stat().st_size for file in path.iterdir())}
+        return {
+            "sha256": sequences.digest(path),
+            "bytes": sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
+        }
     return {"sha256": sidecar.digest_of(path), "bytes": path.stat().st_size}
 
 

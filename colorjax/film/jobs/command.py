@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
             return _report_again(work, args, about)
         raise ValueError(words)
     try:
-        with stopped_by_sigterm(), work.locked():
+        with stopped_by_sigterm(), work.locked() as came_back:
+            if came_back and not args.only_shots and (words := places.taken(args.out, work.source, args.overwrite)):
+                raise ValueError(words)
             return _coloured(work, args)
     except KeyboardInterrupt:
         _say(f"stopped; what is done is kept in {work.folder}, and the same command goes on")

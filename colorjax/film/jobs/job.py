@@ -73,11 +73,15 @@ class Work:
     @property
     def list_of_shots(self) -> Path:
         """Where the shots that were found are written."""
-        return self.out.with_name(self.out.stem + lists.SUFFIX)
+        name = self.out.name if self.source.path.is_dir() else self.out.stem  # reel.001 and reel.002 are two folders
+        return self.out.with_name(name + lists.SUFFIX)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else works in the folder meanwhile. Raises BusyError, and ValueError where it is not by colorjax."""
+    def locked(self) -> Iterator[bool]:
+        """Nobody else works in the folder meanwhile; whether a copy of before came back, after a power cut at the last step.
+
+        Raises BusyError, and ValueError where the folder is not by colorjax.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "lock").exists() and any(self.folder.iterdir()):
             raise ValueError(f"{self.folder} is there already, and not by colorjax: move it away, or name another --out")
@@ -90,8 +94,7 @@ class Work:
                 pass
             except OSError as error:
                 raise BusyError(f"{self.folder}: another colorjax works there") from error
-            places.put_back(self.out, self.whole)  # what was there before, if a power cut came at the last step
-            yield
+            yield places.put_back(self.out, self.whole)
 
     def survey(self) -> tuple[reel.Survey, list[Shot], str]:
         """One look at all frames: what it told, the shots, and the SHA-256 of the source. Once, for all tries."""

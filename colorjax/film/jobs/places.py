@@ -123,20 +123,23 @@ def replaced(out: Path, whole: Path) -> Iterator[None]:
             shutil.copy2(path, unfinished / path.name)
     os.replace(unfinished, aside)  # from here on `put_back` knows what was there
     try:
-        yield
-        if out.is_dir():  # a folder takes no other's place
+        if out.is_dir():  # a folder takes no other's place; and no sidecar of another copy lies beside it
             os.replace(out, aside / out.name)
+        yield
         os.replace(whole, out)
     except BaseException:
         put_back(out, whole)
         raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
-def put_back(out: Path, whole: Path) -> None:
-    """Undo what a `replaced` began that did not come to its end. Nothing, where the copy has appeared."""
+def put_back(out: Path, whole: Path) -> bool:
+    """Undo what a `replaced` began that did not come to its end; whether there was something to undo."""
     aside = _aside(whole)
-    if not (aside.is_dir() and whole.exists()):
-        return
+    if not whole.exists():  # the copy has appeared, or none was ready
+        shutil.rmtree(aside, ignore_errors=True)
+    if not aside.is_dir():
+        return False
     for path in beside(out):
         if (aside / path.name).is_file():
             os.replace(aside / path.name, path)
@@ -145,6 +148,7 @@ def put_back(out: Path, whole: Path) -> None:
     if os.path.lexists(aside / out.name):
         os.replace(aside / out.name, out)
     shutil.rmtree(aside)
+    return True
 
 
 def _aside(whole: Path) -> Path:

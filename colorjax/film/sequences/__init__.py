@@ -30,7 +30,7 @@ TOLD = 5  # gaps, and files, that are named one by one
 
 def pictures(folder: Path) -> list[Path]:
     """What may be pictures of a sequence, in no order."""
-    return [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
+    return [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.name[0] != "." and not path.is_dir()]
 
 
 def files(folder: Path) -> list[Path]:
@@ -70,10 +70,14 @@ def image(path: Path) -> np.ndarray:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 of a folder's files: of their names and their own SHA-256, by name."""
+    """SHA-256 of a folder's files: of their names and their own SHA-256, by name; "unreadable" for what no disk gives."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in _SUFFIXES):
-        whole.update(f"{sidecar.digest_of(path)}  {path.name}\n".encode())
+        try:
+            own = sidecar.digest_of(path)
+        except OSError:
+            own = "unreadable"
+        whole.update(f"{own}  {path.name}\n".encode())
     return whole.hexdigest()
 
 
@@ -201,8 +205,8 @@ class Sequence:
 
     def version(self) -> list[Any]:
         """Another one where some file may have changed."""
-        stats = [path.stat() for path in self._files]
-        return [len(stats), max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)]
+        stats = [path.stat() for path in self._files if path.exists()]  # a link may lead nowhere
+        return [len(self._files), max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)]
 
 
 class Part:

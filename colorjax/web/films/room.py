@@ -1,5 +1,6 @@
 """What is done with a film: looked through, shown frame by frame, a shot tried in colour, all of it coloured."""
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -165,8 +166,7 @@ class Room:
         if film.copy is not None and film.copy.asked == asked and film.copy.state in ("waiting", "working", "ready"):
             return film.copy
         self.cancel(film)
-        if film.kept is not None and film.kept.asked == asked:
-            film.copy, film.kept = film.kept, None
+        if self._shelf.take_back(film, asked):
             return film.copy
         if film.copy is not None and film.copy.state == "ready":
             film.kept = self._shelf.put_by(film, film.copy)
@@ -187,10 +187,11 @@ class Room:
             about = self._view(film).colour(
                 out, format, network, strength, film.hints, self._studio.keys, step, watch.begin, copy.told.append
             )
+            copy.files = (out, *sorted(path for path in place.iterdir() if path.is_file() and path != out))
             task.check()  # from here on it takes the place of the one of before
             self._shelf.let_go(film)
-            self._shelf.count(film)
-            copy.files = (out, *sorted(path for path in place.iterdir() if path.is_file() and path != out))
+            with contextlib.suppress(Refused):  # it is there now: the next one who asks for room hears it
+                self._shelf.count(film)
             copy.told += [f"not carried along: {words}" for words in about["not_carried"]]
             film.visitor.seen = time.monotonic()  # from now on it waits for who has asked for it
 

@@ -180,10 +180,15 @@ class Shelf:
             if shutil.disk_usage(film.folder).free - size < self.limits.free:
                 raise Refused(507, "the disk of this server is nearly full; please try again later")
 
-    def count(self, film: Film, more: int = 0) -> None:
-        """What is in its folder by now counts, and `more` bytes that are going to be. Raises Refused where that is too much."""
+    def count(self, film: Film, more: int = 0, but: Path | None = None) -> None:
+        """What is in its folder by now counts, and `more` bytes that are going to be. Raises Refused where that is too much.
+
+        but: a folder in it that is going to be deleted.
+        """
         size = 0
         for path in film.folder.rglob("*"):
+            if path.parent == but:
+                continue
             with contextlib.suppress(OSError):  # it may be gone by now
                 size += path.stat().st_size if path.is_file() else 0
         self.grow(film, size + more - film.held)
@@ -195,8 +200,8 @@ class Shelf:
         except Refused:
             if film.kept is None:
                 raise
+            self.count(film, more, film.finished)  # is that enough?
             self.let_go(film)
-            self.count(film, more)
 
     def put_by(self, film: Film, copy: Work) -> Work:
         """This finished copy of a film, moved to where the next one is not in its way."""
@@ -209,8 +214,18 @@ class Shelf:
 
     def let_go(self, film: Film) -> None:
         """Delete the finished copy of before, if there is one."""
-        film.kept = None
-        shutil.rmtree(film.finished, ignore_errors=True)
+        with self._lock:
+            if film.kept is not None:
+                film.kept = None
+                shutil.rmtree(film.finished, ignore_errors=True)
+
+    def take_back(self, film: Film, asked: Any) -> bool:
+        """Whether the finished copy of before is the one that is asked for; then it is the film's copy again."""
+        with self._lock:
+            if film.kept is None or film.kept.asked != asked:
+                return False
+            film.copy, film.kept = film.kept, None
+            return True
 
     def still(self, film: Film, number: int, height: int, width: int) -> Still:
         """The place of a frame. height, width: of an upright frame."""
