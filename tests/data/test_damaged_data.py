@@ -497,6 +497,7 @@ def rows(workdir, kind):
     return [row for row in read_rows(workdir) if row["kind"] == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [False, True])
 def test_training_goes_on_through_all_of_it(tmp_path, monkeypatch, capsys, cache):
     root, workdir = tmp_path / "photographs", tmp_path / "run"

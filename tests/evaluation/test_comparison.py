@@ -253,6 +253,7 @@ def test_pictures_of_an_earlier_run_are_taken_away(runs, tmp_path):
             comparison._empty(tmp_path, labels)
 
 
+@pytest.mark.slow
 def test_odd_names_and_unreadable_files(runs, tmp_path):
     """They are shown or named, and the exit code says that something could not be read."""
     cool, _, changes = runs

@@ -80,7 +80,7 @@ def scenes():
         yield np.round(grey * 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("times, upright", [(3, False), (4, True), (16, False)])
+@pytest.mark.parametrize("times, upright", [(3, False), (4, True), pytest.param(16, False, marks=pytest.mark.slow)])
 def test_a_panorama_is_as_colourful_as_its_scene(colorizer, times, upright):
     """A scene that is repeated, side by side mirrored each second time, so that no edge is new; no end fades."""
     ratios = []

@@ -98,6 +98,7 @@ def test_pooled_hints_keep_their_colour_and_say_where_they_are():
     assert not pooled[0, 1:].any() and not pooled[1, :2].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [2, 4])
 def test_hints_start_without_effect_and_have_one_once_learnt(answer):
     one = network(answer, guided=True)
@@ -116,6 +117,7 @@ def test_hints_start_without_effect_and_have_one_once_learnt(answer):
     assert len(seen) == (4 if answer == 4 else 5) and not any(leaf.any() for leaf in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("answer", [2, 4])
 def test_the_engines_answer_alike(answer, guided):
@@ -129,6 +131,7 @@ def test_the_engines_answer_alike(answer, guided):
             np.testing.assert_allclose(*features, atol=0.02 * np.abs(features[0]).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", exports.KINDS)
 def test_exports_answer_alike(kind, tmp_path):
     assert exports.write(network(4, guided=True), tmp_path / "net", kind)[1] < exports.TOLERANCE

@@ -18,6 +18,7 @@ def pair(size, stride, padding, dtype=jnp.float32):
     return ours, theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (2, 7), (6, 9)])
 @pytest.mark.parametrize(
     ("size", "stride", "padding"), [(3, 1, "SAME"), (3, 2, ((1, 1), (1, 1))), (1, 2, "SAME"), (4, 2, "SAME")]
@@ -65,6 +66,7 @@ def test_gradients_of_biases_are_right_in_bfloat16(kind):
     np.testing.assert_allclose(gradient(jnp.bfloat16), gradient(jnp.float32), rtol=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(
     ("size", "stride", "padding"), [(3, 1, "SAME"), (3, 2, ((1, 1), (1, 1))), (7, 2, "SAME"), (1, 2, "SAME")]

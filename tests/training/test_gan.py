@@ -43,6 +43,7 @@ def whole_state(workdir):
         return runs.start(config, optim.make(config, 6), sharding.make_mesh(), checkpoints)[0]
 
 
+@pytest.mark.slow
 def test_rows_tell_of_both_players(run):
     rows = [row for row in read_rows(run) if row["kind"] == "train"]
     told = {"adversarial", "discriminator_loss", "accuracy_true", "accuracy_predicted", "discriminator_grad_norm", "grad_norm"}
@@ -52,6 +53,7 @@ def test_rows_tell_of_both_players(run):
     assert (run / "figures" / "losses.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_stopped_and_gone_on_is_the_same_run_for_both_players(run, tmp_path, monkeypatch, capsys):
     make = steps.make
 
@@ -101,6 +103,7 @@ def test_everything_at_once(tmp_path):
     assert report["balance"]["warm"] + report["balance"]["cool"] == report["train"]["all"]
 
 
+@pytest.mark.slow
 def test_a_run_of_before_a_key_goes_on(run):
     """Settings that came later had the value of their default."""
     path = run / "config.json"
@@ -116,6 +119,7 @@ def test_a_run_of_before_a_key_goes_on(run):
     path.write_text(json.dumps(stored))
 
 
+@pytest.mark.slow
 def test_the_latest_is_the_best(run):
     assert checkpoint.load(run).source.name == str(STEPS)
 
@@ -124,6 +128,7 @@ def fresh(config):
     return jax.jit(lambda: state.init(config, optim.make(config, 6)))()
 
 
+@pytest.mark.slow
 def test_going_on_with_what_was_trained(run, tmp_path, capsys):
     """init_from takes the network and its discriminator, and starts at step 0."""
     trained = whole_state(run)
@@ -134,6 +139,7 @@ def test_going_on_with_what_was_trained(run, tmp_path, capsys):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_long_l1_first_then_the_judge(run, tmp_path, capsys):
     """From released weights, and from a run whose judge has another shape, a new discriminator starts."""
     checkpoint.export(checkpoint.load(run), tmp_path / "weights")
@@ -147,6 +153,7 @@ def test_long_l1_first_then_the_judge(run, tmp_path, capsys):
     assert now.discriminator == {} and "discriminator" not in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -160,6 +167,7 @@ def test_another_network_to_start_from_is_refused_with_both_names(run, tmp_path,
         start(gan(**({"init_from": str(run)} | changes)), tmp_path, capsys)
 
 
+@pytest.mark.slow
 def test_another_loss_in_a_started_workdir_is_refused(run):
     with pytest.raises(ValueError, match=r"(?s)holds another run.*discriminator\.loss: 'bce' there, 'hinge' now"):
         train.train(gan(discriminator__loss="hinge"), run)

@@ -296,6 +296,7 @@ def test_the_network_is_pulled_by_its_own_loss_through_the_updated_judge():
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversarial", [0.0, 1.0])
 def test_lost_pictures_count_in_no_loss(adversarial):
     """What stands in the place of two pictures that could not be read changes no scalar and nothing that is learnt.

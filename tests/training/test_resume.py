@@ -81,6 +81,7 @@ def stop_at(monkeypatch, *stops):
     monkeypatch.setattr(steps, "make", counted)
 
 
+@pytest.mark.slow
 def test_stopped_anywhere_is_the_same_run_with_the_same_rows(straight, tmp_path, monkeypatch, capsys):
     """Stopped in the first step, inside an interval of the log, and in the last step of an epoch, where it validates."""
     for count in (1, 2, 3, 5):
@@ -95,6 +96,7 @@ def test_stopped_anywhere_is_the_same_run_with_the_same_rows(straight, tmp_path,
     assert_same(restored(tmp_path), restored(straight))
 
 
+@pytest.mark.slow
 def test_a_stop_during_validation_saves_at_once_and_validates_after_the_restart(straight, tmp_path, monkeypatch, capsys):
     batches, asked = data.Data.validation, []
 

@@ -81,6 +81,7 @@ def test_a_second_start_finds_its_programs_in_the_cache(stopped):
     assert before and after == before
 
 
+@pytest.mark.slow
 def test_stopped_and_started_again_is_the_same_run_bit_for_bit(run, stopped):
     (straight, _), (workdir, _, _) = run, stopped
     assert checkpoint_steps(workdir) == [3]
