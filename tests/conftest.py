@@ -1,6 +1,7 @@
 """Every test runs on four fake CPU devices, with a cache of its own and without the network."""
 
 import os
+import signal
 import sys
 
 import jax
@@ -13,6 +14,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as of what a shell runs in the background: tests send it to their children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.warnoptions.append("error")  # as if Python were started so: commands hide no warning from pytest
 
 
