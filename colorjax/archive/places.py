@@ -12,7 +12,7 @@ from typing import Any
 from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
 from colorjax.archive.plan import Job, Options
-from colorjax.archive.proof import manifests
+from colorjax.archive.proof import manifests, signatures
 from colorjax.archive.urls import Url
 
 OWN = "copies by colorjax"
@@ -35,7 +35,7 @@ def strangers(found: Iterable[tuple[Place, Place]], passed_over: photos.PassedOv
 def _is_companion(path: Path) -> bool:
     """Whether it lies beside a copy and belongs to it, as FOLDER/* names it, too."""
     of_copy = path.suffix == manifests.SUFFIX and provenance.is_copy(path.with_suffix(""))
-    return sidecar.is_own(path) or of_copy
+    return of_copy or sidecar.is_own(path.with_name(path.name.removesuffix(signatures.SUFFIX)))
 
 
 def planned(found: list[tuple[Place, Place]], named: list[Place], out: Place | None, options: Options) -> list[Job]:

@@ -132,15 +132,11 @@ def find(folder: Path) -> list[Path]:
 
 def _of_other_name(path: Path) -> bool:
     """Whether it is a sidecar, as of a copy that was named with --out: other programs write NAME.jpg.json, too."""
-    with contextlib.suppress(OSError):
-        known = Path(path.stem).suffix.lower() in (*photos.SUFFIXES, *FILMS)
-        return known and path.is_file() and b"colorjax-sidecar-" in path.read_bytes()
-    return False
+    return Path(path.stem).suffix.lower() in (*photos.SUFFIXES, *FILMS) and is_own(path)
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file is a sidecar of ours, of a photograph or a film, or the signature of one; `find` looks below folders."""
-    path = path.with_name(path.name.removesuffix(f"{SUFFIX}.jws") + SUFFIX) if path.name.endswith(f"{SUFFIX}.jws") else path
+    """Whether a file is a sidecar of ours, of a photograph or a film, by what is in it; `find` looks below folders."""
     with contextlib.suppress(OSError):
         return path.suffix == SUFFIX and path.is_file() and b"colorjax-sidecar-" in path.read_bytes()
     return False
