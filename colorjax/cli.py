@@ -251,7 +251,7 @@ def _sheet(args: argparse.Namespace) -> int:
     from colorjax import photos
     from colorjax.archive import sheet
 
-    pixels = round(args.max_megapixels * 1e6)
+    pixels = usage.pixels(args.max_megapixels)
     photos.allow_large(pixels)
     out = args.out or args.folder / "sheet.html"
     shown, broken = sheet.write(args.folder, out, args.by_uncertainty, pixels)

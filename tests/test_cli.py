@@ -313,6 +313,15 @@ def test_wrong_arguments(capsys, arguments):
 # --- export, and damage to what it wrote ---
 
 
+@pytest.mark.parametrize("limit", ["inf", "nan", "-1"])
+@pytest.mark.parametrize("command", ["colorize", "verify", "sheet", "serve"])
+def test_a_limit_of_pixels_that_is_no_number_is_told_by_every_command(capsys, tmp_path, command, limit):
+    paths = [] if command == "serve" else [str(tmp_path)]
+    assert cli.main([command, *paths, f"--max-megapixels={limit}"]) == 2
+    said = f"colorjax: --max-megapixels {float(limit)} must be positive, and a number\n"
+    assert capsys.readouterr().err == said
+
+
 def test_export_writes_the_best_checkpoint(capsys, workdir, tmp_path):
     code, out, err = run(capsys, "export", "--ckpt", workdir, "--out", tmp_path / "new" / "weights")
     assert (code, err) == (0, "")

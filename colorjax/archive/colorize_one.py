@@ -13,8 +13,6 @@ from colorjax import photos
 from colorjax.archive import marks, provenance, sidecar
 from colorjax.archive.companions import Companions, keys_of
 from colorjax.archive.plan import (
-    AS_GOOD_AS_GREY,
-    GREY,
     IN_COLOUR,
     LEFT_IN_COLOUR,
     NEGATIVE,
@@ -156,8 +154,6 @@ class Copier:
         about |= {"warnings": list(warnings)} if warnings else {}
         reading.outcome.warnings = tuple(dict.fromkeys((*reading.outcome.warnings, *warnings)))
         about["mean_chroma"] = shown.mean_chroma(image)
-        if about["mean_chroma"] < GREY:
-            reading.outcome.reason = AS_GOOD_AS_GREY
         if self._options.burn_in:
             image, about["burnt_in"] = marks.burn_in(image, self._options.burn_in)
         name = photos.file_format(job.target)
@@ -221,7 +217,7 @@ class Copier:
         guesses = [page["uncertainty"] for page in about if "uncertainty" in page]
         outcome.uncertainty = round(float(np.mean(guesses)), 3) if guesses else None
         outcome.seconds["write"] = time.perf_counter() - start - (outcome.seconds["colour"] - before)
-        return replace(outcome, status="coloured")
+        return replace(outcome, status="coloured", reason=sidecar.greyness(about))
 
     def _sidecar(self, reading: Reading, pages: list[dict[str, Any]], copy: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -22,7 +22,6 @@ LEFT_IN_COLOUR = "it is in colour already"
 NEGATIVE, NO_NEGATIVE = "it looks like a negative", "inverted, it looks like a negative"
 UNCALIBRATED = "the uncertainty of this network is not calibrated: it shows where, not how far"
 IN_ITS_PLACE = "the copy of {} is in its place; name another --out"
-GREY, AS_GOOD_AS_GREY = 0.5, "its copy is as good as grey"  # mean chroma below which there is no colour to speak of
 
 
 @dataclass(frozen=True)
@@ -287,7 +286,7 @@ def _told_again(job: Job, about: dict[str, Any]) -> Outcome:
     return Outcome(
         job,
         "coloured",
-        AS_GOOD_AS_GREY if any(page["mean_chroma"] < GREY for page in pages) else "",
+        sidecar.greyness(pages),
         tuple(about["not_carried"]),
         len(pages),
         uncertainty=round(sum(guesses) / len(guesses), 3) if guesses else None,

@@ -32,6 +32,10 @@ UNUSUAL = ("CMYK", "over 8 bits", "another suffix")  # what reports count of fil
 _AVIF_BRANDS = (b"avif", b"avis")
 _RAW, _DEVELOP = "a camera's raw file ({})", "develop it in a raw converter and colour the TIFF"
 _EXPORT, _STILLS = "export it as TIFF or PNG", "take stills from it"
+# What the frame of a JPEG begins with: how its pixels are stored. Plain ones of 8 bits are read, lossless ones of so many, too.
+_PLAIN_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+_FRAMES = dict.fromkeys((0xC3, 0xCB), "a lossless JPEG") | {0xF7: "a JPEG-LS"}
+_FRAMES |= dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG")
 # Files that are not read here: what they are, what to do, and how they begin from this byte on.
 _OTHERS = [
     ("a GIF", "save it as PNG", 0, (b"GIF8",)),
@@ -76,9 +80,9 @@ def _is_avif(head: bytes) -> bool:
     return any(head[place : place + 4] in _AVIF_BRANDS for place in (8, *range(16, size - 3, 4)))
 
 
-def refusal(head: bytes) -> PhotoError:
+def refusal(head: bytes, stream: Any) -> PhotoError:
     """Why a file that begins so is not read: each kind has its own sentence, and says what to do."""
-    if other := _other(head):
+    if other := _other(head) or _other_jpeg(head, stream):
         return other
     if head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         return PhotoError("a web page, not a picture; download the picture itself", "not a picture")
@@ -91,6 +95,22 @@ def _other(head: bytes) -> PhotoError | None:
     for what, advice, place, starts in _OTHERS:
         if head[place:].startswith(starts):
             return PhotoError(f"{what}, which is not read here; {advice}", "not supported")
+    return None
+
+
+def _other_jpeg(head: bytes, stream: Any) -> PhotoError | None:
+    """What a JPEG is whose pixels are stored in a way that is sound, and not read here (ISO/IEC 10918-1, table B.1)."""
+    place = 2 if head.startswith(b"\xff\xd8\xff") else len(head)
+    for _ in range(2**10):
+        stream.seek(place)
+        part = stream.read(5)
+        if len(part) < 5 or part[0] != 0xFF or part[1] == 0xDA:
+            break
+        if part[1] in _FRAMES or (part[1] in _PLAIN_FRAMES and 8 < part[4] <= 16):
+            bits = f" of {part[4]} bits" if 8 < part[4] <= 16 else ""
+            what = f"{_FRAMES.get(part[1], 'a JPEG')}{bits}"
+            return PhotoError(f"{what}, which is not read here; {_EXPORT}", "not supported")
+        place += 2 + int.from_bytes(part[2:4], "big")
     return None
 
 

@@ -71,8 +71,7 @@ def check_tiles(picture: Any) -> None:
     if not isinstance(picture, Image.Image) or picture.format != "TIFF":
         return
     if name := _NOT_UNPACKED.get(picture.tag_v2.get(259, 1)):
-        words = f"a TIFF compressed as {name}, which is not supported; save it with LZW, Deflate or no compression"
-        raise PhotoError(words, "not supported")
+        raise PhotoError(_compressed(f"compressed as {name}"), "not supported")
     area = picture.width * picture.height
     tile = [side for side in (picture.tag_v2.get(322), picture.tag_v2.get(323)) if isinstance(side, int)]
     if math.prod(tile) > max(4 * area, 2**20):
@@ -82,11 +81,18 @@ def check_tiles(picture: Any) -> None:
         raise PhotoError("cannot be decoded (parts of the picture are missing)")
 
 
+def _compressed(how: str) -> str:
+    return f"a TIFF {how}, which is not supported; save it with LZW, Deflate or no compression"
+
+
 def check_page(page: Any) -> None:
     """Raises PhotoError for what tifffile would unpack without a limit, or leave as the memory happened to be."""
-    if page.dtype is None or int(page.compression) not in _COMPRESSIONS:
-        kind = f"sample format {page.sampleformat}, compression {int(page.compression)}"
-        raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
+    if int(page.compression) not in _COMPRESSIONS:
+        name = getattr(page.compression, "name", f"number {page.compression}")
+        raise PhotoError(_compressed(f"of {page.bitspersample} bits compressed as {name}"), "not supported")
+    if page.dtype is None:
+        kind = f"{page.bitspersample}-bit pixels of a kind (sample format {page.sampleformat})"
+        raise PhotoError(f"{kind} that is not supported; save it with integers of 8 or 16 bits", "not supported")
     segment = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
     if not all(isinstance(number, int) for number in (*segment, page.samplesperpixel)):
         raise PhotoError("a TIFF with a damaged directory")

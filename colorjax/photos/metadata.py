@@ -142,8 +142,8 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
         notes.extend(lost)
     except (ValueError, IndexError, struct.error):
         notes.extend(["its Photoshop resources, which are damaged"] if not any("its IPTC" in note for note in notes) else [])
-    if not profiles.is_sound(picture.info.get("icc_profile")):
-        notes.append("its colour profile, which is damaged: its colours were taken as sRGB")
+    if doubt := profiles.doubt(picture.info.get("icc_profile"), picture.mode):
+        notes.append(f"its colour profile, which is {doubt}: its colours were taken as sRGB")
     kept = _without_pixels(tags, order)
     exif = directories.block(kept, order) if kept else b""
     text = {key: value for key, value in text.items() if key not in _PNG_ELSEWHERE}

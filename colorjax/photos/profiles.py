@@ -24,12 +24,15 @@ def _is_srgb(profile: bytes) -> bool:
     return len(profile) == len(SRGB) and profile[36:] == SRGB[36:]
 
 
-def is_sound(profile: bytes | None) -> bool:
-    """Whether Little CMS can read a profile; no profile is sound."""
+def doubt(profile: bytes | None, mode: str) -> str:
+    """Why a profile cannot be honoured for pixels of Pillow's mode, in words; "" where it can, or where there is none."""
     try:
-        return not profile or bool(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space if profile else ""
     except (OSError, ValueError, TypeError):
-        return False
+        return "damaged"
+    grey = mode in ("1", "L", "LA", "La") or mode.startswith(("I", "F"))
+    fits = ("GRAY", "RGB ") if grey else {"CMYK": ("CMYK",), "LAB": ("Lab ",)}.get(mode, ("RGB ",))
+    return "" if not space or mode == "deep" or space in fits else f"of other channels ({space.strip()})"
 
 
 def to_srgb(picture: Image.Image) -> Image.Image:

@@ -107,7 +107,7 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
             with contextlib.suppress(Image.UnidentifiedImageError):
                 if mended := beside.mended_jpeg(stream):
                     return mended
-        raise kinds.refusal(head) from None
+        raise kinds.refusal(head, stream) from None
     except Exception as error:  # Pillow's plugins raise what they like on damaged headers
         raise PhotoError.of("cannot be opened", error) from None
 
@@ -262,7 +262,7 @@ class _Page:
         found = pixels.upright(picture, stream)
         turn = turn or deep.orientation(picture)
         photo = self._photo(picture, stream, found, turn)
-        doubt = "" if self.compare is None else doubts.differs(photo.image, picture, stream, turn, self.compare)
+        doubt = "" if self.compare is None else doubts.differs(found, picture, stream, turn, self.compare)
         return replace(photo, warnings=(*photo.warnings, doubt)) if doubt else photo
 
     def _what_is_left(self, picture: Any, stream: Any, reason: PhotoError) -> Photo:
@@ -276,10 +276,11 @@ class _Page:
         image, alpha = found
         about, notes = metadata.read(picture, stream)
         notes = (*picture.info.get("ignored", ()), *notes, *beside.left_behind(picture, stream))
+        notes += deep.channels_left(picture, alpha)
         frames = getattr(picture, "n_frames", 1) if picture.format != "TIFF" else 1
         if frames > 1:
             of = "animation" if picture.format in ("WEBP", "PNG", "AVIF") else "pictures in it"
-            notes = (*notes, f"frames 2 to {frames} of the {of}")
+            notes = (*notes, f"frame{f's 2 to {frames}' if frames > 2 else ' 2'} of the {of}")
         if (bits := kinds.bits(picture, stream)) > 8 and image.dtype == np.uint8:
             notes = (*notes, f"{bits - 8} of its {bits} bits")
         file_format = "JPEG" if picture.format == "MPO" else picture.format or "PNG"

@@ -35,6 +35,13 @@ def _shortens(short: str, long: str) -> bool:
     return len(short) > 2 and short[0] == long[:1] and all(letter in letters for letter in short)
 
 
+def pixels(megapixels: float) -> int:
+    """How many pixels --max-megapixels allows. Raises ValueError for no number of them, as inf or nan."""
+    if not 0 < megapixels < float("inf"):
+        raise ValueError(f"--max-megapixels {megapixels} must be positive, and a number")
+    return round(megapixels * 1e6)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that takes no abbreviations, and ends with a short usage and one sentence that says what was probably meant."""
 

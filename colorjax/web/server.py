@@ -26,7 +26,7 @@ from urllib.parse import quote, urlencode
 from colorjax import photos
 from colorjax.archive import colorize_command, colorize_many
 from colorjax.inference import engines
-from colorjax.platform import caching
+from colorjax.platform import caching, usage
 from colorjax.web.addresses import Proxies, is_local
 from colorjax.web.films.limits import FilmLimits
 from colorjax.web.sessions import Limits, Sessions
@@ -107,14 +107,15 @@ def _open_browser(link: str, folder: Path) -> None:
 
 
 def _limits(args: argparse.Namespace) -> Limits:
-    for name in ("max_megapixels", "max_upload_mb", "max_film_mb", "timeout"):
+    pixels = usage.pixels(args.max_megapixels)
+    for name in ("max_upload_mb", "max_film_mb", "timeout"):
         if not 0 < getattr(args, name) < float("inf"):
             raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)} must be positive")
     upload = round(args.max_upload_mb * 1e6)
     room = max(5 * upload, Limits.held)
     film = round(args.max_film_mb * 1e6)
     films = FilmLimits(film, _ROOM_OF_A_FILM * film)
-    return Limits(upload, round(args.max_megapixels * 1e6), args.timeout, held=room, total=4 * room, films=films)
+    return Limits(upload, pixels, args.timeout, held=room, total=4 * room, films=films)
 
 
 def _token(args: argparse.Namespace) -> tuple[str | None, str]:

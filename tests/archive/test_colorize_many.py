@@ -479,6 +479,14 @@ def test_colours_taken_away_are_said_to_be(colorize, album, tmp_path):
     assert json.loads((tmp_path / "out" / "b.colorized.png.json").read_text())["pages"][0]["mean_chroma"] < 0.5
 
 
+def test_a_page_of_text_does_not_make_the_others_grey(colorize, tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(CAT[..., 0], photometric="minisblack", metadata=None)
+        writer.write(CAT[..., 0] > 128, photometric="minisblack", metadata=None)
+    code, _, err = colorize(tmp_path / "a.tif")
+    assert (code, err) == (0, f"{tmp_path / 'a.tif'}: as good as grey in its copy: page 2\n")
+
+
 def test_what_a_killed_run_left_is_swept(colorize, album, tmp_path):
     (tmp_path / "out").mkdir()
     old, new = (tmp_path / "out" / f".{digit * 32}.part" for digit in "ab")

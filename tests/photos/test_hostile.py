@@ -720,6 +720,24 @@ def test_what_is_no_photograph_is_refused_whatever_its_name(tmp_path, name):
         refused(tmp_path / f"a{suffix}")
 
 
+STORED_OTHERWISE = {
+    "a JPEG of 12 bits": lambda: imagecodecs.jpeg_encode(DEEP >> 4, bitspersample=12),
+    "a lossless JPEG of 16 bits": lambda: imagecodecs.ljpeg_encode(DEEP[..., 0].copy()),
+    "a JPEG-LS": lambda: imagecodecs.jpegls_encode(SMALL[..., 0].copy()),
+    "a TIFF of 16 bits compressed as JPEG2000": lambda: tifffiled(DEEP, compression="jpeg2000"),
+    "a TIFF compressed as WebP": lambda: tifffiled(SMALL, photometric="rgb", compression="webp"),
+    "16-bit pixels of a kind (CIELAB)": lambda: tifffiled(np.dstack([DEEP] * 3), photometric="cielab"),
+}
+
+
+@pytest.mark.parametrize("what", STORED_OTHERWISE)
+def test_what_is_stored_otherwise_is_not_called_damaged_and_what_to_do_is_said(what):
+    with pytest.raises(PhotoError) as caught:
+        photos.read(STORED_OTHERWISE[what]())
+    assert caught.value.kind == "not supported"
+    assert str(caught.value).startswith(what) and re.search("; (export|save) it as|; save it with", str(caught.value))
+
+
 @pytest.mark.parametrize("name", ["png", "png, 16 bits", "tiff", "tiff, 16 bits", "webp, lossless", "bmp"])
 def test_the_name_of_a_photograph_does_not_matter_nor_what_follows_it(tmp_path, name):
     (tmp_path / "a.jpg").write_bytes(SOUND[name] + ZIP)

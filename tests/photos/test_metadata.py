@@ -444,12 +444,26 @@ def test_tiff_keeps_its_values_and_bits(kind, layout):
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if "predictor" not in name])
-@pytest.mark.parametrize("kind", ["RGB", "RGB 16", "RGBA", "RGBA 16"])
+@pytest.mark.parametrize("kind", ["grey alpha", "grey alpha 16", "RGB", "RGB 16", "RGBA", "RGBA 16"])
 def test_planar_tiff_keeps_its_values_and_bits(kind, layout):
-    image, alpha, _ = KINDS[kind]
+    image, alpha, photometric = KINDS[kind]
     stored = np.moveaxis(image if alpha is None else np.dstack([image, alpha]), -1, 0).copy()
     extra = {} if alpha is None else {"extrasamples": ["unassalpha"]}
-    check_copies(by_tifffile(stored, photometric="rgb", planarconfig="separate", **extra, **LAYOUTS[layout]), image, alpha)
+    how = {"photometric": photometric, "planarconfig": "separate"} | extra | LAYOUTS[layout]
+    check_copies(by_tifffile(stored, **how), image, alpha)
+
+
+@pytest.mark.parametrize("image", [GREY, GREY16, RGB, RGB16], ids=["grey", "grey 16", "RGB", "RGB 16"])
+@pytest.mark.parametrize("planar", [False, True])
+def test_spot_colours_of_a_tiff_are_named_and_do_not_hide_its_transparency(image, planar):
+    """Photoshop stores a picture's masks and spot colours beside its transparency, in any order."""
+    alpha, spot = (ALPHA, GREY) if image.dtype == np.uint8 else (ALPHA16, GREY16)
+    stored = np.dstack([image, spot, alpha, spot])
+    how = {"photometric": "rgb" if image.ndim == 3 else "minisblack", "planarconfig": "separate" if planar else "contig"}
+    how |= {"extrasamples": ["unspecified", "unassalpha", "unspecified"]}
+    data = by_tifffile(np.moveaxis(stored, -1, 0).copy() if planar else stored, **how)
+    assert photos.read(data).notes == ("its 2 extra channels",)
+    check_copies(data, image, alpha)
 
 
 @pytest.mark.parametrize("layout", ["plain", "lzw", "big-endian", "BigTIFF", "tiles"])
@@ -528,6 +542,19 @@ def test_associated_alpha_is_divided_out(kind, layout):
     assert photo.image.dtype == image.dtype
     solid = alpha > top // 2  # elsewhere rounding has cost more
     assert np.abs(photo.image.astype(float) - image)[solid].max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["grey alpha", "grey alpha 16", "RGBA", "RGBA 16"])
+@pytest.mark.parametrize("how", ["assocalpha", "unassalpha"])
+def test_a_second_reader_is_no_judge_of_what_is_transparent(kind, how):
+    """libtiff gives all of grey of 16 bits for opaque, and what is divided out here seems lighter than what it sees."""
+    image, alpha, photometric = KINDS[kind]
+    top = TOP[image.dtype]
+    alpha = np.where(np.arange(HEIGHT) < HEIGHT // 3, top, top // 4)[:, None].repeat(WIDTH, 1).astype(image.dtype)
+    share = (alpha / top).reshape(HEIGHT, WIDTH, *(1,) * (image.ndim - 2)) if how == "assocalpha" else 1
+    stored = np.dstack([np.round(image * share).astype(image.dtype), alpha])
+    data = by_tifffile(stored, photometric=photometric, extrasamples=[how], planarconfig="contig")
+    assert next(photos.pages(data, compare=True)).warnings == ()
 
 
 @pytest.mark.parametrize("layout", ["plain", "deflate", "big-endian", "big-endian deflate", "BigTIFF"])
@@ -1594,6 +1621,20 @@ def with_wrong_checksum(chunk):
 def short_jfif():
     data = saved("JPEG")
     return data[:2] + b"\xff\xe0\0\x07JFIF\0" + data[data.index(b"\xff\xdb") :]
+
+
+@pytest.mark.parametrize("space, mode", [("GRAY", "RGB"), ("CMYK", "RGB"), ("CMYK", "L"), ("RGB ", "CMYK")])
+def test_a_profile_of_other_channels_is_named(space, mode):
+    """As in grey scans that another program has made RGB of: no conversion is possible, and nobody may take it for done."""
+    icc = bytearray(photos.profiles.SRGB)
+    icc[16:20] = space.encode()
+    stream = io.BytesIO()
+    Image.fromarray(RGB).convert(mode).save(stream, "JPEG", icc_profile=bytes(icc))
+    words = f"its colour profile, which is of other channels ({space.strip()}): its colours were taken as sRGB"
+    assert photos.read(stream.getvalue()).notes == (words,)
+    fitting = io.BytesIO()
+    Image.fromarray(GREY).save(fitting, "JPEG", icc_profile=photos.profiles.SRGB)
+    assert photos.read(fitting.getvalue()).notes == ()
 
 
 NO_PROFILE = "its colour profile, which is damaged: its colours were taken as sRGB"

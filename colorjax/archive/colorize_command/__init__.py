@@ -22,7 +22,7 @@ from colorjax.archive.colorize_command import telling
 from colorjax.archive.plan import Job, Options, Outcome
 from colorjax.archive.urls import Url
 from colorjax.inference import engines
-from colorjax.platform import caching
+from colorjax.platform import caching, usage
 from colorjax.science import hints
 
 
@@ -165,15 +165,13 @@ def _check_out(folder: places.Place, named: bool) -> None:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    if not args.max_megapixels > 0:
-        raise ValueError(f"--max-megapixels {args.max_megapixels} must be positive")
     if args.workers is not None and (args.cluster is None or args.workers < 1):
         raise ValueError(f"--workers {args.workers} must be positive, and needs --cluster")
     same = ("strength", "format", "quality", "source_type", "uncertainty", "burn_in", "overwrite", "accept_truncated")
     same += ("refresh_metadata", "only_grey", "negative", "warmth", "saturation", "variants")
-    settings = {name: getattr(args, name) for name in same} | signing(args)
+    settings = {name: getattr(args, name) for name in same} | {"max_pixels": usage.pixels(args.max_megapixels)} | signing(args)
     try:
-        return Options(**settings, hint_files=not args.no_hints, max_pixels=round(args.max_megapixels * 1e6))
+        return Options(**settings, hint_files=not args.no_hints)
     except ValueError as error:  # it begins with the name of the value
         raise ValueError(f"--{error}") from error
 

@@ -15,6 +15,7 @@ from colorjax.archive.proof import manifests, sidecar, signatures
 from colorjax.archive.proof.manifests import Finding
 from colorjax.archive.proof.sidecar import Search, Verdict
 from colorjax.inference import engines
+from colorjax.platform import usage
 
 _UNCHECKED = "it is signed, which is not checked here: pip install 'colorjax[c2pa]'"
 _PICTURES = (*photos.SUFFIXES, *sidecar.FILMS)
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace, of_film: Callable[[Path, str | None, Path | No
 
     of_film: (sidecar, digest of weights, --source) -> what is wrong with a film; films are a wing above this one.
     """
-    pixels, anchors = round(args.max_megapixels * 1e6), manifests.anchors_of(args.trust)
+    pixels, anchors = usage.pixels(args.max_megapixels), manifests.anchors_of(args.trust)
     photos.allow_large(pixels)
     weights = checkpoint.load(args.ckpt).digest if args.ckpt else None
     paths = dict.fromkeys(found for path in args.sidecars for found in named(path))

@@ -27,7 +27,7 @@ COMMON = {  # to what every sidecar says, of which type
     "weights": {"name": str, "sha256": str},
 }
 _SHAPE = COMMON | {"device": dict, "not_carried": list, "pages": list}
-
+_GREY = 0.5  # mean chroma below which there is no colour to speak of
 
 # From (a sidecar, where its source was, max_pixels) to where it is.
 Search = Callable[[dict[str, Any], Path, int], Path | None]
@@ -90,6 +90,15 @@ def of_source(source: Any, origin: str, sha256: str, pixels_sha256: str) -> dict
 def of_copy(target: Any, stream: BinaryIO) -> dict[str, Any]:
     """What a sidecar says of the copy, which is in the stream."""
     return {"name": target.name, "sha256": digest(stream), "bytes": stream.seek(0, os.SEEK_END)}
+
+
+def greyness(pages: list[dict[str, Any]]) -> str:
+    """Which of a copy's pages have no colour to speak of, in words; "" where each has some. A page may be of text alone."""
+    grey = [str(page.get("page", number)) for number, page in enumerate(pages, 1) if page["mean_chroma"] < _GREY]
+    if not grey:
+        return ""
+    some = f"as good as grey in its copy: page{'s' * (len(grey) > 1)} {', '.join(grey)}"
+    return some if len(grey) < len(pages) else "its copy is as good as grey"
 
 
 def write(path: Path, source: Path, about: dict[str, Any]) -> None:

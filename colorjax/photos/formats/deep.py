@@ -20,6 +20,7 @@ _RAW = (32803, 34892)  # TIFF: each pixel behind a filter of one colour, or ligh
 _PREMULTIPLIED, _ALPHA = 1, 2  # TIFF: what an extra sample is
 _BEYOND = 0.1  # floats may go so far beyond white, as a part of it
 _CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _CMYK: 4}
+_OF_COLOUR = _CHANNELS | dict.fromkeys((3, 4), 1) | dict.fromkeys((6, 8, 9, 10), 3)  # palette, mask; YCbCr and three of Lab
 # Stored pixels to upright ones, for each EXIF orientation.
 _TURNS = {
     2: lambda x: x[:, ::-1],
@@ -62,6 +63,15 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return _TURNS.get(orientation, lambda x: x)(pixels)
 
 
+def channels_left(picture: Any, alpha: np.ndarray | None) -> tuple[str, ...]:
+    """What of the channels of an opened TIFF comes into no copy, in words: spot colours, and masks beside its transparency."""
+    tags = picture.tag_v2 if picture.format == "TIFF" else {}
+    colours, samples = _OF_COLOUR.get(tags.get(262)), tags.get(277, 1)
+    if colours is None or not isinstance(samples, int) or (left := samples - colours - (alpha is not None)) < 1:
+        return ()
+    return ("its extra channel" if left == 1 else f"its {left} extra channels",)
+
+
 def orientation(picture: Any) -> int:
     """How the pixels of an opened picture lie, 1 to 8, whatever type of tag says so; 1 where nothing does."""
     try:
@@ -93,7 +103,8 @@ def _is_deep_tiff(picture: Any) -> bool:
     swapped = picture.tag_v2._endian == ">" and picture.tag_v2.get(259, 1) != 1  # Pillow takes them for what they are not
     if channels == 1:
         return max(bits) in (10, 12, 14) or (max(bits) == 32 and kind == 1) or (max(bits) > 8 and kind != 1 and swapped)
-    return max(bits) > 8 or (channels == 2 and picture.mode == "La")
+    planes = picture.tag_v2.get(284) == 2  # of two, which Pillow does not decode
+    return max(bits) > 8 or (channels == 2 and (picture.mode == "La" or planes))
 
 
 def _is_plain_tiff(picture: Any) -> bool:
@@ -128,8 +139,8 @@ def _tiff(picture: Any, stream: Any, lenient: bool) -> Pixels:
         if channels is None or page.imagedepth != 1:
             if photometric in _RAW:
                 raise PhotoError("a raw photograph as the camera took it; develop it first, into a TIFF", "not supported")
-            kind = page.photometric.name
-            raise PhotoError(f"{page.bitspersample}-bit pixels of a kind ({kind}) that is not supported", "not supported")
+            kind = f"{page.bitspersample}-bit pixels of a kind ({page.photometric.name})"
+            raise PhotoError(f"{kind} that is not supported; save it as RGB or grey", "not supported")
         check_page(page)
         if not lenient:
             check_parts(page)
@@ -146,15 +157,16 @@ def _tiff(picture: Any, stream: Any, lenient: bool) -> Pixels:
         picture.info["dropped"] = 16  # bits, for those who doubt the others
     pixels = pixels if eight else sixteen_bits(pixels, declared_white(picture.tag_v2))
     top = 255 if eight else 65535
-    alpha = pixels[..., channels] if extras[:1] in ((_PREMULTIPLIED,), (_ALPHA,)) else None
+    at = next((place for place, kind in enumerate(extras, channels) if kind in (_PREMULTIPLIED, _ALPHA)), None)
+    alpha = None if at is None else pixels[..., at]
     image = pixels[..., 0] if channels == 1 else pixels[..., :channels]
-    if alpha is not None and extras[0] == _PREMULTIPLIED:
+    if at is not None and extras[at - channels] == _PREMULTIPLIED:
 
         def divided(rows: np.ndarray) -> np.ndarray:
-            share = np.maximum(rows[..., channels:], 1).astype(np.uint32)
+            share = np.maximum(rows[..., at : at + 1], 1).astype(np.uint32)
             return np.minimum(rows[..., :channels].astype(np.uint32) * top // share, top)
 
-        image = by_rows(divided, pixels[..., : channels + 1], np.empty((*pixels.shape[:2], channels), pixels.dtype))
+        image = by_rows(divided, pixels[..., : at + 1], np.empty((*pixels.shape[:2], channels), pixels.dtype))
         image = image[..., 0] if channels == 1 else image
     return top - image if photometric == _WHITE_IS_ZERO else image, alpha
 
@@ -183,7 +195,7 @@ def sixteen_bits(pixels: np.ndarray, declared: float | None = None) -> np.ndarra
             return np.round(np.clip(np.where(np.isnan(rows), 0, rows) / white, 0, 1) * 65535)
 
         return by_rows(levels, pixels, np.empty(pixels.shape, np.uint16))
-    raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported", "not supported")
+    raise PhotoError(f"pixels of type {pixels.dtype}, which are not supported; save them with 16 bits", "not supported")
 
 
 def _white(pixels: np.ndarray, declared: float | None) -> float:
@@ -242,7 +254,7 @@ class Tiff:
             if len(page.tags) < declared or not isinstance(page.bitspersample, int):
                 raise PhotoError("a TIFF of an unknown kind, or with a damaged directory")
             if page.bitspersample not in (8, 10, 12, 14, 16, 32, 64):
-                words = f"a TIFF of {page.bitspersample} bits a sample, of a kind that is not supported"
+                words = f"a TIFF of {page.bitspersample} bits a sample, which is not supported; save it with 8 or 16"
                 raise PhotoError(words, "not supported")
             if sum(tag.valuebytecount for tag in page.tags) > file.filehandle.size:
                 raise PhotoError("a TIFF whose directory declares more than the file can hold")

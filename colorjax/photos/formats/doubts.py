@@ -51,14 +51,14 @@ def dark(image: np.ndarray, picture: Any) -> str:
     return f"it is {shade} black: {words}; spread them over the whole range and colour it again"
 
 
-def differs(image: np.ndarray, picture: Any, stream: Any, turn: int, whole: bytearray | None = None) -> str:
+def differs(ours: deep.Pixels, picture: Any, stream: Any, turn: int, whole: bytearray | None = None) -> str:
     """How the pixels of an opened picture, as `Photo` holds them, differ from those that another reader sees; "" if not.
 
-    `turn`: the orientation of what is stored, which Pillow forgets. Looks at a grid of at most 256 x 256 of them. "" too where
-    there is no other reader, or where it cannot read the file. `whole`: of a TIFF of several pages, one for all of them and at
-    first empty; the file is read into it once, whatever the number of its pages.
+    `turn`: the orientation of what is stored, which Pillow forgets. Looks at a grid of at most 256 x 256 of them, where both
+    see nothing transparent. "" too where there is no other reader, or where it cannot read the file. `whole`: of a TIFF of
+    several pages, one for all of them and at first empty; the file is read into it once, whatever the number of its pages.
     """
-    position = stream.tell()
+    (image, opaque), position = ours, stream.tell()
     try:
         small = stream.seek(0, 2) <= _MOST_BYTES and image.shape[0] * image.shape[1] <= _MOST_PIXELS
         stream.seek(0)
@@ -74,18 +74,20 @@ def differs(image: np.ndarray, picture: Any, stream: Any, turn: int, whole: byte
     name, theirs = found
     theirs = deep.upright(theirs, turn)
     if theirs.shape[:2] != image.shape[:2]:
-        size, ours = ("x".join(map(str, pixels.shape[1::-1])) for pixels in (theirs, image))
-        return f"another reader ({name}) sees {size} pixels in it, not {ours}; compare the copy with its source"
-    ours = _grey(_sampled(image) / np.float32(np.iinfo(image.dtype).max))
+        size, known = ("x".join(map(str, pixels.shape[1::-1])) for pixels in (theirs, image))
+        return f"another reader ({name}) sees {size} pixels in it, not {known}; compare the copy with its source"
+    grey = _grey(_sampled(image) / np.float32(np.iinfo(image.dtype).max))
     colours, alpha = _expanded(_sampled(theirs))
     seen = alpha == 255
+    if opaque is not None:  # libtiff knows nothing of the transparency of grey of 16 bits
+        seen &= _sampled(opaque) == np.iinfo(opaque.dtype).max
     samples = _grey(np.asarray(_to_srgb(colours, picture)) / np.float32(255))
     if not seen.any():
         return ""
-    far = np.abs(ours - samples)[seen]
+    far = np.abs(grey - samples)[seen]
     if far.mean() <= _MEAN and (far > _FAR).mean() <= _MOST_FAR:
         return ""
-    means = f"{samples[seen].mean():.0%} of white on average, not {ours[seen].mean():.0%}"
+    means = f"{samples[seen].mean():.0%} of white on average, not {grey[seen].mean():.0%}"
     return f"another reader ({name}) sees other pixels in it ({means}); compare the copy with its source"
 
 
