@@ -1,5 +1,6 @@
 """What of a photograph the network is shown: no plain mount, a long one in parts, the halves of a stereo card each alone."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,9 +10,10 @@ from PIL import Image
 
 from colorjax.inference import pixels
 
-LONG = 2.5  # times as long as wide: what is longer is shown in parts
+LONG = 2.5  # times as long as wide: what is longer is shown in parts, and no part is longer, but for padding
 LONGEST = 16  # what is longer still is shown at a smaller scale
-_PART = 1.6  # length of a part over the short side
+MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
+_SHARED = 0.4  # of the short side, at least: what two parts both show
 _LOOKED_AT = 192  # pixels of the short side of the copy in which mounts and twins are looked for
 _PLAIN, _OF_A_LINE = 0.05, 0.92  # a line of a mount: so near to one grey, in so much of it
 _ALIKE = 0.12  # greys of the four sides of one mount
@@ -106,9 +108,9 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def parts(shape: tuple[int, int], twins: bool, multiple: int) -> list[slice]:
-    """Where along its long side what the network sees, of this shape, is shown in parts, which overlap by half; whole: one.
+    """Where along its long side what the network sees, of this shape, is shown in parts, which overlap; whole: one.
 
-    multiple: of which the parts begin and end.
+    As few as there can be, all of one length: that to which they would be padded. multiple: of which they begin and end.
     """
     length, short = max(shape), min(shape)
     if twins:
@@ -116,10 +118,17 @@ def parts(shape: tuple[int, int], twins: bool, multiple: int) -> list[slice]:
         return [slice(0, half), slice(half, length)]
     if length <= LONG * short:
         return [slice(0, length)]
-    part = min(length, -(-round(_PART * max(short, 32)) // 32) * 32)
-    count = 1 + -(-(length - part) // (part // 2))
+    wide = max(short, MULTIPLE)
+    count = math.ceil((length / wide - _SHARED) / (LONG - _SHARED))
+    part = (length + (count - 1) * _SHARED * wide) / count
+    part = min(length, math.ceil(part / padded(short)) * padded(short))
     starts = [round(at / multiple) * multiple for at in np.linspace(0, length - part, count)]
     return [slice(start, min(start + part, length)) for start in starts]
+
+
+def padded(short: int) -> int:
+    """Of what the longer side is a multiple as the network sees it: a dozen lengths for a width, so that few are compiled."""
+    return -(-short // (4 * MULTIPLE)) * MULTIPLE
 
 
 def answered(

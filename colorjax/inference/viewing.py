@@ -13,7 +13,6 @@ from colorjax.inference.engines import Engine
 from colorjax.inference.upsampling import Upsampler, neighbours
 from colorjax.science import color
 
-_MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
 _SMOOTH = Image.Resampling.BICUBIC
 
 Told = Callable[[tuple[int, int]], np.ndarray] | None  # hints at a size (h, w), as `hints.drawn` has them; None for none
@@ -69,7 +68,7 @@ class View:
         short, long = sorted(self.frame.shape)
         seen = size * min(1.0, framing.LONGEST * short / long)
         if long > framing.LONG * short:  # a strip has as many parts as it is long, and is not enlarged for them
-            seen = min(seen, max(short, _MULTIPLE))
+            seen = min(seen, max(short, framing.MULTIPLE))
         scale = seen / short
         shape = tuple(max(1, round(side * scale / self._part)) * self._part for side in (height, width))
         return (color.grey_to_lightness(pixels.small_grey(self.image, shape))[..., None] - 50) / 50
@@ -160,8 +159,7 @@ def _coarser(plane: np.ndarray, size: int) -> np.ndarray:
 def _given(seen: np.ndarray) -> list[np.ndarray]:
     """What an engine takes, each a batch of one: luma, and hints where there are any, padded to whole maps."""
     sides = seen.shape[:2]
-    coarse = -(-min(sides) // (4 * _MULTIPLE)) * _MULTIPLE  # a dozen lengths for a width, so that few shapes are compiled
-    padding = [(0, -side % (_MULTIPLE if side == min(sides) else coarse)) for side in sides]
+    padding = [(0, -side % (framing.MULTIPLE if side == min(sides) else framing.padded(min(sides)))) for side in sides]
     padded = np.pad(seen, (*padding, (0, 0)), mode="symmetric").astype(np.float32)[None]
     return [padded[..., :1], padded[..., 1:]] if seen.shape[-1] > 1 else [padded]
 

@@ -118,6 +118,18 @@ def test_parts_cover_the_whole_and_overlap():
         assert len({span.stop - span.start for span in spans}) == 1
 
 
+@pytest.mark.parametrize("short", [96, 160, 192, 224])
+@pytest.mark.parametrize("times", [2.6, 4, 7, 10, 16])
+def test_parts_of_a_strip_show_little_twice(short, times):
+    """A strip of 10:1 was seen nearly twice over: parts overlapped by half. What they are padded with counts, too."""
+    length = round(short * times / 4) * 4
+    spans = framing.parts((short, length), False, 4)
+    seen = sum(-(-(span.stop - span.start) // framing.padded(short)) * framing.padded(short) for span in spans)
+    assert seen <= 1.4 * length or len(spans) == 2
+    assert all(one.stop - other.start >= 0.38 * short for one, other in itertools.pairwise(spans))
+    assert max(span.stop - span.start for span in spans) <= framing.LONG * short + framing.padded(short)
+
+
 def test_very_long_strips_take_little(colorizer):
     """A line of pixels, a thousand times as long as it is high, is coloured at a smaller scale."""
     strip = np.asarray(Image.fromarray(CAT[140:142]).resize((3000, 3)))
