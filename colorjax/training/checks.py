@@ -68,7 +68,8 @@ def check(config: ConfigDict) -> None:
         raise ValueError(
             f"freeze={config.freeze!r} and encoder_rate={config.encoder_rate} need model.name=resnet_unet, which has an encoder"
         )
-    states.frozen_stages(config.freeze)
+    if states.frozen_stages(config.freeze) and not (config.pretrained or config.init_from):
+        raise ValueError(f"freeze={config.freeze!r} keeps what an encoder knows, but neither pretrained nor init_from brings one")
     if config.loss.rarity and not config.loss.l1:
         raise ValueError(f"loss.rarity={config.loss.rarity} weights the pixels of L1, but loss.l1=0")
     lpips = config.loss.perceptual and config.loss.perceptual_net != "resnet18"
@@ -78,6 +79,7 @@ def check(config: ConfigDict) -> None:
             "--config.loss.perceptual_weights or --config.lpips_weights says where they are"
         )
     smallest = perceptual.SMALLEST_PICTURE if config.loss.perceptual or config.lpips_weights else _SMALLEST_PICTURE
+    smallest *= config.model.answer if config.loss.perceptual else 1  # that term sees what the network answers
     if config.image_size < smallest:
         raise ValueError(f"image_size={config.image_size} must be at least {smallest}")
     if not config.looks or not all(0.5 <= scale <= 2 for scale in config.looks):
