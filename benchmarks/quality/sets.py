@@ -9,7 +9,8 @@ each answer's chroma is scaled by one factor for the whole set, found for each o
 Every photograph is coloured as `colorjax colorize` does it: its middle square, at most `--side` pixels, made grey, 8 bits. A
 set is a folder, or a folder of true pictures and one of grey ones with the same names, whose lightness the network sees.
 
-`--half choosing` and `--half final` are the two halves of a set by a hash of each name; the second is for the end.
+`--half choosing` and `--half final` are the two halves of a set by a hash of each name; the second is for the end. The first
+is what a training with `data.val_dir` and `data.val_fraction=0.5` validates on.
 `+-` is the standard error of the difference to the first network, paired. `--out` gets sets.json.
 """
 
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import common
 from colorjax import Colorizer
-from colorjax.data.sources import unit_hash
+from colorjax.data.sources import VALIDATION_SALT, unit_hash
 from colorjax.inference.colorizer import NoColorError, Prediction
 from colorjax.science import color, metrics
 
@@ -92,7 +93,7 @@ def pairs(spec: str, half: str, every: int) -> list[tuple[Path, Path, str]]:
     folders = [Path(part).expanduser() for part in spec.split(",")]
     names = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*") if path.suffix in (".webp", ".jpg", ".png"))
     low, high = HALVES[half]
-    names = [name for name in names if low <= unit_hash(name.as_posix(), "half") < high][::every]
+    names = [name for name in names if low <= unit_hash(name.as_posix(), VALIDATION_SALT) < high][::every]
     return [(folders[0] / name, folders[-1] / name, name.parts[0] if len(name.parts) > 1 else "all") for name in names]
 
 
