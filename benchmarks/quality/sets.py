@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks import common
 from colorjax import Colorizer
 from colorjax.data.sources import VALIDATION_SALT, unit_hash
+from colorjax.inference import pixels
 from colorjax.inference.colorizer import NoColorError, Prediction
 from colorjax.science import color, metrics
 
@@ -76,6 +77,9 @@ def see(colorizer: Colorizer, rgb: np.ndarray, seen: np.ndarray) -> dict[str, np
         answer = colorizer.predict(seen)
     except NoColorError:
         answer = Prediction(np.zeros((8, 8), np.float32), np.zeros((8, 8, 2), np.float32))
+    if not np.array_equal(seen, grey):  # its colours are laid on another lightness, whose edges they must follow
+        shape = answer.lightness.shape
+        answer = answer._replace(lightness=pixels.lightness(pixels.small_grey(grey, shape)))
     copies = [colorizer.paint(grey, Prediction(answer.lightness, answer.ab * np.float32(factor))) for factor in FACTORS]
     return jax.device_get(measured(np.stack(copies), np.stack([rgb] * len(FACTORS))))
 
@@ -145,9 +149,8 @@ def tell(label: str, rows: dict, chosen: np.ndarray, ratios: list, report: dict)
             cells = [against(of[key], first[ratio][key] if first else None) for key in TOLD]
             bias = ", ".join(f"{of[key].mean():+.1f}" for key in ("bias_a", "bias_b"))
             own = f"{found[None]['ratio']:.2f}"
-            common.row(
-                label, chosen.sum(), ckpt, own, "own" if ratio is None else str(ratio), f"{of['factor']:.2f}", *cells, bias
-            )
+            at = "own" if ratio is None else str(ratio) if abs(of["ratio"] - ratio) < 0.01 else f"{ratio} out of reach"
+            common.row(label, chosen.sum(), ckpt, own, at, f"{of['factor']:.2f}", *cells, bias)
             means = {key: float(np.mean(value)) for key, value in of.items()}
             report.setdefault(label, {}).setdefault(str(ckpt), {})[str(ratio)] = means
         first = first or found
