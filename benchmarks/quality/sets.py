@@ -92,12 +92,12 @@ def at_ratio(values: dict[str, np.ndarray], ratio: float | None) -> dict[str, np
     return of | {"factor": factor, "ratio": float(np.interp(factor, FACTORS, ratios))}
 
 
-def pairs(spec: str, half: str, every: int) -> list[tuple[Path, Path, str]]:
-    """(truth, what is seen, group) of the photographs of a set."""
+def pairs(spec: str, half: str, every: int, first: int = 0) -> list[tuple[Path, Path, str]]:
+    """(truth, what is seen, group) of the photographs of a set: of a half each so many, from the first-th on."""
     folders = [Path(part).expanduser() for part in spec.split(",")]
     names = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*") if path.suffix in (".webp", ".jpg", ".png"))
     low, high = HALVES[half]
-    names = [name for name in names if low <= unit_hash(name.as_posix(), VALIDATION_SALT) < high][::every]
+    names = [name for name in names if low <= unit_hash(name.as_posix(), VALIDATION_SALT) < high][first::every]
     return [(folders[0] / name, folders[-1] / name, name.parts[0] if len(name.parts) > 1 else "all") for name in names]
 
 
@@ -108,6 +108,9 @@ def main() -> None:
     parser.add_argument("--ratios", default="0.5,0.65,0.8", help="shares of the true colourfulness to compare at")
     parser.add_argument("--half", default="choosing", choices=HALVES, help="which half of each set, or all")
     parser.add_argument("--every", type=common.positive, default=1, help="of each set, each so many")
+    parser.add_argument(
+        "--first", type=int, default=0, help="and from this one on, 0 to `every` - 1: a part looked at by nobody"
+    )
     parser.add_argument("--side", type=common.positive, default=256, help="of the squares, in pixels")
     parser.add_argument("--size", type=common.positive, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
@@ -119,7 +122,7 @@ def main() -> None:
     common.table("set", "n", "network", "own ratio", "at", "factor", "PSNR", "Delta E", "bias a*, b*")
     for spec in args.sets:
         name, _, folders = spec.partition("=")
-        photographs = pairs(folders, args.half, args.every)
+        photographs = pairs(folders, args.half, args.every, args.first)
         rows = {ckpt: [] for ckpt in colorizers}
         for truth, seen, _ in tqdm(photographs, disable=None, desc=name):
             rgb = square(truth, args.side)
