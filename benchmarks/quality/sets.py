@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--half", default="choosing", choices=HALVES, help="which half of each set, or all")
     parser.add_argument("--every", type=common.positive, default=1, help="of each set, each so many")
     parser.add_argument(
-        "--first", type=int, default=0, help="and from this one on, 0 to `every` - 1: a part looked at by nobody"
+        "--first", type=int, default=0, help="from this one on, 0 to `every` - 1"
     )
     parser.add_argument("--side", type=common.positive, default=256, help="of the squares, in pixels")
     parser.add_argument("--size", type=common.positive, help="the working size (default: that of the training)")
