@@ -157,7 +157,7 @@ def divided(now: float, seconds: float, spare: float) -> tuple[float, float]:
 
 
 def place(done: int, now: float, falls: float, ends: float, warmup: int) -> int:
-    """Where on the schedule of FALL steps the next step is: just behind the warm-up until `falls`, at its end from `ends` on."""
+    """Where on the schedule of FALL steps the next step is: just behind its warm-up until `falls`, at its end at `ends`."""
     fallen = min(max((now - falls) / (ends - falls), 0.0), 1.0)
     return min(done, warmup) + round(fallen * (FALL - warmup))
 
