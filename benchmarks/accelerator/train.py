@@ -46,6 +46,7 @@ from PIL import Image
 
 from benchmarks.speed import train_jobs, train_sides
 from colorjax import checkpoint
+from colorjax.checkpoint import settings
 from colorjax.networks import state as states
 from colorjax.platform import caching, sharding
 from colorjax.science import bins
@@ -130,15 +131,17 @@ def configured(args: argparse.Namespace) -> Any:
     if args.init:
         config.looks = tuple(checkpoint.load(args.init).config.looks)
     config.data.dir = "photos"
-    config.lock()  # so that no key is new
     for change in args.set:
         key, _, value = change.partition("=")
         with contextlib.suppress(ValueError, SyntaxError):  # what is no number is a word
             value = ast.literal_eval(value)
+        known = settings.flat(config.to_dict())
+        if key not in known:
+            raise SystemExit(f"--set {change}: there is no key {key}; configs/base.py explains every key")
         try:
             config.update_from_flattened_dict({key: value})
-        except (KeyError, TypeError) as error:
-            raise SystemExit(f"--set {change}: {error.args[0]}; configs/base.py explains every key") from None
+        except TypeError:
+            raise SystemExit(f"--set {change}: {key} is {known[key]!r}, and takes another of its kind") from None
     return config
 
 

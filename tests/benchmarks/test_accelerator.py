@@ -148,7 +148,7 @@ def test_the_rate_falls_to_nothing_however_many_steps_there_are(steps):
 
     assert at(0, 10.0) == pytest.approx(1 / config.warmup_steps)
     assert at(config.warmup_steps, 20.0) == at(50_000, 99.9) == pytest.approx(1)
-    falling = [at(5000 + step, 100.0 + 100.0 * step / steps) for step in range(steps + 1)][:: max(steps // 20, 1)]
+    falling = [at(5000 + step, 100.0 + 100.0 * step / steps) for step in range(0, steps + 1, max(steps // 20, 1))]
     assert falling[0] == pytest.approx(1) and all(np.diff(falling) < 0)
     assert at(5000 + steps // 2, 150.0) == pytest.approx(0.5, abs=1e-3)
     assert at(5000 + steps, 200.0) == at(9000, 230.0) == pytest.approx(0, abs=1e-6)
@@ -200,9 +200,9 @@ def test_weights_tell_settings_that_hold_on_any_machine(monkeypatch):
 def test_settings_can_be_changed_but_not_invented(monkeypatch):
     config, _ = settings(monkeypatch, "--set", "ema=0", "--set", "model.dtype=float32", "--set", "learning_rate=1e-4")
     assert (config.ema, config.model.dtype, config.learning_rate) == (0.0, "float32", 1e-4)
-    with pytest.raises(SystemExit, match=r"--set learning_rat=1: .*configs/base\.py explains every key"):
+    with pytest.raises(SystemExit, match=r"--set learning_rat=1: there is no key learning_rat; configs/base\.py"):
         settings(monkeypatch, "--set", "learning_rat=1")
-    with pytest.raises(SystemExit, match=r"--set ema=much: "):
+    with pytest.raises(SystemExit, match=r"--set ema=much: ema is 0\.999, and takes another of its kind"):
         settings(monkeypatch, "--set", "ema=much")
 
 
