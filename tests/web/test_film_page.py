@@ -160,6 +160,19 @@ def test_a_film_is_looked_at_beside_photographs(visit, tmp_path):
     assert page.locator("#film-bar").is_hidden() and page.text_content("#remove") == "Remove photograph"
 
 
+def test_a_film_has_the_formats_that_can_be_made_of_it(visit, tmp_path):
+    page, names = visit(), "[...document.querySelectorAll('#film-format option')].map((one) => one.value)"
+    page.set_input_files("#files", film(tmp_path / "whole.mkv"))
+    settled(page)
+    everything = page.evaluate(names)
+    page.set_input_files("#files", film(tmp_path / "fields.mkv", field="tff"))
+    page.wait_for_selector("#facts:text('fields.mkv')")
+    assert page.evaluate(names) == [name for name in everything if name != "hevc"] != []
+    page.click(".tile >> nth=0")
+    page.wait_for_selector("#facts:text('whole.mkv')")
+    assert page.evaluate(names) == everything and "ffv1" in everything
+
+
 def test_a_server_that_is_away_for_a_while_is_waited_for(visit, tmp_path):
     page = visit()
     page.set_input_files("#files", film(tmp_path / "reel.mkv"))

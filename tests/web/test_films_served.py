@@ -210,6 +210,17 @@ def test_dissolves_are_told(page, reel, monkeypatch):
         assert about["shots"] == [[0, 3], [3, 6]] and about["openings"] == [None, [2, 4]]
 
 
+def test_a_film_is_offered_in_the_formats_that_it_can_have(page, reel, tmp_path):
+    """HEVC cannot say of whole frames that they are interlaced."""
+    with visitor(page()) as client:
+        everything = client.get("/api/about").json()["films"]["formats"]
+        assert brought(client, reel)["formats"] == everything
+        about = brought(client, film(tmp_path / "fields.mkv", shape=(72, 96), field="tff"), "fields.mkv")
+        assert about["formats"] == [one for one in everything if one["name"] != "hevc"] != []
+        answer = client.post(f"/api/films/{about['id']}/copy", json={"format": "hevc"})
+        assert answer.status_code == 422 and answer.json()["error"].startswith("the format of this film must be one of ffv1")
+
+
 def test_questions_that_make_no_sense_are_refused(page, reel):
     with visitor(page()) as client:
         one = f"/api/films/{brought(client, reel)['id']}"

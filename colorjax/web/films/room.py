@@ -52,7 +52,7 @@ class Room:
 
     @property
     def formats(self) -> list[dict[str, str]]:
-        """In which copies are made."""
+        """In which copies are made; of some films not in all."""
         return self._viewing.formats() if self._viewing else []
 
     @property
@@ -90,7 +90,7 @@ class Room:
                 film.looked.done += 1
                 step()
 
-            shots, film.looked.told = self._view(film).look(seen, self._shelf.limits.frames)
+            shots, film.looked.told, film.formats = self._view(film).look(seen, self._shelf.limits.frames)
             self._shelf.count(film)
             film.shots = shots  # last: from now on they are there
 
@@ -162,7 +162,7 @@ class Room:
         Shots that a cancelled try has left are not coloured again, unless they have other hints by now. A finished copy of
         before stays until the new one is there, if there is room for both.
         """
-        asked, suffix = (format, strength, digest(film)), next(one["suffix"] for one in self.formats if one["name"] == format)
+        asked, suffix = (format, strength, digest(film)), next(one["suffix"] for one in film.formats if one["name"] == format)
         if film.copy is not None and film.copy.asked == asked and film.copy.state in ("waiting", "working", "ready"):
             return film.copy
         self.cancel(film)

@@ -180,11 +180,11 @@ class Films:
     async def copy(self, request: Request) -> Response:
         """Have all of it coloured, as {"format"} and with {"strength"}."""
         film, asked = self._film(request), await bodies.json_of(request)
-        legal = [one["name"] for one in self.room.formats]
-        if asked.get("format", "ffv1") not in legal:
-            raise Refused(422, f"the format must be one of {', '.join(legal)}")
         if not film.frames:
             raise Refused(409, "its shots are still being looked for")
+        legal = [one["name"] for one in film.formats]
+        if asked.get("format", "ffv1") not in legal:
+            raise Refused(422, f"the format of this film must be one of {', '.join(legal)}")
         self.room.copy(film, asked.get("format", "ffv1"), _strength(asked))
         return JSONResponse(self._said(film), 202)
 
@@ -220,7 +220,7 @@ class Films:
     def _said(self, film: Film) -> dict[str, Any]:
         """All that the page shows of a film."""
         about = {"id": film.id, "name": film.name} | film.facts | {"looked": film.looked.as_dict()}
-        about |= {"frames": film.frames, "shots": [[shot.first, shot.end] for shot in film.shots]}
+        about |= {"frames": film.frames, "shots": [[shot.first, shot.end] for shot in film.shots], "formats": film.formats}
         openings = (shot.opening for shot in film.shots)  # the dissolves that they begin in: first and last frame
         about["openings"] = [[at.first, at.end - 1] if at else None for at in openings]
         if film.tried is not None:

@@ -63,9 +63,9 @@ class Still(Photograph):
 class Film:
     """A film of one visitor, in a folder of its own. name: for people, and of its file.
 
-    facts: for the page; empty until its header was read. shots: those that were found. looked: how that went. kept: the
-    finished copy of before, until the one that is being made is there. held: bytes on the disk, counted when they were last
-    looked at.
+    facts: for the page; empty until its header was read. shots: those that were found. formats: in which it can be coloured,
+    known with the shots. looked: how that went. kept: the finished copy of before, until the one that is being made is there.
+    held: bytes on the disk, counted when they were last looked at.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Film:
     visitor: Visitor
     facts: dict[str, Any] = field(default_factory=dict)
     shots: list[Any] = field(default_factory=list)
+    formats: list[dict[str, str]] = field(default_factory=list)
     looked: Work = field(default_factory=Work)
     tried: Work | None = None
     copy: Work | None = None
