@@ -1,5 +1,6 @@
 """Films on the page: looked through, tried and coloured; who may bring them, and what they leave to others."""
 
+import asyncio
 import dataclasses
 import io
 import json
@@ -10,6 +11,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import httpx2
 import numpy as np
 import pytest
 from helpers.painter import Painter
@@ -20,7 +22,7 @@ from colorjax.web import app
 from colorjax.web.films import room
 from colorjax.web.films.limits import FilmLimits
 from colorjax.web.films.shelf import Shelf
-from colorjax.web.sessions import Limits, Sessions
+from colorjax.web.sessions import Limits, Refused, Sessions
 
 pytest.importorskip("av")
 pytest.importorskip("cv2")
@@ -293,6 +295,70 @@ def test_there_is_room_for_some_films_and_no_more(page, reel, folder):
         assert "it needs more than" in sent(client, reel).json()["error"]
     with visitor(page({"free": 10**18})) as client:
         assert "the disk of this server is nearly full" in sent(client, reel).json()["error"]
+
+
+def coming(sessions, shelf, name, address, seconds, size):
+    """A film that has been coming for so long, of so many bytes."""
+    found = shelf.begin(sessions.admit(name, address)[0], "reel.mkv")
+    shelf.come(found, size)
+    found.since -= seconds
+    return found
+
+
+def test_films_that_creep_give_their_places_to_those_whose_network_has_fewer(folder):
+    sessions = Sessions(folder, Limits(films=FilmLimits(places=6, pace=1000.0)))
+    shelf = Shelf(sessions)
+    slow = [coming(sessions, shelf, f"a{n}", "10.0.0.1", 100 + n, 5000) for n in range(3)]
+    quick = [coming(sessions, shelf, f"b{n}", "10.0.0.2", 100, 95_000) for n in range(3)]
+    honest = sessions.admit("c", "10.0.0.3")[0]
+    taken = shelf.begin(honest, "mine.mkv")
+    assert [one in shelf.all for one in [*slow, *quick, taken]] == [True, True, False, True, True, True, True]
+    assert not slow[2].folder.exists()
+    with pytest.raises(Refused, match="it came so slowly that somebody else was given its place"):
+        shelf.come(slow[2], 1)
+    with pytest.raises(Refused, match="as many films are here as this server takes"):
+        shelf.begin(honest, "second.mkv")  # the slow have no more than that
+    shelf.remove(taken)
+    slow[2] = coming(sessions, shelf, "a2", "10.0.0.1", 100, 5000)
+    for one in slow:
+        shelf.come(one, 0, whole=True)  # those that are here stay
+    with pytest.raises(Refused, match="as many films are here as this server takes"):
+        shelf.begin(honest, "mine.mkv")
+
+
+def test_who_creeps_hears_that_the_place_is_given_away(page, reel):
+    """Three cookies at one address send a byte now and then; somebody at another is let in."""
+    application = page({"places": 3, "of_one": 1})
+    with visitor(application) as client:
+        shelf, answers, go = shelf_of(application), [], threading.Event()
+        shelf.limits = dataclasses.replace(shelf.limits, places=4)
+
+        async def creeping(port):
+            async def body():
+                yield b"0"
+                while not go.is_set():
+                    await asyncio.sleep(0.01)
+                yield b"0"
+
+            transport = httpx2.ASGITransport(application, client=("10.0.0.7", port))
+            async with httpx2.AsyncClient(transport=transport, base_url=HOME) as guest:
+                await guest.get("/api/about")
+                answers.append(await guest.post("/api/films?name=a.mkv", content=body()))
+
+        async def both():
+            await asyncio.gather(creeping(1), creeping(2))
+
+        creepers = threading.Thread(target=lambda: asyncio.run(both()))
+        creepers.start()
+        wait_for(lambda: len(shelf.all) == 2)
+        for one in shelf.all:
+            one.since -= 3600
+        shelf.limits = dataclasses.replace(shelf.limits, places=2)
+        brought(client, reel)
+        go.set()
+        creepers.join(30)
+        assert sorted(answer.status_code for answer in answers) == [415, 503]
+        assert any("somebody else was given its place" in answer.json()["error"] for answer in answers)
 
 
 def test_a_copy_that_needs_too_much_room_says_so_and_the_film_stays(page, reel, folder, quick):

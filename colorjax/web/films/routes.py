@@ -89,7 +89,8 @@ class Films:
             for one in gone:
                 await asyncio.to_thread(self._forget, one)
             limit = self.shelf.limits.upload
-            await bodies.receive(request, film.source, limit, lambda size: self.shelf.grow(film, size))
+            await bodies.receive(request, film.source, limit, lambda size: self.shelf.come(film, size))
+            self.shelf.come(film, 0, whole=True)
             await result(self.room.open(film))
         except BaseException:
             await asyncio.to_thread(self.room.forget, film)
