@@ -99,8 +99,8 @@ def test_a_film_is_looked_through_tried_and_coloured_as_on_the_console(page, pai
         coloured = [client.post(f"{one}/frames/4/view", json={"hints": rows}).content for rows in ([], hints)]
         assert np.abs(np.subtract(*map(pixels, coloured), dtype=int)).max() > 30
         assert client.post(f"{one}/frames/4/suggest", json={"x": 3, "y": 4}).json()["suggestions"][0]["color"] == "#c43c30"
-        assert client.put(f"{one}/hints", json={"hints": hints}).status_code == 204
-        assert client.get(f"{one}/hints").json() == {"hints": hints}
+        version = client.put(f"{one}/hints", json={"hints": hints}).raise_for_status().json()["version"]
+        assert client.get(f"{one}/hints").json() == {"hints": hints, "version": version}
 
         assert client.post(f"{one}/try", json={"frame": 4}).status_code == 202
         tried = until(client, about["id"], "tried")["tried"]
@@ -236,7 +236,7 @@ def test_questions_that_make_no_sense_are_refused(page, reel):
         ):
             answer = client.put(f"{one}/hints", json={"hints": rows})
             assert answer.status_code == 422 and words in answer.json()["error"], answer.text
-        assert client.get(f"{one}/hints").json() == {"hints": []}
+        assert client.get(f"{one}/hints").json()["hints"] == []
         assert client.get(f"{one}/frames/6/before").status_code == 404
         assert client.get(f"{one}/shots/2").status_code == 404
         for path, asked, status in (
@@ -247,6 +247,21 @@ def test_questions_that_make_no_sense_are_refused(page, reel):
             ("copy", {"strength": None}, 422),
         ):
             assert client.post(f"{one}/{path}", json=asked).status_code == status, (path, asked)
+
+
+def test_hints_of_another_tab_are_not_overwritten_unseen(page, reel):
+    with visitor(page()) as client:
+        one = f"/api/films/{brought(client, reel)['id']}/hints"
+        first, second = ([{"frame": frame, "x": 1, "y": 1, "color": RED}] for frame in (1, 2))
+        version = client.get(one).json()["version"]
+        kept = client.put(one, json={"hints": first, "version": version})
+        assert kept.status_code == 200
+        late = client.put(one, json={"hints": second, "version": version})
+        assert late.status_code == 412 and "other hints of this film were saved meanwhile" in late.json()["error"]
+        assert client.get(one).json() == {"hints": first, "version": kept.json()["version"]}
+        assert client.put(one, json={"hints": second, "version": kept.json()["version"]}).status_code == 200
+        assert client.get(one).json()["hints"] == second
+        assert client.put(one, json={"hints": first}).status_code == 200  # by who does not ask what was there
 
 
 def test_visitors_see_nothing_of_each_others_films(page, reel, quick):

@@ -571,6 +571,24 @@ def test_only_what_was_pressed_there_with_the_first_button_chooses(visit):
     assert page.input_value("#code") != color
 
 
+def test_what_one_tab_makes_of_a_photograph_is_seen_in_the_other(visit):
+    """So that no tab undoes another's hints by its own."""
+    page = visit()
+    box = opened(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    settled(other)
+    click(page, box, 0.3, 0.5)
+    other.wait_for_selector(".hint")
+    settled(other)
+    click(other, box, 0.6, 0.5)
+    page.wait_for_selector(".hint >> nth=1")
+    other.reload()
+    other.wait_for_selector(".hint >> nth=1")
+    page.click("#undo-button")  # what another tab did, too
+    other.wait_for_function("document.querySelectorAll('.hint').length === 1")
+
+
 def test_what_is_removed_in_one_tab_is_gone_from_the_other(visit):
     page = visit()
     opened(page)

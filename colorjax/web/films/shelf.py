@@ -68,7 +68,7 @@ class Film:
     facts: for the page; empty until its header was read. shots: those that were found. formats: in which it can be coloured,
     known with the shots. looked: how that went. kept: the finished copy of before, until the one that is being made is there.
     held: bytes on the disk, counted when they were last looked at. since: on the clock, when it began to come; None once it is
-    here.
+    here. keeping: a lock for who looks at its hints to keep others.
     """
 
     id: str
@@ -85,6 +85,7 @@ class Film:
     stills: dict[int, Still] = field(default_factory=dict)
     held: int = 0
     since: float | None = field(default_factory=time.monotonic)
+    keeping: Any = field(default_factory=threading.Lock)
 
     @property
     def source(self) -> Path:

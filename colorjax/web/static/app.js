@@ -235,6 +235,21 @@ function useForAll() {
   develop();
 }
 
+/** A photograph has the hints and the look that another tab gave it; that can be taken back here, too. */
+function takeOver(id, state) {
+  const photograph = photographs.find((one) => one.id === id);
+  if (!photograph) return;
+  const { settled } = photograph;
+  album.change(photograph, state, true);
+  if (photograph.settled === settled) return;
+  if (photograph.chosen >= photograph.state.hints.length) photograph.chosen = null;
+  Object.assign(photograph, { stale: true, failed: false });
+  if (photograph !== current) return develop();
+  draw();
+  sayWhatWasSaved();
+  refresh(photograph);
+}
+
 /** Whether hints can be given: which page of several they would be of is not known. */
 const isGuided = ({ pages }) => about.guided && pages === 1;
 
@@ -418,7 +433,11 @@ function listenForLooking(press) {
 
 async function start() {
   listen();
-  removal.elsewhere((id) => photographs.filter((one) => one.id === id).forEach(takeOut));
+  removal.elsewhere((id) => {
+    photographs.filter((one) => one.id === id).forEach(takeOut);
+    films.gone(id);
+  });
+  memory.elsewhere(takeOver);
   try {
     await server.about(); // which brings the cookie
     about = await server.about();

@@ -114,7 +114,7 @@ export function makeMaking(page) {
   start.addEventListener("click", async () => {
     const film = shown;
     try {
-      await film.saved;
+      await page.kept(film);
       film.copy = (await server.colourFilm(film.id, format.value, film.strength)).copy;
       draw(film);
       cancel.focus();
