@@ -185,8 +185,9 @@ def give_hint(page, x):
 def test_hints_of_two_tabs_stay_both(visit, tmp_path, deaf):
     """Each tab hears of the other's; where it does not, what the server has by then is taken in before anything is saved."""
     page = visit()
-    page.context.add_init_script("BroadcastChannel.prototype.postMessage = () => {}" if deaf else "")
-    page.reload()
+    if deaf:
+        page.context.add_init_script("BroadcastChannel.prototype.postMessage = () => {}")
+        page.reload()
     page.set_input_files("#files", film(tmp_path / "reel.mkv", frames=8, shape=(96, 128)))
     settled(page)
     other = page.context.new_page()
@@ -212,6 +213,25 @@ def test_hints_of_two_tabs_stay_both(visit, tmp_path, deaf):
         other.click("#remove")
         other.close(run_before_unload=True)
         page.wait_for_selector("#welcome:not([hidden])")
+
+
+@pytest.mark.parametrize("limits", [Limits(films=FilmLimits(of_one=1))])
+def test_a_film_too_many_is_refused_before_it_is_sent_and_the_strength_stays_over_a_reload(visit, limits, tmp_path):
+    page, sent = visit(), []
+    page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" and "?name=" in asked.url else None)
+    for _ in range(2):
+        page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+        settled(page)
+    page.wait_for_selector(".problem:text('you have 1 films here, as many as may be; remove one first')")
+    assert len([url for url in sent if "again=" not in url]) == 1
+    page.focus("#strength")
+    page.keyboard.press("Home")
+    page.wait_for_selector("#strength-value:text-is('0 %')")
+    page.keyboard.press("Tab")  # it is settled
+    settled(page)
+    page.reload()
+    settled(page)
+    assert page.input_value("#strength") == "0"
 
 
 def test_a_server_that_is_away_for_a_while_is_waited_for(visit, tmp_path):

@@ -1008,6 +1008,31 @@ def test_what_cannot_be_coloured_is_told_once_for_each_and_a_server_that_is_gone
     assert page.locator(".problem").count() == 4
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_photograph_whose_picture_cannot_be_had_leaves_the_others_and_is_there(visit, again):
+    """When it is brought, and when the page is loaded again."""
+    page = visit()
+    if again:
+        several(page, *"abc")
+        page.wait_for_function("() => !document.querySelector('.busy')")
+    refused = []
+
+    def before(route):
+        if refused:
+            return route.continue_()
+        refused.append(route.fulfill(status=422, json={"error": "not just now"}))
+
+    page.route("**/before", before)
+    if again:
+        page.reload()
+        page.wait_for_selector(".tile img >> nth=2")
+    else:
+        bring(page, ("a.png", encoded(GREY)))
+    settled(page)
+    assert page.locator(".problem").all_inner_texts() == ["a.png: not just now"]
+    assert page.locator(".tile:not(.add)").count() == (3 if again else 1)
+
+
 def test_what_was_asked_while_the_server_was_away_is_asked_again(visit):
     page = visit()
     several(page, *"ab")

@@ -63,6 +63,7 @@ class Films:
             "lacking": self.room.lacking,
             "suffixes": SUFFIXES,
             "upload": limits.upload,
+            "films": limits.of_one,
             "formats": self.room.formats,
             "minutes": round(self._sessions.limits.idle / 60),
         }

@@ -2,6 +2,7 @@
 
 import * as album from "./album.js";
 import * as copies from "./copies.js";
+import * as memory from "./memory.js";
 import * as removal from "./removal.js";
 import * as server from "./server.js";
 import { alike, makeKeeping } from "./keeping.js";
@@ -33,7 +34,7 @@ export function readHints(text, film) {
  *  complain, blame(film, error), stage. */
 export function makeFilms(page) {
   const films = [];
-  let offered = { lacking: "", suffixes: [], formats: [] };
+  let offered = { lacking: "", suffixes: [], films: Infinity };
   const keeping = makeKeeping(films, takeOver, page.blame);
   const heard = { ...page, still, kept: keeping.kept };
   const player = makePlayer(heard);
@@ -42,7 +43,7 @@ export function makeFilms(page) {
   /** A film that the server has, as the page knows it, with its hints, see `keeping.js`. stills: its frames that were looked at; tries: shots. */
   function take(about, { hints, version }) {
     const own = { given: hints, kept: hints, version, saved: Promise.resolve(), stills: new Map(), tries: new Map(), urls: {} };
-    const film = { ...about, ...own, strength: about.copy?.strength ?? 1 };
+    const film = { ...about, ...own, strength: memory.recall(about.id)?.strength ?? about.copy?.strength ?? 1 };
     film.urls.before = server.shotPath(film.id, 0);
     films.push(film);
     return film;
@@ -83,6 +84,7 @@ export function makeFilms(page) {
   /** Take a film that somebody has chosen. */
   async function add(file) {
     if (offered.lacking) throw new Error(offered.lacking);
+    if (films.length >= offered.films) throw new Error(`you have ${films.length} films here, as many as may be; remove one first`);
     if (file.size > offered.upload) throw new Error(`larger than ${Math.round(offered.upload / 1e6)} MB, the most that is taken here`);
     const told = (share) => page.arriving(share < 1 ? `Sending ${file.name}: ${Math.round(100 * share)} %` : `Opening ${file.name}…`);
     told(0);
@@ -106,6 +108,7 @@ export function makeFilms(page) {
     const dull = state.strength !== film.strength;
     if (!dull && alike(given, film.given)) return;
     film.strength = state.strength;
+    if (dull) memory.keep(film.id, { strength: film.strength });
     save(film, given, dull ? null : within(film, shotOf(film, frame)));
   }
 
@@ -205,9 +208,9 @@ export function makeFilms(page) {
     isOne: ({ name, type }) => offered.suffixes.includes(suffix(name)) || (type ?? "").startsWith("video/"),
     /** Words for the first page. */
     promise: () => (offered.lacking ? "" : ` Films up to ${Math.round(offered.upload / 1e6)} MB and ${offered.frames.toLocaleString("en")} frames.`),
-    /** Films that the server has already. */
-    async recall() {
-      for (const about of await server.films()) {
+    /** These, which the server has already. */
+    async recall(there) {
+      for (const about of there) {
         await settle(about).catch((error) => page.blame(about, error));
         page.arriving("");
       }
