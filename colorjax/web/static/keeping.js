@@ -60,9 +60,10 @@ export function makeKeeping(films, show, failed) {
     /** Save the hints of a film. */
     keep: (film) => later(film, send),
     /** Wait until they are saved; what could not be saved is sent again. */
-    async kept(film) {
-      await film.saved;
-      await send(film);
+    kept(film) {
+      const sent = film.saved.then(() => send(film));
+      film.saved = sent.catch(() => {}); // who waits hears of it
+      return sent;
     },
   };
 }
