@@ -232,6 +232,17 @@ def test_a_film_too_many_is_refused_before_it_is_sent_and_the_strength_stays_ove
     page.reload()
     settled(page)
     assert page.input_value("#strength") == "0"
+    give_hint(page, 0.3)
+    page.keyboard.press(".")  # to another frame, whose strength is the film's, too
+    page.wait_for_selector(".hint", state="detached")
+    page.focus("#strength")
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    page.click("#hinted button")
+    page.wait_for_selector(".hint")
+    page.click("#undo-button")
+    page.wait_for_selector(".hint", state="detached")
+    assert page.input_value("#strength") == "1.5"
 
 
 def test_a_server_that_is_away_for_a_while_is_waited_for(visit, tmp_path):

@@ -461,6 +461,21 @@ def test_one_film_at_a_time_and_what_is_cancelled_goes_on(page, reel, quick):
         assert until(client, mine, "copy")["copy"]["done"] == 6
 
 
+def test_hints_that_come_while_a_film_waits_are_in_its_copy(page, reel, quick):
+    with visitor(application := page()) as client:
+        other = visitor(application)
+        first, mine = (brought(one, reel)["id"] for one in (other, client))
+        quick.clear()
+        for one, id in ((other, first), (client, mine)):
+            one.post(f"/api/films/{id}/copy", json={}).raise_for_status()
+        client.put(f"/api/films/{mine}/hints", json={"hints": [{"frame": 1, "x": 1, "y": 1, "color": RED}]}).raise_for_status()
+        assert not client.get(f"/api/films/{mine}").json()["copy"]["current"]
+        quick.set()
+        assert until(client, mine, "copy")["copy"]["current"]
+        record = client.get(f"/api/films/{mine}/copy/reel.colorized.mkv.json").json()
+        assert record["shots"][0]["hints"] == 1
+
+
 def test_a_finished_copy_stays_until_the_next_one_is_there(page, reel, quick, folder):
     with visitor(page()) as client:
         id = brought(client, reel)["id"]

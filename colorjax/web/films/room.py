@@ -176,6 +176,7 @@ class Room:
         out = place / f"{film.source.stem}{photos.OWN_COPY}{suffix}"
 
         def work(task: Task) -> None:
+            copy.asked = (format, strength, digest(given(film)))  # hints that came while it waited are in it
             for other in [*film.out.iterdir(), *(place.iterdir() if place.is_dir() else ())]:
                 if other.is_file():
                     other.unlink()

@@ -60,6 +60,7 @@ export function makeFilms(page) {
     const hints = film.given.filter((hint) => hint.frame === frame).map(({ frame: _, ...hint }) => hint);
     if (JSON.stringify([one.state.hints, one.state.strength]) !== JSON.stringify([hints, film.strength])) {
       one.state = one.settled = { ...one.settled, hints, strength: film.strength };
+      for (const way of ["past", "future"]) one[way] = one[way].map((state) => ({ ...state, strength: film.strength })); // which is the film's
       one.stale = true;
     }
     const tried = film.tries.get(shotOf(film, frame));
