@@ -35,7 +35,12 @@ def limits():
 
 
 @pytest.fixture
-def visit(tmp_path, monkeypatch, limits):
+def guided():
+    return True
+
+
+@pytest.fixture
+def visit(tmp_path, monkeypatch, limits, guided):
     """A function that opens the page of a server; its errors, and what is asked of others, fail the test."""
     monkeypatch.setattr(steadying, "find", lambda small: ([number for number, _ in enumerate(small) if number % 4 == 0], []))
     wrong = []
@@ -46,7 +51,7 @@ def visit(tmp_path, monkeypatch, limits):
 
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        application = app.make(Painter(), Sessions(tmp_path / "private", limits), None, ["127.0.0.1"])
+        application = app.make(Painter(guided), Sessions(tmp_path / "private", limits), None, ["127.0.0.1"])
         with running(application) as (port, _):
 
             def open_page():
@@ -171,6 +176,15 @@ def test_a_film_has_the_formats_that_can_be_made_of_it(visit, tmp_path):
     page.click(".tile >> nth=0")
     page.wait_for_selector("#facts:text('whole.mkv')")
     assert page.evaluate(names) == everything and "ffv1" in everything
+
+
+@pytest.mark.parametrize("guided", [False])
+def test_a_network_without_hints_says_nothing_of_them_beside_a_film(visit, guided, tmp_path):
+    page = visit()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+    settled(page)
+    assert "does not follow hints" in page.inner_text("#unguided")
+    assert page.is_visible("#film-section") and not page.is_visible("#carrying")
 
 
 def give_hint(page, x):
