@@ -108,9 +108,7 @@ def main() -> None:
     parser.add_argument("--ratios", default="0.5,0.65,0.8", help="shares of the true colourfulness to compare at")
     parser.add_argument("--half", default="choosing", choices=HALVES, help="which half of each set, or all")
     parser.add_argument("--every", type=common.positive, default=1, help="of each set, each so many")
-    parser.add_argument(
-        "--first", type=int, default=0, help="from this one on, 0 to `every` - 1"
-    )
+    parser.add_argument("--first", type=int, default=0, help="from this one on, 0 to `every` - 1")
     parser.add_argument("--side", type=common.positive, default=256, help="of the squares, in pixels")
     parser.add_argument("--size", type=common.positive, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
