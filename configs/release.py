@@ -1,4 +1,4 @@
-"""The release before last (quarter.py is the network that colorjax ships): guided, with the strided stem, on photographs some of which are made to look old.
+"""An earlier release (quarter.py is what colorjax ships): guided, with the strided stem, some photographs made to look old.
 
 On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was at hand):
 
