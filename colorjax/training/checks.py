@@ -68,8 +68,7 @@ def check(config: ConfigDict) -> None:
         raise ValueError(
             f"freeze={config.freeze!r} and encoder_rate={config.encoder_rate} need model.name=resnet_unet, which has an encoder"
         )
-    if states.frozen_stages(config.freeze) and not (config.pretrained or config.init_from):
-        raise ValueError(f"freeze={config.freeze!r} keeps what an encoder knows: pretrained or init_from must bring one")
+    states.frozen_stages(config.freeze)
     if config.loss.rarity and not config.loss.l1:
         raise ValueError(f"loss.rarity={config.loss.rarity} weights the pixels of L1, but loss.l1=0")
     lpips = config.loss.perceptual and config.loss.perceptual_net != "resnet18"

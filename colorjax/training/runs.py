@@ -50,6 +50,8 @@ def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: C
         now.params, now.stats, left = pretrained.load_encoder(config.pretrained, now.params, now.stats)
         if at_random := [stage for stage in state.frozen_stages(config.freeze) if stage in left]:
             raise ValueError(f"freeze={config.freeze!r} would keep {', '.join(at_random)} as random as it starts")
+    elif config.freeze:
+        raise ValueError(f"freeze={config.freeze!r} keeps what an encoder knows: pretrained or init_from must bring one")
     if now.average:
         now.average = {"params": now.params, "stats": now.stats}
     return sharding.place(now, jax.tree.map(lambda leaf: leaf.sharding, abstract)), []

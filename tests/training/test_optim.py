@@ -82,6 +82,8 @@ def test_what_starts_at_random_is_not_frozen(monkeypatch, tmp_path, capsys):
     with pytest.raises(ValueError, match="freeze='layer4' would keep layer4 as random as it starts"):
         start(tiny(freeze="layer4", **shape), tmp_path, capsys)
     start(tiny(freeze="layer3", **shape), tmp_path, capsys)
+    with pytest.raises(ValueError, match="freeze='layer2' keeps what an encoder knows: pretrained or init_from must bring one"):
+        start(tiny(freeze="layer2", **shape | {"pretrained": ""}), tmp_path, capsys)
 
 
 @pytest.fixture(scope="module")
