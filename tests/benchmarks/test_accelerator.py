@@ -241,7 +241,7 @@ def test_the_whole_of_it(tmp_path, monkeypatch):
     pack.pack(tmp_path / "album", tmp_path / "packs", side=48, least=32, most=10**6, limit=0, processes=1)
     out = tmp_path / "out"
     words = [str(tmp_path / "packs"), str(out), "--seconds=100", "--spare=40", "--batch=4", "--size=32", "--last-size=64"]
-    words += ["--init=", "--set=model.width=8", "--set=ema=0"]
+    words += ["--init=", "--set=freeze=", "--set=model.width=8", "--set=ema=0"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words])
     # --seconds counts from the start of the process, and this one has made other tests: the last of them ends here
     monkeypatch.setattr(train, "BEGAN", train.time.perf_counter())
