@@ -7,23 +7,27 @@
 It begins from the weights inside the installation; --config.init_from names others.
 The photographs must be in colour: grey ones teach nothing, and are left out. One in ten is held out, by a hash of its name;
 evaluate.py measures both networks on these alone, with the settings of the run, so that no number is of a photograph that was
-trained on. The network keeps its shape: another stem or width, or an unguided one, is refused. Terms, batch and size (96
-pixels; what comes out works at it, too) are those of release.py:finish; on a GPU --config.image_size=256 is worth trying.
+trained on. The network keeps its shape, and so it must be one like quarter.py's, whose terms, frozen stages and hints these
+are; --config.model.answer and the like fit others. Size and looks are those of the weights inside.
 Hardware and data: a GPU, or a CPU with time; a few hundred photographs or more.
 """
 
-from configs import release
+from configs import quarter
 
 
 def get_config():
-    config = release.get_config("finish")
+    config = quarter.get_config()
     config.init_from = "pretrained"
     config.pretrained = ""
     config.model.dtype = "auto"
+    config.image_size = 192
+    config.looks = (5 / 6, 7 / 6)
+    config.schedule = "smooth"
     config.epochs = 5
     config.learning_rate = 1e-4  # what it knows should be bent, not replaced
     config.warmup_steps = 50
     config.ema = 0.99
     config.freeze_batch_norm = True  # else the statistics move with few batches of one kind, and colours get worse
+    config.checkpoint_every = 0
     config.log_every = 10
     return config

@@ -1,4 +1,4 @@
-"""The next release's network: guided, it answers at a quarter of the resolution, on stages that stay as ImageNet left them.
+"""The network that colorjax ships: guided, answers at a quarter of the resolution, on stages that stay as ImageNet left them.
 
     python train.py --config=configs/quarter.py --workdir=runs/quarter --config.pretrained=WEIGHTS --config.data.dir=PHOTOS \\
         --config.data.val_dir=OTHERS --config.data.val_fraction=0.5

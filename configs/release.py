@@ -1,12 +1,12 @@
-"""The network that colorjax ships: guided, with the strided stem, on photographs some of which are made to look old.
+"""An earlier release (quarter.py is what colorjax ships): guided, with the strided stem, some photographs made to look old.
 
 On an accelerator, in one go at 256 pixels (prepared; not run yet, for none was at hand):
 
     python train.py --config=configs/release.py --workdir=runs/release --config.data.dir=photos
 
 In two stages, on two CPU cores (the first from a file of ImageNet's `conv1` to `layer3`, with --config.pretrained=WEIGHTS;
-`layer4` at random). The weights inside colorjax were made much like this, but `finish` in seven sittings of other lengths,
-rates and terms, and the mean of networks at the end (see the card beside the weights); as it stands here it was not run.
+`layer4` at random). The first weights inside colorjax were made much like this, but `finish` in seven sittings of
+other lengths, rates and terms, and the mean of networks at the end; as it stands here it was not run.
 
     python train.py --config=configs/release.py:start --workdir=runs/start --config.data.dir=photos
     python train.py --config=configs/release.py:finish --workdir=runs/finish --config.data.dir=photos \\

@@ -121,7 +121,7 @@ def test_every_key_of_the_base_config_is_explained_and_read():
 
 def test_every_wing_has_its_tests_in_a_folder_of_its_name():
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and any(path.glob("test_*.py"))}
-    assert folders == FLOOR.keys() - {"cli"}
+    assert folders - {"benchmarks"} == FLOOR.keys() - {"cli"}  # whose scripts are of no wing
 
 
 def test_importing_is_quick_and_colouring_imports_no_training_library():

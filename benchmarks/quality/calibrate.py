@@ -11,7 +11,9 @@ makes it of the grey photograph, and the truth.
 """
 
 import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,13 @@ from colorjax.inference.pixels import resized
 from colorjax.science import color
 
 STEPS, ROWS, EVERY = 24, 10, 3  # of the table; of the check; of pixels along each side
+
+
+def without_table(folder: Path) -> checkpoint.Network:
+    """The network of a released folder, whatever table lies beside it: it may be of other weights."""
+    with tempfile.TemporaryDirectory() as bare:
+        shutil.copytree(folder, bare, ignore=shutil.ignore_patterns(checkpoint.CALIBRATION), dirs_exist_ok=True)
+        return checkpoint.load(bare)
 
 
 def seen(colorizer: Colorizer, folder: Path, half: str, pictures: int) -> np.ndarray:
@@ -89,11 +98,13 @@ def main() -> None:
     parser.add_argument("--only-check", action="store_true", help="write no table: check the one that is there")
     args = parser.parse_args()
     folder = shipped.FOLDER if args.ckpt == checkpoint.PRETRAINED else Path(args.ckpt)
-    if not args.only_check:
-        (folder / checkpoint.CALIBRATION).unlink(missing_ok=True)  # it may be of other weights
-    colorizer = Colorizer.from_checkpoint(folder)
     if not (folder / checkpoint.CONFIG).is_file():
         sys.exit(f"calibrate.py: {folder} is no released folder; colorjax export makes one")
+    if not all(sets.pairs(str(args.photos), half, 1) for half in ("choosing", "final")):
+        sys.exit(f"calibrate.py: {args.photos} holds no photographs, or too few to have two halves")
+    if args.only_check and not (folder / checkpoint.CALIBRATION).is_file():
+        sys.exit(f"calibrate.py: {folder} has no {checkpoint.CALIBRATION} to check; without --only-check it gets one")
+    colorizer = Colorizer(checkpoint.load(folder) if args.only_check else without_table(folder))
     table = colorizer.network.calibration
     if not args.only_check:
         said, off = seen(colorizer, args.photos, "choosing", args.pictures)

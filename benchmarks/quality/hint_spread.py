@@ -7,7 +7,7 @@ pixels). The hint asks first for another hue than the network paints there, then
 hints reach ("soft", "object") a row says:
 
   Delta E at it   between the hint and the 8-bit copy at its point, at the photograph's lightness: the median, the largest
-  hint_spread     share of all that changed (ab, summed over pixels) that lies inside the object
+  hint_spread     share of all that changed (ab, summed over pixels) that lies inside the object: the mean, the least
   filled          how far the object has gone to the hint's colour, mean over its pixels: 1 is all the way
   in, out         Delta E of the copy to the truth inside the object and outside, the hint telling the true colour
 
@@ -114,7 +114,8 @@ def main() -> None:
     for reach, kinds in found.items():
         other, true = (np.array(kinds[kind]) for kind in ("other", "true"))
         cells = [f"{np.median(other[:, 0]):.2f}, {other[:, 0].max():.2f}"]
-        cells += [f"{mean:.2f}" for mean in (*other.mean(0)[1:3], *true.mean(0)[3:])]
+        cells += [f"{other[:, 1].mean():.2f}, {other[:, 1].min():.2f}"]
+        cells += [f"{mean:.2f}" for mean in (other[:, 2].mean(), *true.mean(0)[3:])]
         common.row(reach, *cells)
     if args.out:
         with photos.atomic(args.out) as stream:

@@ -9,7 +9,8 @@ each answer's chroma is scaled by one factor for the whole set, found for each o
 Every photograph is coloured as `colorjax colorize` does it: its middle square, at most `--side` pixels, made grey, 8 bits. A
 set is a folder, or a folder of true pictures and one of grey ones with the same names, whose lightness the network sees.
 
-`--half choosing` and `--half final` are the two halves of a set by a hash of each name; the second is for the end.
+`--half choosing` and `--half final` are the two halves of a set by a hash of each name; the second is for the end. The first
+is what a training with `data.val_dir` and `data.val_fraction=0.5` validates on.
 `+-` is the standard error of the difference to the first network, paired. `--out` gets sets.json.
 """
 
@@ -27,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import common
 from colorjax import Colorizer
-from colorjax.data.sources import unit_hash
+from colorjax.data.sources import VALIDATION_SALT, unit_hash
+from colorjax.inference import pixels
 from colorjax.inference.colorizer import NoColorError, Prediction
 from colorjax.science import color, metrics
 
@@ -75,6 +77,9 @@ def see(colorizer: Colorizer, rgb: np.ndarray, seen: np.ndarray) -> dict[str, np
         answer = colorizer.predict(seen)
     except NoColorError:
         answer = Prediction(np.zeros((8, 8), np.float32), np.zeros((8, 8, 2), np.float32))
+    if not np.array_equal(seen, grey):  # its colours are laid on another lightness, whose edges they must follow
+        shape = answer.lightness.shape
+        answer = answer._replace(lightness=pixels.lightness(pixels.small_grey(grey, shape)))
     copies = [colorizer.paint(grey, Prediction(answer.lightness, answer.ab * np.float32(factor))) for factor in FACTORS]
     return jax.device_get(measured(np.stack(copies), np.stack([rgb] * len(FACTORS))))
 
@@ -87,12 +92,12 @@ def at_ratio(values: dict[str, np.ndarray], ratio: float | None) -> dict[str, np
     return of | {"factor": factor, "ratio": float(np.interp(factor, FACTORS, ratios))}
 
 
-def pairs(spec: str, half: str, every: int) -> list[tuple[Path, Path, str]]:
-    """(truth, what is seen, group) of the photographs of a set."""
+def pairs(spec: str, half: str, every: int, first: int = 0) -> list[tuple[Path, Path, str]]:
+    """(truth, what is seen, group) of the photographs of a set: of a half each so many, from the first-th on."""
     folders = [Path(part).expanduser() for part in spec.split(",")]
     names = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*") if path.suffix in (".webp", ".jpg", ".png"))
     low, high = HALVES[half]
-    names = [name for name in names if low <= unit_hash(name.as_posix(), "half") < high][::every]
+    names = [name for name in names if low <= unit_hash(name.as_posix(), VALIDATION_SALT) < high][first::every]
     return [(folders[0] / name, folders[-1] / name, name.parts[0] if len(name.parts) > 1 else "all") for name in names]
 
 
@@ -103,6 +108,7 @@ def main() -> None:
     parser.add_argument("--ratios", default="0.5,0.65,0.8", help="shares of the true colourfulness to compare at")
     parser.add_argument("--half", default="choosing", choices=HALVES, help="which half of each set, or all")
     parser.add_argument("--every", type=common.positive, default=1, help="of each set, each so many")
+    parser.add_argument("--first", type=int, default=0, help="from this one on, 0 to `every` - 1")
     parser.add_argument("--side", type=common.positive, default=256, help="of the squares, in pixels")
     parser.add_argument("--size", type=common.positive, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
@@ -114,7 +120,7 @@ def main() -> None:
     common.table("set", "n", "network", "own ratio", "at", "factor", "PSNR", "Delta E", "bias a*, b*")
     for spec in args.sets:
         name, _, folders = spec.partition("=")
-        photographs = pairs(folders, args.half, args.every)
+        photographs = pairs(folders, args.half, args.every, args.first)
         rows = {ckpt: [] for ckpt in colorizers}
         for truth, seen, _ in tqdm(photographs, disable=None, desc=name):
             rgb = square(truth, args.side)
@@ -144,9 +150,8 @@ def tell(label: str, rows: dict, chosen: np.ndarray, ratios: list, report: dict)
             cells = [against(of[key], first[ratio][key] if first else None) for key in TOLD]
             bias = ", ".join(f"{of[key].mean():+.1f}" for key in ("bias_a", "bias_b"))
             own = f"{found[None]['ratio']:.2f}"
-            common.row(
-                label, chosen.sum(), ckpt, own, "own" if ratio is None else str(ratio), f"{of['factor']:.2f}", *cells, bias
-            )
+            at = "own" if ratio is None else str(ratio) if abs(of["ratio"] - ratio) < 0.01 else f"{ratio} out of reach"
+            common.row(label, chosen.sum(), ckpt, own, at, f"{of['factor']:.2f}", *cells, bias)
             means = {key: float(np.mean(value)) for key, value in of.items()}
             report.setdefault(label, {}).setdefault(str(ckpt), {})[str(ratio)] = means
         first = first or found

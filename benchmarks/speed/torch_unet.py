@@ -68,23 +68,28 @@ class UpBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """luma (B, 1, H, W) in -1..1 -> chroma (B, 2, H, W) in -1..1; H and W are multiples of 32."""
+    """luma (B, 1, H, W) in -1..1 -> chroma (B, 2, H / answer, W / answer) in -1..1; H and W are multiples of 32.
 
-    def __init__(self, width: int = 64, stem: str = "full"):
+    answer: 1, with the strided stem also 2 or 4.
+    """
+
+    def __init__(self, width: int = 64, stem: str = "full", answer: int = 1):
         super().__init__()
-        self.strided = stem == "strided"
-        self.encoder = Encoder(width, self.strided)
+        strided = stem == "strided"
+        self.encoder = Encoder(width, strided)
         self.up3, self.up2 = UpBlock(8 * width, 4 * width, 4 * width), UpBlock(4 * width, 2 * width, 2 * width)
         self.up1 = UpBlock(2 * width, width, width)
-        if self.strided:
-            self.up_stem, self.up_luma = UpBlock(width, width, width), UpBlock(width, 1, width // 4)
-        self.head = conv(width // 4 if self.strided else width, 2, 3, bias=True)
+        self.up_stem = UpBlock(width, width, width) if strided and answer < 4 else None
+        self.up_luma = UpBlock(width, 1, width // 4) if strided and answer == 1 else None
+        self.head = conv(width if self.up_luma is None else width // 4, 2, 3, bias=True)
 
     def forward(self, luma: Tensor) -> Tensor:
         stem, layer1, layer2, layer3, layer4 = self.encoder(luma)
         x = self.up1(self.up2(self.up3(layer4, layer3), layer2), layer1)
-        if self.strided:
-            x = self.up_luma(self.up_stem(x, stem), luma)
+        if self.up_stem is not None:
+            x = self.up_stem(x, stem)
+        if self.up_luma is not None:
+            x = self.up_luma(x, luma)
         return torch.tanh(self.head(x).float())
 
 

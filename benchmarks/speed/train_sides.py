@@ -17,7 +17,7 @@ def configured(job: dict) -> Any:
     config = unet.get_config()
     config.batch_size, config.image_size = job["batch"], job["size"]
     config.update(job.get("changes", {}))
-    config.model.update(stem=job["stem"], width=job["width"], dtype=job["dtype"])
+    config.model.update(stem=job["stem"], width=job["width"], dtype=job["dtype"], answer=job["answer"])
     config.data.update(source="folder", dir=job.get("photos", ""))
     return config
 
@@ -49,6 +49,14 @@ def random_batches(config: Any, count: int) -> list[dict[str, np.ndarray]]:
         }
         for _ in range(count)
     ]
+
+
+def flop(jitted: Any, *arguments: Any, **static: Any) -> float:
+    """Of one call, as XLA counts them before it optimises, on a CPU.
+
+    Counted is what a GPU would be given: on CPUs kernels' gradients are loops over the pictures, whose body counts once.
+    """
+    return jitted.trace(*arguments, **static).lower(lowering_platforms=("cuda",)).cost_analysis()["flops"]
 
 
 class Colorjax:
@@ -113,7 +121,7 @@ class Colorjax:
         sides = (self.config.batch_size, self.config.image_size, self.config.image_size)
         shapes = {"luma": (*sides, 1), "chroma": (*sides, 2), "mask": sides[:1]}
         batch = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
-        return jax.jit(self.update).lower(self.abstract, batch).cost_analysis()["flops"] / self.config.batch_size
+        return flop(jax.jit(self.update), self.abstract, batch) / self.config.batch_size
 
 
 class Torch:
@@ -130,7 +138,7 @@ class Torch:
         self.device = device = "cuda" if job["gpu"] else "cpu"
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")  # TF32; that of convolutions is on already
-        net = torch_unet.load(torch_unet.UNet(config.model.width, config.model.stem), *numbers(config))
+        net = torch_unet.load(torch_unet.UNet(config.model.width, config.model.stem, config.model.answer), *numbers(config))
         net.to(device, memory_format=torch.channels_last).train()
         self.parameters = list(net.parameters())
         kernels, others = ([p for p in self.parameters if (p.ndim > 1) == is_kernel] for is_kernel in (True, False))
@@ -144,7 +152,9 @@ class Torch:
         def loss(luma: torch.Tensor, chroma: torch.Tensor) -> torch.Tensor:
             with torch.autocast(device, torch.bfloat16, enabled=config.model.dtype == "bfloat16"):
                 pred = net(luma)
-            return torch.nn.functional.l1_loss(pred, chroma)
+            coarser = config.model.answer > 1
+            target = torch.nn.functional.avg_pool2d(chroma, config.model.answer) if coarser else chroma
+            return torch.nn.functional.l1_loss(pred, target)
 
         self.eager, self.note, mode = loss, "", job["compile"]
         self.loss = loss if mode == "none" else torch.compile(loss, mode=mode, dynamic=False)

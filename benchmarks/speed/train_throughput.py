@@ -2,6 +2,7 @@
 
     python benchmarks/speed/train_throughput.py                                         # on a GPU: 256 pixels, batch 32 to 256
     python benchmarks/speed/train_throughput.py --stems=full --batches=256 --compile=max-autotune
+    python benchmarks/speed/train_throughput.py --stems=strided --answer=4 --batches=128 --size=160
     python benchmarks/speed/train_throughput.py --rounds=0 --batches=256 --pipeline=PHOTOS --five-epochs=PHOTOS
 
 colorjax's side is train.py's own step (`steps.make` with the settings of `configs/unet.py`). PyTorch's is the best that a
@@ -124,6 +125,7 @@ def five_epochs(shape: dict, photos: Path) -> None:
     """Run train.py for 5 epochs, validation included, and print when it said what."""
     keys = {"epochs": 5, "batch_size": shape["batch"], "eval_batch_size": shape["batch"], "image_size": shape["size"]}
     keys |= {"model.stem": shape["stem"], "model.width": shape["width"], "model.dtype": shape["dtype"]}
+    keys |= {"model.answer": shape["answer"]}
     keys |= {"pretrained": "", "data.source": "folder", "data.dir": photos, "data.limit_per_group": 0}
     with tempfile.TemporaryDirectory() as workdir:
         command = [sys.executable, "train.py", "--config=configs/unet.py", *(f"--config.{k}={v}" for k, v in keys.items())]
@@ -149,6 +151,7 @@ def five_epochs(shape: dict, photos: Path) -> None:
 def options() -> argparse.Namespace:
     parser = common.parser(__doc__)
     parser.add_argument("--stems", nargs="+", default=["full", "strided"], choices=["full", "strided"])
+    parser.add_argument("--answer", type=int, default=1, choices=[1, 2, 4], help="of the strided stem: chroma has 1/ANSWER")
     parser.add_argument("--batches", nargs="+", type=int, help="default: 32 64 128 256 on a GPU, 8 without")
     parser.add_argument("--size", type=int, help="side of the pictures in pixels (default: 256 on a GPU, 64 without)")
     parser.add_argument("--width", type=int, default=64, help="channels of the first feature map (default: 64)")
@@ -162,7 +165,10 @@ def options() -> argparse.Namespace:
     parser.add_argument("--pipeline", type=Path, metavar="DIR", help="measure the input pipelines on these photographs too")
     parser.add_argument("--five-epochs", type=Path, metavar="DIR", help="time train.py on these, with the last stem and batch")
     parser.add_argument("--profile", type=Path, metavar="DIR", help="keep jax.profiler's traces, and print the largest costs")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.answer > 1 and "full" in args.stems:
+        parser.error("--answer is of the strided stem: give --stems=strided")
+    return args
 
 
 def main() -> None:
@@ -170,7 +176,7 @@ def main() -> None:
     found = run_job(train_jobs.device, {"dtype": args.dtype})
     gpu, peak = found["gpu"], found["peak"]
     shape = {"gpu": gpu, "dtype": found["dtype"], "size": args.size or (256 if gpu else 64), "width": args.width}
-    shape |= {"compile": args.compile, "seconds": args.seconds}
+    shape |= {"compile": args.compile, "seconds": args.seconds, "answer": args.answer}
     batches = args.batches or ([32, 64, 128, 256] if gpu else [8])
     shapes = [
         shape | {"stem": stem, "batch": batch, "steps_per_epoch": -(-PICTURES // 5 // batch)}
@@ -183,7 +189,7 @@ def main() -> None:
     print(f"{found['name']}, {cores} CPU cores; Python {platform.python_version()}, {versions}")
     if not gpu:
         print("A CPU: these figures say nothing of a GPU.")
-    print(f"{shape['size']} pixels, width {args.width}, {found['dtype']}, torch.compile: {args.compile}")
+    print(f"{shape['size']} pixels, answer {args.answer}, width {args.width}, {found['dtype']}, torch.compile: {args.compile}")
     print(f"fastest {found['dtype']} matrix product: {peak / 1e12:.4g} TFLOP/s")
     checked = run_job(train_jobs.check, shapes[0] | {"stems": args.stems, "batches": batches})
     worst = "; ".join(f"{stem} {loss:.1e} and {norm:.1e}" for stem, (loss, norm) in checked["worst"].items())

@@ -140,10 +140,12 @@ class Copier:
         prediction = self._colorizer.variant(pixels, job.variant, guide.hints)
         about: dict[str, Any] = {"width": pixels.shape[1], "height": pixels.shape[0], "bits": 8 * pixels.dtype.itemsize}
         about |= {"digital_source_type": provenance.source_type(photo.metadata.xmp)} | guide.of_page()
-        spread = self._colorizer.uncertainty(pixels, guide.hints) if self._options.uncertainty else None
-        if spread is not None:
+        spread = None
+        if self._options.uncertainty:
+            of = {"of": prediction} if job.variant > 1 else {}
+            spread = self._colorizer.uncertainty(pixels, guide.hints, **of)
             about |= {"uncertainty": round(float(spread.mean()), 3), "map": job.map(number).name}
-            about |= {"uncertainty_calibrated": self._colorizer.calibrated}
+            about |= {"uncertainty_calibrated": self._colorizer.calibrated and not of}
             warnings += () if self._colorizer.calibrated else (UNCALIBRATED,)
         before = toning.flat_tone(pixels)
         in_place = pixels if pixels.ndim == 3 and pixels.flags.writeable else None

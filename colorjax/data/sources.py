@@ -15,6 +15,7 @@ from colorjax import photos
 from colorjax.data import listing
 
 VALIDATION = "data.val_dir:"  # before the names of photographs of that folder
+VALIDATION_SALT = "half"  # so that half of `data.val_dir` is the choosing half of benchmarks/quality/sets.py
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _folder(name: str, key: str) -> Source:
 
 def _joined(source: Source, other: Source, fraction: float) -> Source:
     """`source` to train on, and of `other` the share to validate on, whose names come after VALIDATION."""
-    chosen = np.flatnonzero(unit_hashes(other.names) < fraction).tolist()
+    chosen = np.flatnonzero(unit_hashes(other.names, VALIDATION_SALT) < fraction).tolist()
     if not chosen:
         raise ValueError(f"data.val_dir holds no photograph whose hash is under data.val_fraction={fraction}")
     count = len(source)

@@ -121,7 +121,11 @@ def settings_of(
         differ = [key for key in sorted(_SAME_PHOTOGRAPHS) if key not in changes and ours[key] != theirs[key]]
         if differ:
             notes.append(f"{name} was trained with another {', '.join(differ)}: it may have seen some of these photographs")
-        elif ours["data.val_fraction"] > theirs["data.val_fraction"] and all(ours[k] == theirs[k] for k in _SAME_PHOTOGRAPHS):
+        elif ours["data.val_dir"] or any(ours[key] != theirs[key] for key in _SAME_PHOTOGRAPHS):
+            pass  # these were trained on by nobody, or somebody chose them
+        elif theirs["data.val_dir"]:
+            notes.append(f"{name} was trained on all of these photographs: it held out others, of its data.val_dir")
+        elif ours["data.val_fraction"] > theirs["data.val_fraction"]:
             shares = f"it held out {theirs['data.val_fraction']} of them, {ours['data.val_fraction']} is measured"
             notes.append(f"{name} was trained on some of these photographs: {shares}")
         if ours["image_size"] != theirs["image_size"]:

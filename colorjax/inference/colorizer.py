@@ -166,10 +166,10 @@ class Colorizer:
             raise ValueError(f"count={count} must be in 1..{variants.MOST}")
         if not self.guided:
             raise HintError("the network has no variants: it was trained without a palette (see configs/guided.py)")
+        view, hints = self._view(image, hints)
         first = self.predict(image, hints)
         if count == 1:
             return [first]
-        view, hints = self._view(image, hints)
         told = self._reach(view, hints).drawn if hints else None
         features = view.features(self._trained, told)
         shape, onto = features.shape[:2], first.ab.shape[:2]
@@ -214,15 +214,22 @@ class Colorizer:
         return self.network.calibration is not None
 
     def uncertainty(
-        self, image: np.ndarray, hints: Iterable[Any] | None = None, *, calibrated: bool | None = None
+        self,
+        image: np.ndarray,
+        hints: Iterable[Any] | None = None,
+        *,
+        calibrated: bool | None = None,
+        of: Prediction | None = None,
     ) -> np.ndarray:
         """Where the colour is a guess: (h, w) float32 at the network's scale, in Lab units.
 
         How far a* and b* are off, on average, where a network says so: by the table in `calibration.json` beside its weights.
         Without that, or with calibrated=False, what the network says: the mean distance to the colours that its palette holds
         for likely; of one that is not guided the standard deviation between answers for the photograph and its mirror image,
-        each at several scales. Where hints of objects reach, somebody has said what the colour is: there it is 0. Raises as
-        `__call__` does, ValueError for calibrated=True where there is no table.
+        each at several scales. Where hints of objects reach, somebody has said what the colour is: there it is 0.
+
+        of: the colours that are doubted, as one of `variants` (default: those of `predict`); for these the table was not
+        measured. Raises as `__call__` does, ValueError for calibrated=True where there is no table.
         """
         if calibrated and not self.calibrated:
             raise ValueError("the uncertainty of this network is not calibrated (see benchmarks/quality/calibrate.py)")
@@ -230,7 +237,8 @@ class Colorizer:
         reach, size = self._reach(view, hints) if hints else None, self._trained
         told = reach.drawn if reach else None
         if self.network.config.model.guided:  # it has a palette
-            features, answer = view.features(size, told), view.answer_at(size, (False,), told).ab
+            features = view.features(size, told)
+            answer = view.answer_at(size, (False,), told).ab if of is None else of.ab
             doubt = doubts.expected(view.likely(features), pixels.resized(answer, features.shape[:2]))
         else:
             sizes = [max(_LEAST, round(scale * size)) for scale in doubts.SCALES]

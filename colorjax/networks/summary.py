@@ -11,7 +11,7 @@ from colorjax.networks.resnet import count_parameters
 
 
 def describe(config: Any) -> str:
-    """The parameter table, every feature map's shape, the total and the GFLOPs of one picture at `image_size`."""
+    """What it is, the parameter table, every feature map's shape, and the GFLOPs of one picture at `image_size`, unhinted."""
     params, stats = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
     graphdef = state.graphdef(config.model)
     size = config.image_size
@@ -27,7 +27,7 @@ def describe(config: Any) -> str:
     luma = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
     shapes = jax.eval_shape(maps, params, stats, luma)
     lowered = jax.jit(lambda *a: maps(*a)["chroma"]).lower(params, stats, luma)
-    lines = [f"{config.model.name}, stem={config.model.stem}, width={config.model.width}", "", "parameters"]
+    lines = [_kind(config.model), "", "parameters"]
     for path, node in _modules(params):
         lines.append(f"  {path:<24}{count_parameters(node):>12,}")
     lines += [f"  {'total':<24}{count_parameters(params):>12,}", "", f"feature maps of a {size}x{size} picture"]
@@ -35,6 +35,13 @@ def describe(config: Any) -> str:
         lines.append(f"  {name:<24}{' x '.join(map(str, shapes[name].shape[1:])):>20}")
     lines += ["", f"{lowered.cost_analysis()['flops'] / 1e9:.1f} GFLOP a picture, forward"]
     return "\n".join(lines)
+
+
+def _kind(model: Any) -> str:
+    """Its name and shape, at which resolution it answers, and whether it sees hints."""
+    stem = f"stem={model.stem}, " if model.name == "resnet_unet" else ""
+    answer = "chroma at full resolution" if model.answer == 1 else f"chroma at 1/{model.answer} of the resolution"
+    return f"{model.name}, {stem}width={model.width}, {answer}{', follows hints' if model.guided else ''}"
 
 
 def _modules(params: dict) -> list[tuple[str, dict]]:

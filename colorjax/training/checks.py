@@ -78,6 +78,7 @@ def check(config: ConfigDict) -> None:
             "--config.loss.perceptual_weights or --config.lpips_weights says where they are"
         )
     smallest = perceptual.SMALLEST_PICTURE if config.loss.perceptual or config.lpips_weights else _SMALLEST_PICTURE
+    smallest *= config.model.answer if config.loss.perceptual else 1  # that term sees what the network answers
     if config.image_size < smallest:
         raise ValueError(f"image_size={config.image_size} must be at least {smallest}")
     if not config.looks or not all(0.5 <= scale <= 2 for scale in config.looks):

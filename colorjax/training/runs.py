@@ -47,7 +47,11 @@ def start(config: ConfigDict, optimizers: Optimizers, mesh: Mesh, checkpoints: C
     if config.init_from:
         _take_over(config, now)
     elif config.pretrained:
-        now.params, now.stats, _ = pretrained.load_encoder(config.pretrained, now.params, now.stats)
+        now.params, now.stats, left = pretrained.load_encoder(config.pretrained, now.params, now.stats)
+        if at_random := [stage for stage in state.frozen_stages(config.freeze) if stage in left]:
+            raise ValueError(f"freeze={config.freeze!r} would keep {', '.join(at_random)} as random as it starts")
+    elif config.freeze:
+        raise ValueError(f"freeze={config.freeze!r} keeps what an encoder knows: pretrained or init_from must bring one")
     if now.average:
         now.average = {"params": now.params, "stats": now.stats}
     return sharding.place(now, jax.tree.map(lambda leaf: leaf.sharding, abstract)), []
@@ -64,11 +68,12 @@ def _take_over(config: ConfigDict, now: TrainState) -> None:
         raise ValueError(f"init_from={config.init_from} holds another {ours.name!r} network: {'; '.join(other)}")
     if theirs.guided and not ours.guided:
         raise ValueError(f"init_from={config.init_from} holds a guided network; it needs model.guided=True")
+    told, known = f"starting from {trained.source}", trained.params
+    if theirs.answer != ours.answer:  # the last layer saw another map, though its shape may be the same
+        known = {name: part for name, part in known.items() if name != "head"}
+        told += f", whose model.answer={theirs.answer}: the last layers start anew" + (", and hints" if theirs.guided else "")
     # What an automatic network has no numbers for, hints, stays as it begins: without effect.
-    now.params, now.stats = _merged(now.params, trained.params), _merged(now.stats, trained.stats)
-    told = f"starting from {trained.source}"
-    if theirs.answer != ours.answer:
-        told += f", whose model.answer={theirs.answer}: the last layers start anew"
+    now.params, now.stats = _merged(now.params, known), _merged(now.stats, trained.stats)
     if now.discriminator:
         judge = checkpoint.load_discriminator(trained, config)
         if judge is not None:

@@ -116,8 +116,8 @@ class Photograph:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is made of it that somebody may come back for."""
-        return self.copy is not None and self.copy.state == "waiting"
+        """Whether its visitor may come back for it: it is still coming, or a copy is being made."""
+        return not self.width or (self.copy is not None and self.copy.state == "waiting")
 
     def check(self) -> None:
         """Raises Refused where it has been removed."""

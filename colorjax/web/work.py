@@ -159,7 +159,8 @@ class Studio:
     def _doubt(self, photograph: Photograph, look: Look) -> bytes:
         view = self._view(photograph)
         placed = placed_in_view(look.hints, (photograph.height, photograph.width), view.shape[:2])
-        return comparing.veil(self.colorizer.uncertainty(view, placed), view.shape[:2])
+        of = {"of": self._prediction(photograph, look)} if look.variant else {}
+        return comparing.veil(self.colorizer.uncertainty(view, placed, **of), view.shape[:2])
 
     def _compared(self, photograph: Photograph, look: Look, kind: str) -> bytes:
         settings = look.settings

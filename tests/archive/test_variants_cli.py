@@ -11,6 +11,7 @@ from PIL import Image
 
 from colorjax import checkpoint, photos
 from colorjax.archive import sidecar
+from colorjax.inference.colorizer import Colorizer
 from colorjax.science import color
 
 HINT = "40,60,#2030d0"
@@ -62,6 +63,14 @@ def test_variants_are_numbered_copies_with_sidecars_that_hold(colorize, album, t
     np.testing.assert_array_equal(first, ab(tmp_path / "plain" / "a.colorized.png"))  # the likeliest is the usual one
     assert "6 there already" in colorize(album, "--out", out, "--variants", 3)[1]
     assert "2 photographs coloured" in colorize(out, album, "--out", tmp_path / "again")[1]  # its own copies are passed over
+
+
+def test_a_variant_is_doubted_by_its_own_colours(colorize, album, tmp_path, monkeypatch):
+    monkeypatch.setattr(Colorizer, "calibrated", True)
+    assert colorize(album / "a.png", "--out", tmp_path, "--variants", 2, "--uncertainty")[0] == 0
+    likeliest, other = (about(tmp_path / f"a.colorized.{number}.png")["pages"][0] for number in (1, 2))
+    assert likeliest["uncertainty_calibrated"] and not other["uncertainty_calibrated"]
+    assert abs(other["uncertainty"] - likeliest["uncertainty"]) > 0.2
 
 
 def test_one_photograph_and_a_named_copy(colorize, album, tmp_path):

@@ -21,6 +21,7 @@ from colorjax import checkpoint, cli
 from colorjax.archive import colorize_cluster
 from colorjax.checkpoint import CheckpointError, shipped
 from colorjax.inference.colorizer import Colorizer
+from colorjax.networks import state
 from configs import finetune
 
 sys.path.insert(0, str(ROOT))
@@ -158,6 +159,32 @@ def test_a_training_of_another_network_is_refused(weights, tmp_path, capsys, cha
         start(tiny(**changes), tmp_path / "new", capsys)
 
 
+def test_fine_tuning_keeps_all_that_the_weights_inside_know():
+    """Else what is new of the network starts at random, or grey."""
+    shipped_network, config = checkpoint.load("pretrained"), finetune.get_config()
+    fresh = jax.eval_shape(lambda: state.init_network(config.model, jax.random.key(0)))
+    assert jax.tree.map(np.shape, (shipped_network.params, shipped_network.stats)) == jax.tree.map(np.shape, fresh)
+    theirs = shipped_network.config
+    assert config.loss.to_dict() == theirs.loss.to_dict()
+    for key in ("image_size", "freeze", "encoder_rate"):
+        assert config[key] == theirs[key], key
+    assert tuple(config.looks) == tuple(theirs.looks) and config.model.palette_gradient == theirs.model.palette_gradient
+
+
+@pytest.mark.parametrize("before, after", [(2, 4), (4, 2)])
+def test_another_answer_begins_with_a_last_layer_that_is_new(tmp_path, capsys, before, after):
+    """It has the same shape, but saw another map."""
+    shape = {"model__stem": "strided", "model__guided": True, "image_size": 32}
+    old = tiny(model__answer=before, **shape)
+    params, stats = jax.jit(lambda: state.init_network(old.model, jax.random.key(3)))()
+    params["head"]["kernel"] += 1
+    checkpoint.export(checkpoint.Network(old, jax.device_get(params), jax.device_get(stats), tmp_path), tmp_path / "old")
+    now, told = start(tiny(model__answer=after, init_from=str(tmp_path / "old"), **shape), tmp_path / "new", capsys)
+    assert told.endswith(f"whose model.answer={before}: the last layers start anew, and hints\n")
+    assert not np.any(now.params["head"]["kernel"])
+    assert_same(now.params["up3"]["conv1"], checkpoint.load(tmp_path / "old").params["up3"]["conv1"])
+
+
 @pytest.mark.slow
 def test_fine_tuning_and_its_measure_on_what_was_held_out(weights, capsys):
     """As configs/finetune.py says it: the network of the package, one's own photographs, then both on those not trained on."""
@@ -168,7 +195,8 @@ def test_fine_tuning_and_its_measure_on_what_was_held_out(weights, capsys):
         Image.fromarray(few).resize((80, 70), Image.Resampling.BICUBIC).save(f"mine/{number}.png")
     config = finetune.get_config()
     config.update_from_flattened_dict({"epochs": 1, "batch_size": 8, "eval_batch_size": 4, "image_size": 32, "panels": 2})
-    shape = {"init_from": "pretrained", "model.name": "shallow", "model.width": 8}
+    shape = {"init_from": "pretrained", "model.name": "shallow", "model.width": 8, "model.answer": 1}
+    shape |= {"freeze": "", "encoder_rate": 1.0, "looks": (1.0,)}
     config.update_from_flattened_dict(shape | {"data.dir": "mine", "data.cache": False})
     train.train(config.lock(), "runs/mine")
     assert "starting from pretrained" in capsys.readouterr().out

@@ -226,6 +226,10 @@ def test_what_a_run_has_seen_is_told(runs, tmp_path):
     assert notes([cool], {"data.val_fraction": 0.5, "data.dir": "new"}) == []
     told = notes([cool, other], {"data.dir": "elsewhere", "data.val_fraction": 0.5})  # as its command line named them
     assert told[0] == "other was trained on some of these photographs: it held out 0.1 of them, 0.5 is measured"
+    apart = workdir(tmp_path / "apart", data__val_dir="others", data__val_fraction=0.5)
+    assert notes([apart, cool], {}) == []  # what is measured are the others
+    told = notes([cool, apart], {})
+    assert told == ["apart was trained on all of these photographs: it held out others, of its data.val_dir"]
 
 
 def test_a_group_called_all_is_not_the_total():

@@ -93,6 +93,10 @@ def test_variants_differ_visibly_the_first_is_the_answer_and_hints_stay(paint, h
     for one in paint.variants(halves, 3, hint):
         at = 90 * one.ab.shape[0] // 160, 60 * one.ab.shape[1] // 200
         assert np.linalg.norm(one.ab[at] - color.rgb_to_lab(np.float32(BLUE) / 255)[1:]) < 1
+    for one, same in zip(paint.variants(halves, 3, hint), paint.variants(halves, 3, iter(hint)), strict=True):
+        np.testing.assert_array_equal(one.ab, same.ab)  # hints that can be gone through once
+    likeliest, doubted = paint.uncertainty(halves), paint.uncertainty(halves, of=others[0])
+    assert doubted.shape == likeliest.shape and np.abs(doubted - likeliest).mean() > 0.1
     with pytest.raises(ValueError, match=r"count=7 must be in 1\.\.6"):
         paint.variants(halves, 7)
     with pytest.raises(HintError, match="trained without a palette"):

@@ -86,16 +86,16 @@ def test_the_command_writes_a_file_that_says_what_it_is(tmp_path, capsys):
     assert about["format"] == "pt" and about["image_size"] == "64" and json.loads(about["model"])["name"] == "shallow"
 
 
-@pytest.mark.parametrize("name", ["full", "strided"])
-def test_the_twin_in_torch_answers_as_jax_does(tmp_path, name):
+@pytest.mark.parametrize(("name", "answer"), [("full", 1), ("strided", 1), ("strided", 4)])
+def test_the_twin_in_torch_answers_as_jax_does(tmp_path, name, answer):
     torch = pytest.importorskip("torch", reason="loads the file into the twin of benchmarks/speed/torch_unet.py")
     import safetensors.torch
 
     from benchmarks.speed import torch_unet
 
-    one = network(*NETWORKS[name], dtype="float32")
+    one = network(*NETWORKS[name], dtype="float32", answer=answer)
     exports.write(one, tmp_path / "net.safetensors", "safetensors")
-    net = torch_unet.UNet(8, NETWORKS[name][1])
+    net = torch_unet.UNet(8, NETWORKS[name][1], answer)
     net.load_state_dict(safetensors.torch.load_file(tmp_path / "net.safetensors"))
     x = luma((2, 64, 96))
     with torch.no_grad():

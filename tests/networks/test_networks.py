@@ -233,10 +233,19 @@ def test_summary_tells_parameters_maps_and_cost(stem, total, gflop, deepest):
     assert float(re.search(r"^([\d.]+) GFLOP a picture", text, re.M)[1]) == pytest.approx(gflop, rel=0.02)
 
 
+def test_summary_tells_the_resolution_of_the_answer():
+    config = settings(stem="strided")
+    config.model.update(answer=4, guided=True)
+    text = summary.describe(config)
+    assert text.splitlines()[0] == "resnet_unet, stem=strided, width=64, chroma at 1/4 of the resolution, follows hints"
+    assert re.search(r"^  chroma +64 x 64 x 2$", text, re.M)
+
+
 def test_summary_of_the_shallow_network():
     config = settings("shallow")
     config.image_size = 100
     text = summary.describe(config)
+    assert text.startswith("shallow, width=64, chroma at full resolution\n")
     assert re.search(r"^  bottleneck +25 x 25 x 256$", text, re.M)
     assert f"{count_parameters(shapes_of(config.model)[0]):,}" in text
 
@@ -257,7 +266,8 @@ def test_config_is_complete(name):
     """No key more and none less than base.py has, each of the same type."""
 
     def kinds(config):
-        return {jax.tree_util.keystr(path): type(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(config.to_dict())}
+        leaves = jax.tree_util.tree_leaves_with_path(config.to_dict(), is_leaf=lambda value: isinstance(value, tuple))
+        return {jax.tree_util.keystr(path): type(leaf) for path, leaf in leaves}
 
     assert kinds(config_of(name)) == kinds(base.get_config())
 

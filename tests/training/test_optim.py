@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from helpers.starts import start
 from helpers.tiny import config as tiny
 
 from colorjax.networks import state
 from colorjax.networks.unet import Palette
 from colorjax.platform import sharding
 from colorjax.science import bins
-from colorjax.training import checks, optim, steps
+from colorjax.training import checks, optim, runs, steps
 from configs import base
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -72,6 +73,17 @@ def test_frozen_stages_stay_to_the_bit_and_the_others_learn(before):
         for name in new:
             assert moved(old[name], new[name]) == (name not in ("conv1", "bn1", "layer1", "layer2")), name
     assert moved(before[0]["up1"], params["up1"]) and moved(before[0]["head"], params["head"])
+
+
+def test_what_starts_at_random_is_not_frozen(monkeypatch, tmp_path, capsys):
+    """As layer4 of a file that ends with layer3."""
+    monkeypatch.setattr(runs.pretrained, "load_encoder", lambda name, params, stats: (params, stats, ["layer4"]))
+    shape = {"model__stem": "strided", "pretrained": "part.safetensors"}
+    with pytest.raises(ValueError, match="freeze='layer4' would keep layer4 as random as it starts"):
+        start(tiny(freeze="layer4", **shape), tmp_path, capsys)
+    start(tiny(freeze="layer3", **shape), tmp_path, capsys)
+    with pytest.raises(ValueError, match="freeze='layer2' keeps what an encoder knows: pretrained or init_from must bring one"):
+        start(tiny(freeze="layer2", **shape | {"pretrained": ""}), tmp_path, capsys)
 
 
 @pytest.fixture(scope="module")

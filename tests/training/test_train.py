@@ -145,6 +145,7 @@ def test_non_finite_loss_stops_with_step_and_name(tmp_path):
         ({"batch_size": 6}, "batch_size=6 is not a multiple of the 4 devices"),
         ({"epochs": 0}, "epochs=0 must be positive"),
         ({"image_size": 8}, "image_size=8 must be at least 16"),
+        ({"model__answer": 4, "image_size": 64, "loss__perceptual": 0.1}, "image_size=64 must be at least 128"),
         ({"looks": (3.0,)}, r"looks=\(3.0,\) must be one scale or several, each between 0.5 and 2"),
         ({"data__val_fraction": 1.0}, "data.val_fraction=1.0 must be"),
         ({"data__source": "web"}, "data.source='web' is unknown; legal are tfds, folder, sample"),

@@ -35,7 +35,12 @@ def limits():
 
 
 @pytest.fixture
-def visit(tmp_path, monkeypatch, limits):
+def guided():
+    return True
+
+
+@pytest.fixture
+def visit(tmp_path, monkeypatch, limits, guided):
     """A function that opens the page of a server; its errors, and what is asked of others, fail the test."""
     monkeypatch.setattr(steadying, "find", lambda small: ([number for number, _ in enumerate(small) if number % 4 == 0], []))
     wrong = []
@@ -46,7 +51,7 @@ def visit(tmp_path, monkeypatch, limits):
 
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        application = app.make(Painter(), Sessions(tmp_path / "private", limits), None, ["127.0.0.1"])
+        application = app.make(Painter(guided), Sessions(tmp_path / "private", limits), None, ["127.0.0.1"])
         with running(application) as (port, _):
 
             def open_page():
@@ -158,6 +163,105 @@ def test_a_film_is_looked_at_beside_photographs(visit, tmp_path):
     settled(page)
     assert page.locator("#download").is_visible() and page.locator("#warmth").is_visible()
     assert page.locator("#film-bar").is_hidden() and page.text_content("#remove") == "Remove photograph"
+
+
+def test_a_film_has_the_formats_that_can_be_made_of_it(visit, tmp_path):
+    page, names = visit(), "[...document.querySelectorAll('#film-format option')].map((one) => one.value)"
+    page.set_input_files("#files", film(tmp_path / "whole.mkv"))
+    settled(page)
+    everything = page.evaluate(names)
+    page.set_input_files("#files", film(tmp_path / "fields.mkv", field="tff"))
+    page.wait_for_selector("#facts:text('fields.mkv')")
+    assert page.evaluate(names) == [name for name in everything if name != "hevc"] != []
+    page.click(".tile >> nth=0")
+    page.wait_for_selector("#facts:text('whole.mkv')")
+    assert page.evaluate(names) == everything and "ffv1" in everything
+
+
+@pytest.mark.parametrize("guided", [False])
+def test_a_network_without_hints_says_nothing_of_them_beside_a_film(visit, guided, tmp_path):
+    page = visit()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+    settled(page)
+    assert "does not follow hints" in page.inner_text("#unguided")
+    assert page.is_visible("#film-section") and not page.is_visible("#carrying")
+
+
+def give_hint(page, x):
+    """Where nobody has given one, at this share of the frame's width."""
+    page.evaluate("document.body.dataset.before = document.querySelector('#hinted').textContent")
+    box = page.locator("#stage").bounding_box()
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + 0.5 * box["height"])
+    page.wait_for_function("document.body.dataset.before !== document.querySelector('#hinted').textContent")
+
+
+def hinted(page, words):
+    """Wait until these are the frames with hints."""
+    page.wait_for_function("(words) => document.querySelector('#hinted').textContent === words", arg=words)
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_hints_of_two_tabs_stay_both(visit, tmp_path, deaf):
+    """Each tab hears of the other's; where it does not, what the server has by then is taken in before anything is saved."""
+    page = visit()
+    if deaf:
+        page.context.add_init_script("BroadcastChannel.prototype.postMessage = () => {}")
+        page.reload()
+    page.set_input_files("#files", film(tmp_path / "reel.mkv", frames=8, shape=(96, 128)))
+    settled(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    settled(other)
+    give_hint(page, 0.3)
+    if not deaf:
+        hinted(other, "2 (1 hint)")
+        assert other.locator(".hint").count() == 1
+        assert other.text_content("#status") == "Hints of reel.mkv that another tab gave are here now, too."
+    other.keyboard.press("]")
+    other.wait_for_selector("#frame-value:text('Frame 6')")
+    give_hint(other, 0.6)
+    hinted(other, "2 (1 hint)6 (1 hint)")
+    asked = f"{page.url}api/films/{page.request.get(f'{page.url}api/films').json()['films'][0]['id']}"
+    for _ in range(200):
+        if len(kept := page.request.get(f"{asked}/hints").json()["hints"]) == 2:
+            break
+        time.sleep(0.05)
+    assert [hint["frame"] for hint in kept] == [2, 6]
+    if not deaf:
+        hinted(page, "2 (1 hint)6 (1 hint)")
+        other.click("#remove")
+        other.close(run_before_unload=True)
+        page.wait_for_selector("#welcome:not([hidden])")
+
+
+@pytest.mark.parametrize("limits", [Limits(films=FilmLimits(of_one=1))])
+def test_a_film_too_many_is_refused_before_it_is_sent_and_the_strength_stays_over_a_reload(visit, limits, tmp_path):
+    page, sent = visit(), []
+    page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" and "?name=" in asked.url else None)
+    for _ in range(2):
+        page.set_input_files("#files", film(tmp_path / "reel.mkv"))
+        settled(page)
+    page.wait_for_selector(".problem:text('you have 1 films here, as many as may be; remove one first')")
+    assert len([url for url in sent if "again=" not in url]) == 1
+    page.focus("#strength")
+    page.keyboard.press("Home")
+    page.wait_for_selector("#strength-value:text-is('0 %')")
+    page.keyboard.press("Tab")  # it is settled
+    settled(page)
+    page.reload()
+    settled(page)
+    assert page.input_value("#strength") == "0"
+    give_hint(page, 0.3)
+    page.keyboard.press(".")  # to another frame, whose strength is the film's, too
+    page.wait_for_selector(".hint", state="detached")
+    page.focus("#strength")
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    page.click("#hinted button")
+    page.wait_for_selector(".hint")
+    page.click("#undo-button")
+    page.wait_for_selector(".hint", state="detached")
+    assert page.input_value("#strength") == "1.5"
 
 
 def test_a_server_that_is_away_for_a_while_is_waited_for(visit, tmp_path):

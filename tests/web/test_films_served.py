@@ -1,5 +1,6 @@
 """Films on the page: looked through, tried and coloured; who may bring them, and what they leave to others."""
 
+import asyncio
 import dataclasses
 import io
 import json
@@ -10,6 +11,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import httpx2
 import numpy as np
 import pytest
 from helpers.painter import Painter
@@ -20,7 +22,7 @@ from colorjax.web import app
 from colorjax.web.films import room
 from colorjax.web.films.limits import FilmLimits
 from colorjax.web.films.shelf import Shelf
-from colorjax.web.sessions import Limits, Sessions
+from colorjax.web.sessions import Limits, Refused, Sessions
 
 pytest.importorskip("av")
 pytest.importorskip("cv2")
@@ -97,8 +99,8 @@ def test_a_film_is_looked_through_tried_and_coloured_as_on_the_console(page, pai
         coloured = [client.post(f"{one}/frames/4/view", json={"hints": rows}).content for rows in ([], hints)]
         assert np.abs(np.subtract(*map(pixels, coloured), dtype=int)).max() > 30
         assert client.post(f"{one}/frames/4/suggest", json={"x": 3, "y": 4}).json()["suggestions"][0]["color"] == "#c43c30"
-        assert client.put(f"{one}/hints", json={"hints": hints}).status_code == 204
-        assert client.get(f"{one}/hints").json() == {"hints": hints}
+        version = client.put(f"{one}/hints", json={"hints": hints}).raise_for_status().json()["version"]
+        assert client.get(f"{one}/hints").json() == {"hints": hints, "version": version}
 
         assert client.post(f"{one}/try", json={"frame": 4}).status_code == 202
         tried = until(client, about["id"], "tried")["tried"]
@@ -210,6 +212,17 @@ def test_dissolves_are_told(page, reel, monkeypatch):
         assert about["shots"] == [[0, 3], [3, 6]] and about["openings"] == [None, [2, 4]]
 
 
+def test_a_film_is_offered_in_the_formats_that_it_can_have(page, reel, tmp_path):
+    """HEVC cannot say of whole frames that they are interlaced."""
+    with visitor(page()) as client:
+        everything = client.get("/api/about").json()["films"]["formats"]
+        assert brought(client, reel)["formats"] == everything
+        about = brought(client, film(tmp_path / "fields.mkv", shape=(72, 96), field="tff"), "fields.mkv")
+        assert about["formats"] == [one for one in everything if one["name"] != "hevc"] != []
+        answer = client.post(f"/api/films/{about['id']}/copy", json={"format": "hevc"})
+        assert answer.status_code == 422 and answer.json()["error"].startswith("the format of this film must be one of ffv1")
+
+
 def test_questions_that_make_no_sense_are_refused(page, reel):
     with visitor(page()) as client:
         one = f"/api/films/{brought(client, reel)['id']}"
@@ -223,7 +236,7 @@ def test_questions_that_make_no_sense_are_refused(page, reel):
         ):
             answer = client.put(f"{one}/hints", json={"hints": rows})
             assert answer.status_code == 422 and words in answer.json()["error"], answer.text
-        assert client.get(f"{one}/hints").json() == {"hints": []}
+        assert client.get(f"{one}/hints").json()["hints"] == []
         assert client.get(f"{one}/frames/6/before").status_code == 404
         assert client.get(f"{one}/shots/2").status_code == 404
         for path, asked, status in (
@@ -234,6 +247,21 @@ def test_questions_that_make_no_sense_are_refused(page, reel):
             ("copy", {"strength": None}, 422),
         ):
             assert client.post(f"{one}/{path}", json=asked).status_code == status, (path, asked)
+
+
+def test_hints_of_another_tab_are_not_overwritten_unseen(page, reel):
+    with visitor(page()) as client:
+        one = f"/api/films/{brought(client, reel)['id']}/hints"
+        first, second = ([{"frame": frame, "x": 1, "y": 1, "color": RED}] for frame in (1, 2))
+        version = client.get(one).json()["version"]
+        kept = client.put(one, json={"hints": first, "version": version})
+        assert kept.status_code == 200
+        late = client.put(one, json={"hints": second, "version": version})
+        assert late.status_code == 412 and "other hints of this film were saved meanwhile" in late.json()["error"]
+        assert client.get(one).json() == {"hints": first, "version": kept.json()["version"]}
+        assert client.put(one, json={"hints": second, "version": kept.json()["version"]}).status_code == 200
+        assert client.get(one).json()["hints"] == second
+        assert client.put(one, json={"hints": first}).status_code == 200  # by who does not ask what was there
 
 
 def test_visitors_see_nothing_of_each_others_films(page, reel, quick):
@@ -282,6 +310,70 @@ def test_there_is_room_for_some_films_and_no_more(page, reel, folder):
         assert "it needs more than" in sent(client, reel).json()["error"]
     with visitor(page({"free": 10**18})) as client:
         assert "the disk of this server is nearly full" in sent(client, reel).json()["error"]
+
+
+def coming(sessions, shelf, name, address, seconds, size):
+    """A film that has been coming for so long, of so many bytes."""
+    found = shelf.begin(sessions.admit(name, address)[0], "reel.mkv")
+    shelf.come(found, size)
+    found.since -= seconds
+    return found
+
+
+def test_films_that_creep_give_their_places_to_those_whose_network_has_fewer(folder):
+    sessions = Sessions(folder, Limits(films=FilmLimits(places=6, pace=1000.0)))
+    shelf = Shelf(sessions)
+    slow = [coming(sessions, shelf, f"a{n}", "10.0.0.1", 100 + n, 5000) for n in range(3)]
+    quick = [coming(sessions, shelf, f"b{n}", "10.0.0.2", 100, 95_000) for n in range(3)]
+    honest = sessions.admit("c", "10.0.0.3")[0]
+    taken = shelf.begin(honest, "mine.mkv")
+    assert [one in shelf.all for one in [*slow, *quick, taken]] == [True, True, False, True, True, True, True]
+    assert not slow[2].folder.exists()
+    with pytest.raises(Refused, match="it came so slowly that somebody else was given its place"):
+        shelf.come(slow[2], 1)
+    with pytest.raises(Refused, match="as many films are here as this server takes"):
+        shelf.begin(honest, "second.mkv")  # the slow have no more than that
+    shelf.remove(taken)
+    slow[2] = coming(sessions, shelf, "a2", "10.0.0.1", 100, 5000)
+    for one in slow:
+        shelf.come(one, 0, whole=True)  # those that are here stay
+    with pytest.raises(Refused, match="as many films are here as this server takes"):
+        shelf.begin(honest, "mine.mkv")
+
+
+def test_who_creeps_hears_that_the_place_is_given_away(page, reel):
+    """Three cookies at one address send a byte now and then; somebody at another is let in."""
+    application = page({"places": 3, "of_one": 1})
+    with visitor(application) as client:
+        shelf, answers, go = shelf_of(application), [], threading.Event()
+        shelf.limits = dataclasses.replace(shelf.limits, places=4)
+
+        async def creeping(port):
+            async def body():
+                yield b"0"
+                while not go.is_set():
+                    await asyncio.sleep(0.01)
+                yield b"0"
+
+            transport = httpx2.ASGITransport(application, client=("10.0.0.7", port))
+            async with httpx2.AsyncClient(transport=transport, base_url=HOME) as guest:
+                await guest.get("/api/about")
+                answers.append(await guest.post("/api/films?name=a.mkv", content=body()))
+
+        async def both():
+            await asyncio.gather(creeping(1), creeping(2))
+
+        creepers = threading.Thread(target=lambda: asyncio.run(both()))
+        creepers.start()
+        wait_for(lambda: len(shelf.all) == 2)
+        for one in shelf.all:
+            one.since -= 3600
+        shelf.limits = dataclasses.replace(shelf.limits, places=2)
+        brought(client, reel)
+        go.set()
+        creepers.join(30)
+        assert sorted(answer.status_code for answer in answers) == [415, 503]
+        assert any("somebody else was given its place" in answer.json()["error"] for answer in answers)
 
 
 def test_a_copy_that_needs_too_much_room_says_so_and_the_film_stays(page, reel, folder, quick):
@@ -367,6 +459,21 @@ def test_one_film_at_a_time_and_what_is_cancelled_goes_on(page, reel, quick):
         wait_for(lambda: client.get(f"/api/films/{mine}").json()["copy"]["done"] == 3)  # nothing of it was coloured again
         quick.set()
         assert until(client, mine, "copy")["copy"]["done"] == 6
+
+
+def test_hints_that_come_while_a_film_waits_are_in_its_copy(page, reel, quick):
+    with visitor(application := page()) as client:
+        other = visitor(application)
+        first, mine = (brought(one, reel)["id"] for one in (other, client))
+        quick.clear()
+        for one, id in ((other, first), (client, mine)):
+            one.post(f"/api/films/{id}/copy", json={}).raise_for_status()
+        client.put(f"/api/films/{mine}/hints", json={"hints": [{"frame": 1, "x": 1, "y": 1, "color": RED}]}).raise_for_status()
+        assert not client.get(f"/api/films/{mine}").json()["copy"]["current"]
+        quick.set()
+        assert until(client, mine, "copy")["copy"]["current"]
+        record = client.get(f"/api/films/{mine}/copy/reel.colorized.mkv.json").json()
+        assert record["shots"][0]["hints"] == 1
 
 
 def test_a_finished_copy_stays_until_the_next_one_is_there(page, reel, quick, folder):

@@ -571,6 +571,24 @@ def test_only_what_was_pressed_there_with_the_first_button_chooses(visit):
     assert page.input_value("#code") != color
 
 
+def test_what_one_tab_makes_of_a_photograph_is_seen_in_the_other(visit):
+    """So that no tab undoes another's hints by its own."""
+    page = visit()
+    box = opened(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    settled(other)
+    click(page, box, 0.3, 0.5)
+    other.wait_for_selector(".hint")
+    settled(other)
+    click(other, box, 0.6, 0.5)
+    page.wait_for_selector(".hint >> nth=1")
+    other.reload()
+    other.wait_for_selector(".hint >> nth=1")
+    page.click("#undo-button")  # what another tab did, too
+    other.wait_for_function("document.querySelectorAll('.hint').length === 1")
+
+
 def test_what_is_removed_in_one_tab_is_gone_from_the_other(visit):
     page = visit()
     opened(page)
@@ -988,6 +1006,31 @@ def test_what_cannot_be_coloured_is_told_once_for_each_and_a_server_that_is_gone
     page.wait_for_selector(".problem:text-is('The server does not answer.')")
     page.wait_for_timeout(200)
     assert page.locator(".problem").count() == 4
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_photograph_whose_picture_cannot_be_had_leaves_the_others_and_is_there(visit, again):
+    """When it is brought, and when the page is loaded again."""
+    page = visit()
+    if again:
+        several(page, *"abc")
+        page.wait_for_function("() => !document.querySelector('.busy')")
+    refused = []
+
+    def before(route):
+        if len(refused) == 2:  # when it comes, and when it is opened
+            return route.continue_()
+        refused.append(route.fulfill(status=422, json={"error": "not just now"}))
+
+    page.route("**/before", before)
+    if again:
+        page.reload()
+        page.wait_for_selector(".tile img >> nth=2")
+    else:
+        bring(page, ("a.png", encoded(GREY)))
+    settled(page)
+    assert page.locator(".problem").all_inner_texts() == ["a.png: not just now"]
+    assert page.locator(".tile:not(.add)").count() == (3 if again else 1)
 
 
 def test_what_was_asked_while_the_server_was_away_is_asked_again(visit):

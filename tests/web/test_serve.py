@@ -368,6 +368,15 @@ def test_what_is_asked_of_a_photograph_that_is_removed_meanwhile_is_not_there(pa
     assert not capsys.readouterr().err
 
 
+def test_a_photograph_may_take_longer_to_come_than_its_visitor_may_be_quiet(folder):
+    sessions = Sessions(folder, Limits(idle=0.0))
+    coming = sessions.begin(sessions.admit("somebody")[0], "slow.png")
+    time.sleep(0.01)
+    assert sessions.expired() == []
+    coming.width = coming.height = 1
+    assert sessions.expired() == [coming]
+
+
 def test_there_is_room_for_so_much(page):
     with visitor(page(photographs=2)) as client:
         ids = [upload(client, encoded(cat()))["id"] for _ in range(2)]

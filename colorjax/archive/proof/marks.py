@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from colorjax import photos
 
 WHITE_AT = 25.0  # of an uncertainty map: this many Lab units, and more, are white
-_SAYS = "colorjax: standard deviation of the predicted colour"
+_SAYS = "colorjax: uncertainty of the predicted colour"
+_SAID = "colorjax: standard deviation of the predicted colour"  # by the versions that measured that
 _TEXT_SHARE = 0.03  # height of a mark as a share of the picture's short side
 
 
@@ -31,7 +32,7 @@ def is_map(path: Path) -> bool:
         return False
     try:
         with Image.open(path, formats=("PNG",)) as picture:
-            return picture.info.get("Description", "").startswith(_SAYS)
+            return picture.info.get("Description", "").startswith((_SAYS, _SAID))
     except Exception:  # there is no file, or another
         return False
 

@@ -39,12 +39,15 @@ class Tried(NamedTuple):
     after: np.ndarray
 
 
-def formats() -> list[dict[str, str]]:
-    """Codecs that can be written here, the one that loses nothing first: {"name", "suffix"}."""
+def formats(facts: reading.Facts | None = None) -> list[dict[str, str]]:
+    """Codecs that can be written here, the one that loses nothing first: {"name", "suffix"}. facts: of a film; only those in
+    which it can be written."""
     found = []
     for name, codec in writing.CODECS.items():
         with suppress(ValueError, av.error.FFmpegError):
             av.codec.Codec(codec.name, "w")
+            if facts is not None:
+                writing.target(facts, name, None, codec.suffixes[0])
             found.append({"name": name, "suffix": codec.suffixes[0]})
     return found
 
@@ -137,8 +140,8 @@ class Viewing:
     def __init__(self, path: Path, folder: Path):
         self.path, self._folder = path, folder
 
-    def look(self, step: Step, most: int) -> tuple[list[Shot], list[str]]:
-        """The shots, and what should be known of the film, in words; each shot is kept in small, see `thumb`.
+    def look(self, step: Step, most: int) -> tuple[list[Shot], list[str], list[dict[str, str]]]:
+        """The shots; what should be known of the film, in words; its `formats`. Each shot is kept in small, see `thumb`.
 
         most: frames that it may have. Raises FilmError.
         """
@@ -158,7 +161,8 @@ class Viewing:
                 at = shot.first + min(_INTO, (shot.end - shot.first) // 2)
                 smalls.seek(offsets[at])
                 self.thumb(shot).write_bytes(smalls.read(offsets[at + 1] - offsets[at]))
-        return shots, [*survey.problems, *survey.notes]
+        work.source.settle(survey)
+        return shots, [*survey.problems, *survey.notes], formats(work.source.facts)
 
     def thumb(self, shot: Shot) -> Path:
         """A frame that stands for a shot, as a JPEG about 160 pixels wide."""

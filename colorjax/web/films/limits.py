@@ -12,6 +12,7 @@ class FilmLimits:
     three times that. pixels: of a frame. frames: that a film may have.
 
     of_one, places: how many films a visitor may have, and all together; of one address other than this machine half of them.
+    pace: bytes a second; what comes slower gives its place up where no other is left, to an address that has fewer films.
     shown: frames of a shot that are tried at once. free: bytes of the disk that stay free. seconds: that a whole film may take.
     """
 
@@ -21,6 +22,7 @@ class FilmLimits:
     frames: int = 45_000
     of_one: int = 2
     places: int = 12
+    pace: float = 250_000.0
     shown: int = 240
     free: int = 10**9
     seconds: float = 24 * 3600.0

@@ -52,7 +52,7 @@ class Room:
 
     @property
     def formats(self) -> list[dict[str, str]]:
-        """In which copies are made."""
+        """In which copies are made; of some films not in all."""
         return self._viewing.formats() if self._viewing else []
 
     @property
@@ -90,7 +90,7 @@ class Room:
                 film.looked.done += 1
                 step()
 
-            shots, film.looked.told = self._view(film).look(seen, self._shelf.limits.frames)
+            shots, film.looked.told, film.formats = self._view(film).look(seen, self._shelf.limits.frames)
             self._shelf.count(film)
             film.shots = shots  # last: from now on they are there
 
@@ -133,7 +133,7 @@ class Room:
         most = self._shelf.limits.shown
         first = max(shot.first, min(frame - most // 2, shot.end - most))
         part = shot._replace(first=first, end=min(shot.end, first + most))
-        asked = (part, strength, digest(film))
+        asked = (part, strength, digest(given(film)))
         if film.tried is not None and film.tried.asked == asked and film.tried.state in ("waiting", "working", "ready"):
             return film.tried
         self.stop(film)
@@ -162,7 +162,8 @@ class Room:
         Shots that a cancelled try has left are not coloured again, unless they have other hints by now. A finished copy of
         before stays until the new one is there, if there is room for both.
         """
-        asked, suffix = (format, strength, digest(film)), next(one["suffix"] for one in self.formats if one["name"] == format)
+        asked = (format, strength, digest(given(film)))
+        suffix = next(one["suffix"] for one in film.formats if one["name"] == format)
         if film.copy is not None and film.copy.asked == asked and film.copy.state in ("waiting", "working", "ready"):
             return film.copy
         self.cancel(film)
@@ -175,6 +176,7 @@ class Room:
         out = place / f"{film.source.stem}{photos.OWN_COPY}{suffix}"
 
         def work(task: Task) -> None:
+            copy.asked = (format, strength, digest(given(film)))  # hints that came while it waited are in it
             for other in [*film.out.iterdir(), *(place.iterdir() if place.is_dir() else ())]:
                 if other.is_file():
                     other.unlink()
@@ -268,7 +270,11 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def digest(film: Film) -> str:
-    """What tells the hints of a film from others."""
-    rows = json.loads(film.hints.read_bytes())["hints"] if film.hints.is_file() else []
+def given(film: Film) -> list[dict[str, Any]]:
+    """The hints of a film, as they are kept."""
+    return json.loads(film.hints.read_bytes())["hints"] if film.hints.is_file() else []
+
+
+def digest(rows: list[dict[str, Any]]) -> str:
+    """What tells these hints from others."""
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,7 @@ from colorjax.science.tints import RANGES
 from colorjax.web import addresses, bodies, looks
 from colorjax.web.answers.sending import file, polite, result
 from colorjax.web.films.limits import SUFFIXES
-from colorjax.web.films.room import Room, digest
+from colorjax.web.films.room import Room, digest, given
 from colorjax.web.films.shelf import Film, Shelf, Still, Work
 from colorjax.web.security import Cookies
 from colorjax.web.sessions import Refused, Sessions, Visitor
@@ -63,6 +63,7 @@ class Films:
             "lacking": self.room.lacking,
             "suffixes": SUFFIXES,
             "upload": limits.upload,
+            "films": limits.of_one,
             "formats": self.room.formats,
             "minutes": round(self._sessions.limits.idle / 60),
         }
@@ -89,7 +90,8 @@ class Films:
             for one in gone:
                 await asyncio.to_thread(self._forget, one)
             limit = self.shelf.limits.upload
-            await bodies.receive(request, film.source, limit, lambda size: self.shelf.grow(film, size))
+            await bodies.receive(request, film.source, limit, lambda size: self.shelf.come(film, size))
+            self.shelf.come(film, 0, whole=True)
             await result(self.room.open(film))
         except BaseException:
             await asyncio.to_thread(self.room.forget, film)
@@ -113,20 +115,19 @@ class Films:
 
     @polite
     async def hints(self, request: Request) -> Response:
-        film = self._film(request)
-        data = film.hints.read_bytes() if film.hints.is_file() else b'{"hints": []}'
-        return Response(data, media_type="application/json")
+        """All hints of the film, as `colorjax film` reads them, and their "version"."""
+        rows = given(self._film(request))
+        return JSONResponse({"hints": rows, "version": digest(rows)})
 
     @polite
     async def keep_hints(self, request: Request) -> Response:
-        """All hints of the film, as `colorjax film` reads them."""
+        """Take all hints of the film. "version": of those that they were made from, where others may have been kept since."""
         film, asked = self._film(request), await bodies.json_of(request)
         if not film.frames:
             raise Refused(409, "its shots are still being looked for")
         if asked.get("hints") and not self._studio.guided:
             raise Refused(422, "this network does not follow hints")
-        await asyncio.to_thread(_keep, film, asked.get("hints", []))
-        return Response(status_code=204)
+        return JSONResponse({"version": await asyncio.to_thread(_keep, film, asked.get("hints", []), asked.get("version"))})
 
     @polite
     async def before(self, request: Request) -> Response:
@@ -180,11 +181,11 @@ class Films:
     async def copy(self, request: Request) -> Response:
         """Have all of it coloured, as {"format"} and with {"strength"}."""
         film, asked = self._film(request), await bodies.json_of(request)
-        legal = [one["name"] for one in self.room.formats]
-        if asked.get("format", "ffv1") not in legal:
-            raise Refused(422, f"the format must be one of {', '.join(legal)}")
         if not film.frames:
             raise Refused(409, "its shots are still being looked for")
+        legal = [one["name"] for one in film.formats]
+        if asked.get("format", "ffv1") not in legal:
+            raise Refused(422, f"the format of this film must be one of {', '.join(legal)}")
         self.room.copy(film, asked.get("format", "ffv1"), _strength(asked))
         return JSONResponse(self._said(film), 202)
 
@@ -220,7 +221,7 @@ class Films:
     def _said(self, film: Film) -> dict[str, Any]:
         """All that the page shows of a film."""
         about = {"id": film.id, "name": film.name} | film.facts | {"looked": film.looked.as_dict()}
-        about |= {"frames": film.frames, "shots": [[shot.first, shot.end] for shot in film.shots]}
+        about |= {"frames": film.frames, "shots": [[shot.first, shot.end] for shot in film.shots], "formats": film.formats}
         openings = (shot.opening for shot in film.shots)  # the dissolves that they begin in: first and last frame
         about["openings"] = [[at.first, at.end - 1] if at else None for at in openings]
         if film.tried is not None:
@@ -235,11 +236,11 @@ class Films:
 
 def _copied(film: Film, copy: Work) -> dict[str, Any]:
     """How a copy was asked for, and what there is of it. current: whether of the hints that the film has now."""
-    format, strength, given = copy.asked
+    format, strength, version = copy.asked
     return {
         "format": format,
         "strength": strength,
-        "current": given == digest(film),
+        "current": version == digest(given(film)),
         "files": [path.name for path in copy.files],
     }
 
@@ -248,13 +249,17 @@ def _strength(asked: dict[str, Any]) -> float:
     return looks.number(asked.get("strength", 1.0), *RANGES["strength"], "the strength")
 
 
-def _keep(film: Film, rows: list[Any]) -> None:
-    """Write these hints, if they are some."""
+def _keep(film: Film, rows: list[Any], version: Any) -> str:
+    """Write these hints, if they are some and come from those of this version. Gives theirs."""
     from colorjax.film import lists
 
     kept = [{key: row[key] for key in _KEYS if key in row} if isinstance(row, dict) else row for row in rows]
     coming = film.folder / "coming" / film.hints.name
-    coming.parent.mkdir(mode=0o700, exist_ok=True)
-    coming.write_text(json.dumps({"hints": kept}, indent=1) + "\n")
-    lists.read_hints(coming, film.frames, (film.facts["height"], film.facts["width"]))
-    os.replace(coming, film.hints)
+    with film.keeping:
+        if version is not None and version != digest(given(film)):
+            raise Refused(412, "other hints of this film were saved meanwhile, as in another tab; load them first")
+        coming.parent.mkdir(mode=0o700, exist_ok=True)
+        coming.write_text(json.dumps({"hints": kept}, indent=1) + "\n")
+        lists.read_hints(coming, film.frames, (film.facts["height"], film.facts["width"]))
+        os.replace(coming, film.hints)
+    return digest(kept)

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from colorjax.web.lanes import Task
 from colorjax.web.sessions import Photograph, Refused, Sessions, Visitor, display_name
 
 NOT_HERE = "this film is not here (any more)"
+_BEHIND = 30.0  # seconds that a film may come later than at the pace of `FilmLimits`, before it creeps
 
 
 @dataclass
@@ -63,9 +65,10 @@ class Still(Photograph):
 class Film:
     """A film of one visitor, in a folder of its own. name: for people, and of its file.
 
-    facts: for the page; empty until its header was read. shots: those that were found. looked: how that went. kept: the
-    finished copy of before, until the one that is being made is there. held: bytes on the disk, counted when they were last
-    looked at.
+    facts: for the page; empty until its header was read. shots: those that were found. formats: in which it can be coloured,
+    known with the shots. looked: how that went. kept: the finished copy of before, until the one that is being made is there.
+    held: bytes on the disk, counted when they were last looked at. since: on the clock, when it began to come; None once it is
+    here. keeping: a lock for who looks at its hints to keep others.
     """
 
     id: str
@@ -74,12 +77,15 @@ class Film:
     visitor: Visitor
     facts: dict[str, Any] = field(default_factory=dict)
     shots: list[Any] = field(default_factory=list)
+    formats: list[dict[str, str]] = field(default_factory=list)
     looked: Work = field(default_factory=Work)
     tried: Work | None = None
     copy: Work | None = None
     kept: Work | None = None
     stills: dict[int, Still] = field(default_factory=dict)
     held: int = 0
+    since: float | None = field(default_factory=time.monotonic)
+    keeping: Any = field(default_factory=threading.Lock)
 
     @property
     def source(self) -> Path:
@@ -116,6 +122,10 @@ class Film:
         """Whether its visitor may come back for it: it is still coming, or is being coloured, or will be."""
         return not self.facts or (self.copy is not None and self.copy.state in ("waiting", "working"))
 
+    def behind(self, pace: float) -> float:
+        """Seconds that it comes later than one of so many bytes a second would."""
+        return 0.0 if self.since is None else time.monotonic() - self.since - self.held / pace
+
     def check(self) -> None:
         """Raises Refused where it has been removed."""
         if self.visitor.films.get(self.id) is not self:
@@ -141,21 +151,40 @@ class Shelf:
         return found
 
     def begin(self, visitor: Visitor, name: str) -> Film:
-        """A place for a film that is about to come. Raises Refused where there are too many."""
+        """A place for a film that is about to come, perhaps that of one that creeps. Raises Refused where there is none."""
         with self._lock:
             if len(visitor.films) >= self.limits.of_one:
                 raise Refused(409, f"you have {len(visitor.films)} films here, as many as may be; remove one first")
-            here = self.all
-            if len(here) >= self.limits.places:
-                raise Refused(507, "as many films are here as this server takes; please try again later")
             if len(self._neighbours(visitor)) >= self.limits.places / 2:
                 raise Refused(507, "half of the places for films are taken from your network; please remove one first")
+            if len(self.all) >= self.limits.places:
+                self._make_room(visitor.address)
             id = secrets.token_urlsafe(16)
             film = Film(id, display_name(name), visitor.folder / secrets.token_hex(16), visitor)
             for folder in (film.source.parent, film.found, film.out):
                 folder.mkdir(mode=0o700, parents=True)
             visitor.films[id] = film
             return film
+
+    def _make_room(self, address: str) -> None:
+        """Remove a film that creeps, of the address with most films; it must have more than this one, with one more, would.
+        Raises Refused where there is none."""
+        crowd = Counter(film.visitor.address for film in self.all)
+        behind = {film: film.behind(self.limits.pace) for film in self.all if crowd[film.visitor.address] > crowd[address] + 1}
+        creeping = [film for film, seconds in behind.items() if seconds > _BEHIND]
+        if not creeping:
+            raise Refused(507, "as many films are here as this server takes; please try again later")
+        self.remove(max(creeping, key=lambda film: (crowd[film.visitor.address], behind[film])))
+
+    def come(self, film: Film, size: int, whole: bool = False) -> None:
+        """So many bytes more of it have come; whole: all of it is here. Raises Refused where that is too much, or somebody else
+        was given its place."""
+        with self._lock:
+            if film.visitor.films.get(film.id) is not film:
+                words = "it came so slowly that somebody else was given its place; please try again later"
+                raise Refused(503, words)
+            self.grow(film, size)
+            film.since = None if whole else film.since
 
     def grow(self, film: Film, size: int) -> None:
         """So many bytes more are on the disk for it, or will be. Raises Refused where that is too much."""

@@ -174,7 +174,7 @@ async function open(photograph) {
   films.draw(photograph);
   stage.setPhotograph(photograph, guided);
   document.body.classList.toggle("guided-page", guided);
-  element("hint-files").hidden = !guided;
+  element("hint-files").hidden = element("carrying").hidden = !guided;
   element("unguided").hidden = guided;
   element("unguided").textContent = about.guided ? "All its pages are coloured; hints are for single ones." : "This network colours by itself; it does not follow hints.";
   element("facts").textContent = photograph.film ? films.facts(photograph.film) : facts(photograph);
@@ -233,6 +233,21 @@ function useForAll() {
   }
   say(`All ${photographs.length} photographs have this strength, warmth and saturation.`);
   develop();
+}
+
+/** A photograph has the hints and the look that another tab gave it; that can be taken back here, too. */
+function takeOver(id, state) {
+  const photograph = photographs.find((one) => one.id === id);
+  if (!photograph) return;
+  const { settled } = photograph;
+  album.change(photograph, state, true);
+  if (photograph.settled === settled) return;
+  if (photograph.chosen >= photograph.state.hints.length) photograph.chosen = null;
+  Object.assign(photograph, { stale: true, failed: false });
+  if (photograph !== current) return develop();
+  draw();
+  sayWhatWasSaved();
+  refresh(photograph);
 }
 
 /** Whether hints can be given: which page of several they would be of is not known. */
@@ -302,7 +317,7 @@ async function add(files) {
       told(0);
       photograph = album.makePhotograph(await server.upload(file, told), file);
       photographs.push(photograph);
-      await fetchBefore(photograph);
+      await bringBefore(photograph);
       if (photograph.removed) continue;
       if (first) drawStrip();
       else await open((first = photograph));
@@ -313,6 +328,9 @@ async function add(files) {
   }
   arriving("");
 }
+
+/** Fetch a photograph as it is. Where that cannot be it has its place all the same, and is asked for again when it is opened. */
+const bringBefore = (photograph) => fetchBefore(photograph).catch((error) => blame(photograph, error));
 
 /** Those files for which there is room; how many others there are is told once. */
 function thatFit(files) {
@@ -418,7 +436,11 @@ function listenForLooking(press) {
 
 async function start() {
   listen();
-  removal.elsewhere((id) => photographs.filter((one) => one.id === id).forEach(takeOut));
+  removal.elsewhere((id) => {
+    photographs.filter((one) => one.id === id).forEach(takeOut);
+    films.gone(id);
+  });
+  memory.elsewhere(takeOver);
   try {
     await server.about(); // which brings the cookie
     about = await server.about();
@@ -435,11 +457,12 @@ async function start() {
       `The lightness of every pixel stays as it is; the colours are made up. Nobody else sees your photographs, and this server ` +
       `deletes them when you remove them, or after ${about.idle_minutes} quiet minutes. ` +
       `Up to ${Math.round(about.upload / 1e6)} MB and ${Math.round(about.megapixels)} megapixels each.${films.promise()}`;
-    for (const one of await server.list()) photographs.push(album.makePhotograph(one));
-    memory.prune(photographs.map(({ id }) => id));
+    const [mine, reels] = [await server.list(), await server.films()];
+    memory.prune([...mine, ...reels].map(({ id }) => id));
+    for (const one of mine) photographs.push(album.makePhotograph(one));
     if (photographs.length) await open(photographs[0]);
-    for (const photograph of photographs) await fetchBefore(photograph);
-    await films.recall();
+    for (const photograph of photographs) await bringBefore(photograph);
+    await films.recall(reels);
     if (current) drawStrip();
     develop();
   } catch (error) {

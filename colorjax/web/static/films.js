@@ -2,8 +2,10 @@
 
 import * as album from "./album.js";
 import * as copies from "./copies.js";
+import * as memory from "./memory.js";
 import * as removal from "./removal.js";
 import * as server from "./server.js";
+import { alike, makeKeeping } from "./keeping.js";
 import { makeMaking } from "./making.js";
 import { makePlayer } from "./player.js";
 import { drawNotes, drawShots } from "./shots.js";
@@ -32,14 +34,16 @@ export function readHints(text, film) {
  *  complain, blame(film, error), stage. */
 export function makeFilms(page) {
   const films = [];
-  let offered = { lacking: "", suffixes: [], formats: [] };
-  const heard = { ...page, still };
+  let offered = { lacking: "", suffixes: [], films: Infinity };
+  const keeping = makeKeeping(films, takeOver, page.blame);
+  const heard = { ...page, still, kept: keeping.kept };
   const player = makePlayer(heard);
   const making = makeMaking(heard);
 
-  /** A film that the server has, as the page knows it. given: its hints; stills: its frames that were looked at; tries: shots. */
-  function take(about, given) {
-    const film = { ...about, given, strength: about.copy?.strength ?? 1, stills: new Map(), tries: new Map(), saved: Promise.resolve(), urls: {} };
+  /** A film that the server has, as the page knows it, with its hints, see `keeping.js`. stills: its frames that were looked at; tries: shots. */
+  function take(about, { hints, version }) {
+    const own = { given: hints, kept: hints, version, saved: Promise.resolve(), stills: new Map(), tries: new Map(), urls: {} };
+    const film = { ...about, ...own, strength: memory.recall(about.id)?.strength ?? about.copy?.strength ?? 1 };
     film.urls.before = server.shotPath(film.id, 0);
     films.push(film);
     return film;
@@ -56,6 +60,7 @@ export function makeFilms(page) {
     const hints = film.given.filter((hint) => hint.frame === frame).map(({ frame: _, ...hint }) => hint);
     if (JSON.stringify([one.state.hints, one.state.strength]) !== JSON.stringify([hints, film.strength])) {
       one.state = one.settled = { ...one.settled, hints, strength: film.strength };
+      for (const way of ["past", "future"]) one[way] = one[way].map((state) => ({ ...state, strength: film.strength })); // which is the film's
       one.stale = true;
     }
     const tried = film.tries.get(shotOf(film, frame));
@@ -80,6 +85,7 @@ export function makeFilms(page) {
   /** Take a film that somebody has chosen. */
   async function add(file) {
     if (offered.lacking) throw new Error(offered.lacking);
+    if (films.length >= offered.films) throw new Error(`you have ${films.length} films here, as many as may be; remove one first`);
     if (file.size > offered.upload) throw new Error(`larger than ${Math.round(offered.upload / 1e6)} MB, the most that is taken here`);
     const told = (share) => page.arriving(share < 1 ? `Sending ${file.name}: ${Math.round(100 * share)} %` : `Opening ${file.name}…`);
     told(0);
@@ -90,8 +96,7 @@ export function makeFilms(page) {
   async function settle(about, isNew = false) {
     const film = { ...about };
     await looked(film);
-    const given = await server.filmHints(film.id);
-    const taken = take(film, given);
+    const taken = take(film, await server.filmHints(film.id));
     if (isWorking(taken.copy)) making.follow(taken);
     return isNew || !page.current() ? page.open(still(taken)) : page.draw();
   }
@@ -102,9 +107,10 @@ export function makeFilms(page) {
     const given = [...film.given.filter((hint) => hint.frame !== frame), ...state.hints.map((hint) => ({ frame, ...hint }))];
     given.sort((hint, other) => hint.frame - other.frame);
     const dull = state.strength !== film.strength;
-    if (!dull && JSON.stringify(given) === JSON.stringify(film.given)) return;
+    if (!dull && alike(given, film.given)) return;
     film.strength = state.strength;
-    save(film, given, dull ? null : shotOf(film, frame));
+    if (dull) memory.keep(film.id, { strength: film.strength });
+    save(film, given, dull ? null : within(film, shotOf(film, frame)));
   }
 
   /** The shots that have the colours of one: those beside it, too, where they dissolve into each other. */
@@ -112,17 +118,31 @@ export function makeFilms(page) {
     return [shot, ...(openings[shot] ? [shot - 1] : []), ...(openings[shot + 1] ? [shot + 1] : [])];
   }
 
-  /** Keep these hints; shot: the one that they changed, null for all. */
-  function save(film, given, shot) {
-    const isNew = JSON.stringify(given) !== JSON.stringify(film.given);
+  /** Keep these hints; shots: the ones that they changed, null for all. */
+  function save(film, given, shots) {
+    const isNew = !alike(given, film.given);
     film.given = given;
     if (film.copy) film.copy.current &&= !isNew;
-    for (const number of shot === null ? [...film.tries.keys()] : within(film, shot)) player.forget(film, number, page.current());
-    for (const one of film.stills.values()) if (one !== page.current() && shot === null) one.stale = true;
-    if (isNew) {
-      film.saved = film.saved.then(() => server.keepFilmHints(film.id, film.given)).catch((error) => page.blame(film, error));
-    }
+    for (const number of shots ?? [...film.tries.keys()]) player.forget(film, number, page.current());
+    for (const one of film.stills.values()) if (one !== page.current() && !shots) one.stale = true;
+    if (isNew) keeping.keep(film);
     draw(page.current());
+  }
+
+  /** Show hints that were given in another tab, too. */
+  function takeOver(film, given, clashes) {
+    const isNew = ([first, end]) => !alike(...[film.given, given].map((hints) => hints.filter(({ frame }) => first <= frame && frame < end)));
+    const shots = film.shots.flatMap((shot, number) => (isNew(shot) ? within(film, number) : []));
+    const one = page.current();
+    const isSeen = one?.film === film && isNew([one.frame, one.frame + 1]);
+    save(film, given, shots);
+    if (isSeen) {
+      one.chosen = null;
+      page.open(still(film, one.frame));
+    }
+    page.say(`Hints of ${film.name} that another tab gave are here now, too.`);
+    const what = clashes === 1 ? "one of its hints" : `${clashes} of its hints`;
+    if (clashes) page.complain(`${film.name}: another tab changed ${what}, as this one did. What was chosen here counts.`);
   }
 
   /** All that is around a frame, or nothing where a photograph is looked at. */
@@ -145,12 +165,20 @@ export function makeFilms(page) {
     return page.open(still(film, middleOf(film.shots[next])));
   }
 
-  function remove(film) {
-    player.stop();
+  /** Take a film from the page. Where it was. */
+  function takeOut(film) {
+    const isSeen = page.current()?.film === film;
+    if (isSeen) player.stop();
     const at = films.indexOf(film);
     films.splice(at, 1);
     film.removed = true;
-    page.closed();
+    if (isSeen) page.closed();
+    else page.draw();
+    return at;
+  }
+
+  function remove(film) {
+    const at = takeOut(film);
     const place = { id: `films/${film.id}`, urls: {} };
     removal.remove(place, ({ message }) => page.complain(`${film.name} may not have been deleted: ${message}`));
     removal.sayRemoved(place, page.say, () => {
@@ -170,6 +198,8 @@ export function makeFilms(page) {
     remove,
     toggle: player.toggle,
     step: player.step,
+    /** One that was removed in another tab. */
+    gone: (id) => films.filter((film) => `films/${film.id}` === id).forEach(takeOut),
     /** What the server says of films. */
     offer(what) {
       offered = what;
@@ -179,9 +209,9 @@ export function makeFilms(page) {
     isOne: ({ name, type }) => offered.suffixes.includes(suffix(name)) || (type ?? "").startsWith("video/"),
     /** Words for the first page. */
     promise: () => (offered.lacking ? "" : ` Films up to ${Math.round(offered.upload / 1e6)} MB and ${offered.frames.toLocaleString("en")} frames.`),
-    /** Films that the server has already. */
-    async recall() {
-      for (const about of await server.films()) {
+    /** These, which the server has already. */
+    async recall(there) {
+      for (const about of there) {
         await settle(about).catch((error) => page.blame(about, error));
         page.arriving("");
       }

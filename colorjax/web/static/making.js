@@ -46,9 +46,16 @@ export function makeMaking(page) {
   const [button, format, start, cancel, bar, told, files] = ["making-button", "film-format", "make-film", "cancel-film", "film-bar-done", "making-told", "film-files"].map(element);
   let shown = null, minutes = 60;
 
+  /** Offer what can be made of a film: of another one perhaps fewer formats. */
+  function offerFormats({ formats, copy }) {
+    const wanted = copy?.format ?? format.value;
+    format.replaceChildren(...formats.map(({ name, suffix }) => new Option(`${NAMES[name] ?? name} (${suffix})`, name)));
+    if (formats.some(({ name }) => name === wanted)) format.value = wanted;
+  }
+
   function draw(film) {
     const { copy } = film;
-    if (shown !== film && copy) format.value = copy.format;
+    if (shown !== film) offerFormats(film);
     shown = film;
     const works = isWorking(copy);
     const share = works && copy.total ? copy.done / copy.total : 0;
@@ -107,7 +114,7 @@ export function makeMaking(page) {
   start.addEventListener("click", async () => {
     const film = shown;
     try {
-      await film.saved;
+      await page.kept(film);
       film.copy = (await server.colourFilm(film.id, format.value, film.strength)).copy;
       draw(film);
       cancel.focus();
@@ -131,10 +138,9 @@ export function makeMaking(page) {
   return {
     draw,
     follow,
-    /** Offer what the server says of films: its formats, and for how many quiet minutes it keeps them. */
-    offer({ formats, minutes: quiet }) {
+    /** What the server says of films: for how many quiet minutes it keeps them. */
+    offer({ minutes: quiet }) {
       minutes = quiet;
-      format.replaceChildren(...formats.map(({ name, suffix }) => new Option(`${NAMES[name] ?? name} (${suffix})`, name)));
     },
   };
 }

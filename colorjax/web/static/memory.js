@@ -15,6 +15,11 @@ export const recall = (id) => storage((all) => JSON.parse(all.getItem(PREFIX + i
 export const keep = (id, state) => storage((all) => all.setItem(PREFIX + id, JSON.stringify(state)));
 export const drop = (id) => storage((all) => all.removeItem(PREFIX + id));
 
+/** `heard(id, state)` hears what another tab makes of a photograph. */
+export function elsewhere(heard) {
+  addEventListener("storage", ({ key, newValue }) => key?.startsWith(PREFIX) && newValue && heard(key.slice(PREFIX.length), JSON.parse(newValue)));
+}
+
 /** Forget all photographs but these. */
 export function prune(ids) {
   const known = new Set(ids.map((id) => PREFIX + id));

@@ -131,7 +131,8 @@ export function makePlayer(page) {
     const mine = (trying = { film, shot: shotOf(film, frame), words: "Waiting…" });
     drawButton();
     try {
-      await film.saved;
+      await page.kept(film);
+      if (trying !== mine) return;
       let about = await server.tryShot(film.id, frame, film.strength);
       while (trying === mine && isWorking(about.tried)) {
         const { state, done, total } = about.tried;

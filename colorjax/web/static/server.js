@@ -70,9 +70,15 @@ export async function filmInTime(id, away) {
 
 export const removeFilm = (id) => ask(`api/films/${id}`, { method: "DELETE" });
 export const shotPath = (id, number) => `api/films/${id}/shots/${number}`;
-export const filmHints = async (id) => (await json(ask(`api/films/${id}/hints`))).hints;
-export const keepFilmHints = (id, hints) =>
-  ask(`api/films/${id}/hints`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ hints }), keepalive: true });
+const SMALL = 60_000; // bytes that may still be on their way when the page is closed
+/** {hints, version} */
+export const filmHints = (id) => json(ask(`api/films/${id}/hints`));
+/** The version of these. `version`: of those that they were made from; where others are kept by now, it is refused with the status 412. */
+export async function keepFilmHints(id, hints, version) {
+  const body = JSON.stringify({ hints, version });
+  const how = { method: "PUT", headers: { "Content-Type": "application/json" }, body, keepalive: body.length < SMALL };
+  return (await json(ask(`api/films/${id}/hints`, how))).version;
+}
 export const tryShot = (id, frame, strength) => json(post(`api/films/${id}/try`, { frame, strength }));
 export const stopTrying = (id) => ask(`api/films/${id}/try`, { method: "DELETE" });
 export const tried = async (id) => (await ask(`api/films/${id}/tried`)).arrayBuffer();
