@@ -58,7 +58,7 @@ def get_config() -> ConfigDict:
     config.discriminator.label_smoothing = 0.1  # bce: true patches are labelled 1 - this
     config.discriminator.width = 64  # channels of its first feature map
     config.discriminator.layers = 3  # its convolutions of stride 2: patches of 16, 34, 70, 142 pixels for 1, 2, 3, 4
-    config.discriminator.learning_rate = 2e-4  # its own; the same cosine
+    config.discriminator.learning_rate = 2e-4  # its own; the same `schedule`
     config.discriminator.warmup_steps = 0  # its own
     config.discriminator.beta1 = 0.5  # its own
     config.discriminator.clip_norm = 0.0  # its own
