@@ -123,20 +123,23 @@ def gamut() -> None:
 
 
 def steps(colorizer: Colorizer, packages: Path) -> None:
-    """What the network sees, what it answers, the copy, and where it is a guess."""
+    """What the network sees, look by look, what it answers, the copy, and where it is a guess."""
     rgb = sources.read(sources.BY_KEY["mountains"], packages, 800)
     height, width = rgb.shape[:2]
-    side = colorizer.size
-    seen = np.asarray(Image.fromarray(grey(rgb)).resize((round(side * width / height), side), Image.Resampling.BOX))
+    looks = [round(scale * colorizer.size) for scale in colorizer.network.config.looks]
+    seen = [np.asarray(Image.fromarray(grey(rgb)).resize((side * width // height, side), Image.Resampling.BOX)) for side in looks]
+    seen[1::2] = [picture[:, ::-1] for picture in seen[1::2]]
     prediction = colorizer.predict(grey(rgb))
     flat = np.concatenate([np.full((*prediction.ab.shape[:2], 1), 65, np.float32), prediction.ab], -1)
     chroma = np.round(color.lab_to_rgb(color.fit_to_gamut(flat)) * 255).astype(np.uint8)
     spread = np.clip(colorizer.uncertainty(grey(rgb)) / 25, 0, 1)
     guess = np.repeat(np.round(spread * 255).astype(np.uint8)[..., None], 3, axis=-1)
-    large = [np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.NEAREST)) for p in (seen, chroma, guess)]
-    words = ["seen: small and grey", "answered: a* and b*", "the copy, full size", "white: a guess"]
-    cells = [large[0], large[1], colorizer(grey(rgb)), large[2]]
-    save(below([said(words, 300), beside(cells, 300)]), "steps")
+    *seen, chroma, guess = [
+        np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.NEAREST)) for p in (*seen, chroma, guess)
+    ]
+    words = [f"seen: {side} pixels high{', mirrored' if index % 2 else ''}" for index, side in enumerate(looks)]
+    words += ["answered: a* and b*", "the copy, full size", "white: a guess"]
+    save(below([said(words, 290), beside([*seen, chroma, colorizer(grey(rgb)), guess], 290)]), "steps")
 
 
 def hints(colorizer: Colorizer) -> None:
