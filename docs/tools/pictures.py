@@ -127,7 +127,9 @@ def steps(colorizer: Colorizer, packages: Path) -> None:
     rgb = sources.read(sources.BY_KEY["mountains"], packages, 800)
     height, width = rgb.shape[:2]
     looks = [round(scale * colorizer.size) for scale in colorizer.network.config.looks]
-    seen = [np.asarray(Image.fromarray(grey(rgb)).resize((side * width // height, side), Image.Resampling.BOX)) for side in looks]
+    seen = [
+        np.asarray(Image.fromarray(grey(rgb)).resize((side * width // height, side), Image.Resampling.BOX)) for side in looks
+    ]
     seen[1::2] = [picture[:, ::-1] for picture in seen[1::2]]
     prediction = colorizer.predict(grey(rgb))
     flat = np.concatenate([np.full((*prediction.ab.shape[:2], 1), 65, np.float32), prediction.ab], -1)
