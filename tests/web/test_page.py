@@ -916,11 +916,12 @@ def test_warmth_and_saturation_for_one_and_for_all(visit):
 def test_what_is_a_guess_is_seen_and_follows_the_hints(visit, monkeypatch):
     seen = []
 
-    def uncertainty(painter, image, hints=()):
-        seen.append(tuple(hints))
+    def uncertainty(painter, image, hints=(), of=None):
+        seen.append((len(hints), of is not None))
         return np.pad(np.full((10, 5), 30, np.float32), ((0, 0), (5, 0)))
 
     monkeypatch.setattr(Painter, "uncertainty", uncertainty)
+    monkeypatch.setattr(Painter, "calibrated", True, raising=False)
     page = visit()
     box = opened(page)
     page.focus("#divider")
@@ -932,7 +933,11 @@ def test_what_is_a_guess_is_seen_and_follows_the_hints(visit, monkeypatch):
     page.wait_for_function("() => document.querySelector('#doubts-note').innerText.startsWith('Violet')")
     settled(page)
     page.wait_for_selector("#veil-of-doubt:visible")
-    assert [len(hints) for hints in seen] == [0, 1]
+    assert seen == [(0, False), (1, False)]
+    page.click("#ask-variants")
+    page.click("#variant-row .variant:nth-child(3)")
+    page.wait_for_function("() => document.querySelector('#doubts-note').innerText.includes('likeliest colours only')")
+    assert seen == [(0, False), (1, False), (1, True)]
     page.uncheck("#doubts")
     assert not page.is_visible("#veil-of-doubt")
 

@@ -11,7 +11,13 @@ export function makeDoubts(current, failed) {
   const [box, veil, note] = ["doubts", "veil-of-doubt", "doubts-note"].map(element);
   let shown = null; // what the veil is of
   let calibrated = false;
-  const kindOf = ({ id, state }) => JSON.stringify([id, state.hints]);
+  const kindOf = ({ id, state }) => JSON.stringify([id, state.hints, state.variant]);
+
+  function wordsFor({ state }) {
+    if (!calibrated) return "Violet: the colour is a guess. Clear: the network is sure of it. It was not measured how far off it is.";
+    if (state.variant) return "Violet: the colour may be far off. Clear: it is likely. How far off is measured for the likeliest colours only.";
+    return "Violet: the colour may be far off. Clear: it is nearly right, as far as was measured.";
+  }
 
   async function draw() {
     const photograph = current();
@@ -27,9 +33,7 @@ export function makeDoubts(current, failed) {
       URL.revokeObjectURL(veil.src);
       veil.src = URL.createObjectURL(picture);
       await veil.decode();
-      note.textContent = calibrated
-        ? "Violet: the colour may be far off. Clear: it is nearly right, as far as was measured."
-        : "Violet: the colour is a guess. Clear: the network is sure of it. It was not measured how far off it is.";
+      note.textContent = wordsFor(photograph);
     } catch (error) {
       if (shown !== wanted) return; // another one is wanted by now
       shown = null;
