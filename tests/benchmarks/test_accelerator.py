@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import subprocess
 import sys
 import tarfile
 
@@ -250,8 +251,7 @@ def test_the_whole_of_it(tmp_path, monkeypatch):
     for word in ("4 squares", "GFLOP a picture", "largest costs of a step: ", "64 pixels: 4 squares are smaller"):
         assert word in told
     assert sorted(path.name for path in out.iterdir()) == ["told.txt", "trace.tar.gz.00", "weights.tar.00"]
-    with tarfile.open(out / "weights.tar.00") as archive:
-        archive.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "xf", out / "weights.tar.00", "-C", tmp_path], check=True)
     config = json.loads((tmp_path / "weights" / "config.json").read_text())
     assert (config["model"]["dtype"], config["image_size"], config["model"]["width"]) == ("auto", 64, 8)
     grey = colourful(9, 40, 50)[..., 0]
