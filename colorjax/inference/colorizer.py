@@ -105,8 +105,9 @@ class Colorizer:
         from 0, sRGB of 0..255, of which a* and b* count; how far they go: see `hints.Hint`. strength: factor of chroma,
         0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of pale colours above all, -1 to 1.
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.
-        Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey and the
-        page is not an empty one, hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not guided.
+        Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey and it
+        is no empty page, hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not
+        guided.
         """
         Tint(strength, warmth, saturation).check()
         return self.paint(image, self.predict(image, hints), strength=strength, warmth=warmth, saturation=saturation)
