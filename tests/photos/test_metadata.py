@@ -1736,6 +1736,11 @@ def test_a_damaged_segment_costs_no_pixel(data, note):
 REFUSED = {
     "GIF": (lambda: saved("GIF"), "a GIF, which is not read here; save it as PNG"),
     "PSD": (lambda: b"8BPS\0\1" + bytes(60), "a Photoshop document, which"),
+    "PGM": (lambda: saved("PPM", GREY), "a PNM picture, which is not read here; save it as PNG"),
+    "PCX": (lambda: saved("PCX"), "a PCX picture, which .* save"),
+    "EXR": (lambda: b"v/1\1\2" + bytes(60), "an OpenEXR picture, which .* export"),
+    "FITS": (lambda: b"SIMPLE  =                    T" + bytes(60), "a FITS picture, which"),
+    "DPX": (lambda: b"SDPX" + bytes(60), "a DPX picture, which .* colorjax film"),
     "PDF": (lambda: b"%PDF-1.7" + bytes(60), "a PDF, which is not read here; extract"),
     "CR2": (lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(60), r"a camera's raw file \(Canon CR2\), which .* develop"),
     "CR3": (lambda: b"\0\0\0\x18ftypcrx " + bytes(60), r"a camera's raw file \(Canon CR3\), which"),
