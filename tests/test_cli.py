@@ -313,7 +313,7 @@ def test_wrong_arguments(capsys, arguments):
 # --- export, and damage to what it wrote ---
 
 
-@pytest.mark.parametrize("limit", ["inf", "nan", "-1"])
+@pytest.mark.parametrize("limit", ["inf", "nan", "-1", "1e303", "1e-7"])
 @pytest.mark.parametrize("command", ["colorize", "verify", "sheet", "serve"])
 def test_a_limit_of_pixels_that_is_no_number_is_told_by_every_command(capsys, tmp_path, command, limit):
     paths = [] if command == "serve" else [str(tmp_path)]

@@ -20,6 +20,7 @@ from colorjax.science.tints import Tint
 
 MAX_SIZE = 2048
 _LEAST = 32  # pixels that a network is shown
+_PLAIN = 10  # of L*: what goes over less, as an empty page, may well have no colour
 _NOT_GUIDED = "the network takes no hints: it was trained without (see configs/guided.py)"
 
 
@@ -104,8 +105,9 @@ class Colorizer:
         from 0, sRGB of 0..255, of which a* and b* count; how far they go: see `hints.Hint`. strength: factor of chroma,
         0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of pale colours above all, -1 to 1.
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.
-        Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey,
-        hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not guided.
+        Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey and it
+        is no empty page, hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not
+        guided.
         """
         Tint(strength, warmth, saturation).check()
         return self.paint(image, self.predict(image, hints), strength=strength, warmth=warmth, saturation=saturation)
@@ -126,7 +128,7 @@ class Colorizer:
         """
         view, hints = self._view(image, hints, frame)
         prediction = self._answer(view, hints)
-        if not np.abs(prediction.ab).max() >= 1:
+        if not np.abs(prediction.ab).max() >= 1 and np.ptp(prediction.lightness) > _PLAIN:
             raise NoColorError("the network has no colour for it; are its weights trained?")
         return prediction
 

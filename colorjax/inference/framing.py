@@ -113,12 +113,12 @@ def parts(shape: tuple[int, int], twins: bool, multiple: int) -> list[slice]:
     As few as there can be, all of one length: that to which they would be padded. multiple: of which they begin and end.
     """
     length, short = max(shape), min(shape)
+    wide = max(short, MULTIPLE)
     if twins:
         half = round(length / 2 / multiple) * multiple
         return [slice(0, half), slice(half, length)]
-    if length <= LONG * short:
+    if length <= LONG * wide:
         return [slice(0, length)]
-    wide = max(short, MULTIPLE)
     count = math.ceil((length / wide - _SHARED) / (LONG - _SHARED))
     part = (length + (count - 1) * _SHARED * wide) / count
     part = min(length, math.ceil(part / padded(short)) * padded(short))

@@ -32,10 +32,10 @@ UNUSUAL = ("CMYK", "over 8 bits", "another suffix")  # what reports count of fil
 _AVIF_BRANDS = (b"avif", b"avis")
 _RAW, _DEVELOP = "a camera's raw file ({})", "develop it in a raw converter and colour the TIFF"
 _EXPORT, _STILLS = "export it as TIFF or PNG", "take stills from it"
-# What the frame of a JPEG begins with: how its pixels are stored. Plain ones of 8 bits are read, lossless ones of so many, too.
-_PLAIN_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
-_FRAMES = dict.fromkeys((0xC3, 0xCB), "a lossless JPEG") | {0xF7: "a JPEG-LS"}
-_FRAMES |= dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG")
+# What the frame of a JPEG begins with: how its pixels are stored. Of 8 bits the first kinds are read.
+_READ = dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), "a JPEG") | {0xC3: "a lossless JPEG"}
+_UNREAD = {0xCB: "a lossless JPEG with arithmetic coding", 0xF7: "a JPEG-LS"}
+_UNREAD |= dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE), "a hierarchical JPEG")
 # Files that are not read here: what they are, what to do, and how they begin from this byte on.
 _OTHERS = [
     ("a GIF", "save it as PNG", 0, (b"GIF8",)),
@@ -44,6 +44,11 @@ _OTHERS = [
     ("a PDF", "extract its pictures as TIFF or PNG", 0, (b"%PDF",)),
     ("a DjVu document", _EXPORT, 0, (b"AT&TFORM",)),
     ("a JPEG XR", _EXPORT, 0, (b"II\xbc",)),
+    ("a PNM picture", "save it as PNG", 0, tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n")),
+    ("a PCX picture", "save it as PNG", 0, (b"\x0a\5\1",)),
+    ("an OpenEXR picture", "export it as TIFF", 0, (b"v/1\1",)),
+    ("a FITS picture", "export it as TIFF", 0, (b"SIMPLE  =",)),
+    ("a DPX picture", "export it as TIFF, or colour a folder of them by colorjax film", 0, (b"SDPX", b"XPDS")),
     (_RAW.format("Canon CR2"), _DEVELOP, 8, (b"CR\2",)),
     (_RAW.format("Canon CR3"), _DEVELOP, 4, (b"ftypcrx",)),
     (_RAW.format("Canon CRW"), _DEVELOP, 6, (b"HEAPCCDR",)),
@@ -80,9 +85,9 @@ def _is_avif(head: bytes) -> bool:
     return any(head[place : place + 4] in _AVIF_BRANDS for place in (8, *range(16, size - 3, 4)))
 
 
-def refusal(head: bytes, stream: Any) -> PhotoError:
+def refusal(head: bytes) -> PhotoError:
     """Why a file that begins so is not read: each kind has its own sentence, and says what to do."""
-    if other := _other(head) or _other_jpeg(head, stream):
+    if other := _other(head):
         return other
     if head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         return PhotoError("a web page, not a picture; download the picture itself", "not a picture")
@@ -98,20 +103,25 @@ def _other(head: bytes) -> PhotoError | None:
     return None
 
 
-def _other_jpeg(head: bytes, stream: Any) -> PhotoError | None:
-    """What a JPEG is whose pixels are stored in a way that is sound, and not read here (ISO/IEC 10918-1, table B.1)."""
-    place = 2 if head.startswith(b"\xff\xd8\xff") else len(head)
+def check_jpeg(head: bytes, stream: Any) -> None:
+    """Raises PhotoError for a JPEG whose pixels are stored in a way that is sound, and not read here.
+
+    Of that its frame tells, or what comes before the first of several (ISO/IEC 10918-1, table B.1). Pillow opens some of them.
+    """
+    place = 2 if head.startswith(b"\xff\xd8\xff") else None
     for _ in range(2**10):
-        stream.seek(place)
-        part = stream.read(5)
+        part = (stream.seek(place), stream.read(5))[1] if place is not None else b""
         if len(part) < 5 or part[0] != 0xFF or part[1] == 0xDA:
             break
-        if part[1] in _FRAMES or (part[1] in _PLAIN_FRAMES and 8 < part[4] <= 16):
-            bits = f" of {part[4]} bits" if 8 < part[4] <= 16 else ""
-            what = f"{_FRAMES.get(part[1], 'a JPEG')}{bits}"
-            return PhotoError(f"{what}, which is not read here; {_EXPORT}", "not supported")
+        if part[1] == 0xFF:  # any marker may have such bytes before it
+            place += 1
+            continue
+        bits = f" of {part[4]} bits" if 8 < part[4] <= 16 else ""
+        if part[1] in _UNREAD or (part[1] in _READ and bits):
+            what = _UNREAD.get(part[1]) or _READ[part[1]]
+            raise PhotoError(f"{what}{bits}, which is not read here; {_EXPORT}", "not supported")
         place += 2 + int.from_bytes(part[2:4], "big")
-    return None
+    stream.seek(0)
 
 
 def decoders(head: bytes) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from colorjax.photos.strips import by_rows
 
 _DATE = slice(24, 36)  # of an ICC header: when the profile was made
 _SPACES = {"GRAY": "gray", "RGB ": "rgb", "CMYK": "cmyk"}
+_MODES = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK", "Lab ": "LAB"}
 
 
 def _srgb() -> bytes:
@@ -26,13 +27,18 @@ def _is_srgb(profile: bytes) -> bool:
 
 def doubt(profile: bytes | None, mode: str) -> str:
     """Why a profile cannot be honoured for pixels of Pillow's mode, in words; "" where it can, or where there is none."""
-    try:
-        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space if profile else ""
-    except (OSError, ValueError, TypeError):
-        return "damaged"
+    if not profile:
+        return ""
     grey = mode in ("1", "L", "LA", "La") or mode.startswith(("I", "F"))
     fits = ("GRAY", "RGB ") if grey else {"CMYK": ("CMYK",), "LAB": ("Lab ",)}.get(mode, ("RGB ",))
-    return "" if not space or mode == "deep" or space in fits else f"of other channels ({space.strip()})"
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if (space := source.profile.xcolor_space) not in fits:
+            return f"of other channels ({space.strip()})"
+        ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), _MODES[space], "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):  # its head may be sound, and its tables not
+        return "damaged"
+    return ""
 
 
 def to_srgb(picture: Image.Image) -> Image.Image:
@@ -42,6 +48,7 @@ def to_srgb(picture: Image.Image) -> Image.Image:
         grey = picture.mode in ("LA", "La")
         picture = picture.convert("RGBA").convert("RGB")  # in two steps: Pillow warns where transparency is dropped at once
         picture = picture.getchannel(0) if grey else picture
+    picture = picture.convert("RGB") if picture.mode == "YCbCr" else picture
     if profile and not _is_srgb(profile) and picture.mode in ("1", "L", "RGB", "CMYK", "LAB"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -90,6 +90,7 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
         head = stream.read(64)
         stream.seek(0)
         check_webp(head, max_pixels)
+        kinds.check_jpeg(head, stream)
         if head.startswith(kinds.JXL_MAGIC):
             return successors.Jxl(stream)
         if head[:4] == b"MM\0+":  # Pillow misreads these
@@ -107,7 +108,7 @@ def _identified(stream: Any, max_pixels: int) -> Image.Image:
             with contextlib.suppress(Image.UnidentifiedImageError):
                 if mended := beside.mended_jpeg(stream):
                     return mended
-        raise kinds.refusal(head, stream) from None
+        raise kinds.refusal(head) from None
     except Exception as error:  # Pillow's plugins raise what they like on damaged headers
         raise PhotoError.of("cannot be opened", error) from None
 

@@ -36,8 +36,8 @@ def _shortens(short: str, long: str) -> bool:
 
 
 def pixels(megapixels: float) -> int:
-    """How many pixels --max-megapixels allows. Raises ValueError for no number of them, as inf or nan."""
-    if not 0 < megapixels < float("inf"):
+    """How many pixels --max-megapixels allows. Raises ValueError for none, and for no number of them, as inf or nan."""
+    if not 1 <= megapixels * 1e6 < float("inf"):
         raise ValueError(f"--max-megapixels {megapixels} must be positive, and a number")
     return round(megapixels * 1e6)
 

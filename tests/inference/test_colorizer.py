@@ -299,6 +299,8 @@ def test_a_network_without_colour_is_refused_instead_of_passing_grey_off_as_colo
     network.params["head"]["bias"] *= 0
     with pytest.raises(NoColorError, match="no colour for it"):
         Colorizer(network)(astronaut)
+    page = np.full((60, 90), 253, np.uint8)  # which is empty, as one of a document may be: there is nothing to colour
+    np.testing.assert_array_equal(Colorizer(network)(page), np.dstack([page] * 3))
 
 
 def test_the_result_may_take_the_place_of_the_photograph(paint, astronaut):

@@ -118,6 +118,12 @@ def test_parts_cover_the_whole_and_overlap():
         assert len({span.stop - span.start for span in spans}) == 1
 
 
+@pytest.mark.parametrize("shape", [(4, 12), (1, 5), (80, 8)])
+def test_what_is_smaller_than_a_part_is_one(shape):
+    """However long it is: it is padded to the network's coarsest map in any case."""
+    assert framing.parts(shape, False, 1) == [slice(0, max(shape))]
+
+
 @pytest.mark.parametrize("short", [96, 160, 192, 224])
 @pytest.mark.parametrize("times", [2.6, 4, 7, 10, 16])
 def test_parts_of_a_strip_show_little_twice(short, times):

@@ -724,6 +724,9 @@ STORED_OTHERWISE = {
     "a JPEG of 12 bits": lambda: imagecodecs.jpeg_encode(DEEP >> 4, bitspersample=12),
     "a lossless JPEG of 16 bits": lambda: imagecodecs.ljpeg_encode(DEEP[..., 0].copy()),
     "a JPEG-LS": lambda: imagecodecs.jpegls_encode(SMALL[..., 0].copy()),
+    "a hierarchical JPEG": lambda: jpeg().replace(b"\xff\xdb", b"\xff\xde\0\x02\xff\xdb", 1),
+    "a hierarchical JPEG, which": lambda: jpeg().replace(b"\xff\xc0", b"\xff\xc5"),
+    "a lossless JPEG with arithmetic coding": lambda: jpeg().replace(b"\xff\xc0", b"\xff\xff\xff\xcb"),
     "a TIFF of 16 bits compressed as JPEG2000": lambda: tifffiled(DEEP, compression="jpeg2000"),
     "a TIFF compressed as WebP": lambda: tifffiled(SMALL, photometric="rgb", compression="webp"),
     "16-bit pixels of a kind (CIELAB)": lambda: tifffiled(np.dstack([DEEP] * 3), photometric="cielab"),
@@ -736,6 +739,11 @@ def test_what_is_stored_otherwise_is_not_called_damaged_and_what_to_do_is_said(w
         photos.read(STORED_OTHERWISE[what]())
     assert caught.value.kind == "not supported"
     assert str(caught.value).startswith(what) and re.search("; (export|save) it as|; save it with", str(caught.value))
+
+
+def test_what_is_no_jpeg_is_not_called_one():
+    """Whatever its bytes look like where its head ends."""
+    assert refused(b"abc" + bytes(61) + b"\xff\xf7\0\x08\x08" + bytes(9)) == "not a picture, or of an unknown format"
 
 
 @pytest.mark.parametrize("name", ["png", "png, 16 bits", "tiff", "tiff, 16 bits", "webp, lossless", "bmp"])

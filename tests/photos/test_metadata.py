@@ -455,12 +455,15 @@ def test_planar_tiff_keeps_its_values_and_bits(kind, layout):
 
 @pytest.mark.parametrize("image", [GREY, GREY16, RGB, RGB16], ids=["grey", "grey 16", "RGB", "RGB 16"])
 @pytest.mark.parametrize("planar", [False, True])
-def test_spot_colours_of_a_tiff_are_named_and_do_not_hide_its_transparency(image, planar):
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_spot_colours_of_a_tiff_are_named_and_do_not_hide_its_transparency(image, planar, place):
     """Photoshop stores a picture's masks and spot colours beside its transparency, in any order."""
     alpha, spot = (ALPHA, GREY) if image.dtype == np.uint8 else (ALPHA16, GREY16)
-    stored = np.dstack([image, spot, alpha, spot])
+    kinds, beside = ["unspecified"] * 3, [spot] * 3
+    kinds[place], beside[place] = "unassalpha", alpha
+    stored = np.dstack([image, *beside])
     how = {"photometric": "rgb" if image.ndim == 3 else "minisblack", "planarconfig": "separate" if planar else "contig"}
-    how |= {"extrasamples": ["unspecified", "unassalpha", "unspecified"]}
+    how |= {"extrasamples": kinds}
     data = by_tifffile(np.moveaxis(stored, -1, 0).copy() if planar else stored, **how)
     assert photos.read(data).notes == ("its 2 extra channels",)
     check_copies(data, image, alpha)
@@ -531,13 +534,14 @@ def test_cmyk_is_the_light_that_its_inks_leave(ink, planar, layout):
 
 @pytest.mark.parametrize("layout", ["plain", "deflate", "big-endian", "BigTIFF"])
 @pytest.mark.parametrize("kind", ["grey alpha", "grey alpha 16", "RGBA", "RGBA 16"])
-def test_associated_alpha_is_divided_out(kind, layout):
+@pytest.mark.parametrize("planar", [False, True])
+def test_associated_alpha_is_divided_out(kind, layout, planar):
     image, alpha, photometric = KINDS[kind]
     top = TOP[image.dtype]
     share = (alpha / top).reshape(HEIGHT, WIDTH, *(1,) * (image.ndim - 2))
     stored = np.dstack([np.round(image * share).astype(image.dtype), alpha])
-    how = {"photometric": photometric, "extrasamples": ["assocalpha"], "planarconfig": "contig"}
-    photo = photos.read(by_tifffile(stored, **how, **LAYOUTS[layout]))
+    how = {"photometric": photometric, "extrasamples": ["assocalpha"], "planarconfig": "separate" if planar else "contig"}
+    photo = photos.read(by_tifffile(np.moveaxis(stored, -1, 0).copy() if planar else stored, **how, **LAYOUTS[layout]))
     same(photo.alpha, alpha)
     assert photo.image.dtype == image.dtype
     solid = alpha > top // 2  # elsewhere rounding has cost more
@@ -1637,6 +1641,32 @@ def test_a_profile_of_other_channels_is_named(space, mode):
     assert photos.read(fitting.getvalue()).notes == ()
 
 
+@pytest.mark.parametrize("layout", ["plain", "BigTIFF"])
+@pytest.mark.parametrize("name, image", [("GRAY", RGB), ("GRAY", RGB16), ("CMYK", GREY16)], ids=["RGB", "RGB 16", "grey 16"])
+def test_a_profile_of_other_channels_is_named_of_every_tiff(name, image, layout):
+    icc = bytearray(photos.profiles.SRGB)
+    icc[16:20] = name.encode()
+    how = {"photometric": "rgb" if image.ndim == 3 else "minisblack", "byteorder": ">", "iccprofile": bytes(icc)}
+    assert "of other channels" in photos.read(by_tifffile(image, **how, bigtiff=layout == "BigTIFF")).notes[0]
+
+
+@pytest.mark.parametrize("image", [RGB, RGB16, GREY, GREY16], ids=["RGB", "RGB 16", "grey", "grey 16"])
+def test_a_profile_whose_tables_are_damaged_is_named(image):
+    """Its head is sound, so that only the conversion fails."""
+    icc = photos.profiles.SRGB.replace(b"rTRC", b"none", 1)
+    how = {"photometric": "rgb" if image.ndim == 3 else "minisblack", "iccprofile": icc}
+    assert photos.read(by_tifffile(image, **how)).notes == (NO_PROFILE,)
+
+
+def test_the_profile_of_ycbcr_is_honoured():
+    """It is of the RGB that these make."""
+    icc = photos.profiles.SRGB.replace(b"rXYZ", b"none", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"none", b"bXYZ", 1)
+    stream = io.BytesIO()
+    Image.fromarray(RGB).convert("YCbCr").save(stream, "TIFF", icc_profile=icc)
+    photo = photos.read(stream.getvalue())
+    assert np.abs(photo.image[..., ::-1].astype(int) - RGB).mean() < 2 and photo.notes == ()
+
+
 NO_PROFILE = "its colour profile, which is damaged: its colours were taken as sRGB"
 LARGE_XMP = XMP.replace(b"</x:xmpmeta>", b" " * 2**20 + b"</x:xmpmeta>")
 HALF = chunk(b"zTXt", b"Title\0\0" + zlib.compress(bytes(range(256)) * 9)[:-20])
@@ -1706,6 +1736,11 @@ def test_a_damaged_segment_costs_no_pixel(data, note):
 REFUSED = {
     "GIF": (lambda: saved("GIF"), "a GIF, which is not read here; save it as PNG"),
     "PSD": (lambda: b"8BPS\0\1" + bytes(60), "a Photoshop document, which"),
+    "PGM": (lambda: saved("PPM", GREY), "a PNM picture, which is not read here; save it as PNG"),
+    "PCX": (lambda: saved("PCX"), "a PCX picture, which .* save"),
+    "EXR": (lambda: b"v/1\1\2" + bytes(60), "an OpenEXR picture, which .* export"),
+    "FITS": (lambda: b"SIMPLE  =                    T" + bytes(60), "a FITS picture, which"),
+    "DPX": (lambda: b"SDPX" + bytes(60), "a DPX picture, which .* colorjax film"),
     "PDF": (lambda: b"%PDF-1.7" + bytes(60), "a PDF, which is not read here; extract"),
     "CR2": (lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(60), r"a camera's raw file \(Canon CR2\), which .* develop"),
     "CR3": (lambda: b"\0\0\0\x18ftypcrx " + bytes(60), r"a camera's raw file \(Canon CR3\), which"),

@@ -103,8 +103,14 @@ def _is_deep_tiff(picture: Any) -> bool:
     swapped = picture.tag_v2._endian == ">" and picture.tag_v2.get(259, 1) != 1  # Pillow takes them for what they are not
     if channels == 1:
         return max(bits) in (10, 12, 14) or (max(bits) == 32 and kind == 1) or (max(bits) > 8 and kind != 1 and swapped)
-    planes = picture.tag_v2.get(284) == 2  # of two, which Pillow does not decode
-    return max(bits) > 8 or (channels == 2 and (picture.mode == "La" or planes))
+    return max(bits) > 8 or (channels == 2 and picture.mode == "La") or _is_in_odd_planes(picture.tag_v2, channels)
+
+
+def _is_in_odd_planes(tags: Any, channels: int) -> bool:
+    """Whether Pillow decodes no planes as these: of two, of transparency before spot colours, or multiplied with it."""
+    first = tags.get(338, ())[:1]
+    more = (channels > 4 and first == (_ALPHA,)) or (first == (_PREMULTIPLIED,) and (channels > 4 or tags.get(259, 1) == 1))
+    return tags.get(284) == 2 and (channels == 2 or more)
 
 
 def _is_plain_tiff(picture: Any) -> bool:
@@ -241,7 +247,7 @@ class _Tags(dict):
 class Tiff:
     """A TIFF that Pillow does not know, with as much of the face of Pillow's pictures as reading needs."""
 
-    format, mode = "TIFF", "deep"
+    format = "TIFF"
 
     def __init__(self, stream: Any):
         import tifffile
@@ -263,6 +269,7 @@ class Tiff:
                 raise PhotoError("a TIFF without a size")
             self.tag_v2 = _Tags({tag.code: tag.value for tag in page.tags})
         self.tag_v2._endian, self.tag_v2._bigtiff, self.tag_v2._offset = order, is_big, page.offset
+        self.mode = {1: "L", 3: "RGB", 4: "CMYK"}[_CHANNELS.get(self.tag_v2.get(262), 3)]
         self.info = {"icc_profile": self.tag_v2.get(34675)}
 
     def getexif(self) -> Image.Exif:
