@@ -1,10 +1,12 @@
 """Photo files in and out: orientation, colour profile, bit depth, alpha, metadata, limits for hostile files, atomic writes.
 
-`finding` (which files are photographs), `kinds` (what a file is, whatever its name), `limits` (before anything is decoded),
-`reading` (pages, one at a time) and `pixels` (upright, in sRGB), `profiles` (to sRGB), `strips` (a part at a time), `metadata`
-(what a file says of itself), `writing` (a copy, whole or not at all), `formats` (what single formats need).
+`finding` (which files are photographs), `kinds` (what a file is, whatever its name), `parts` (of which files are made),
+`limits` (before anything is decoded), `reading` (pages, one at a time) and `pixels` (upright, in sRGB), `profiles` (to sRGB),
+`strips` (a part at a time), `metadata` (what a file says of itself), `writing` (a copy, whole or not at all), `formats` (what
+single formats need).
 """
 
+from colorjax.photos import parts
 from colorjax.photos.finding import (
     ASTRAY,
     HINTS,
@@ -62,6 +64,7 @@ __all__ = [
     "not_carried",
     "other",
     "pages",
+    "parts",
     "read",
     "read_reduced",
     "read_rgb",

@@ -2,12 +2,12 @@
 
 import os
 import stat
-import struct
 from pathlib import Path
 from typing import Any
 
 from PIL import features
 
+from colorjax.photos import parts
 from colorjax.photos.metadata import PhotoError
 
 _FORMATS = (
@@ -108,19 +108,14 @@ def check_jpeg(head: bytes, stream: Any) -> None:
 
     Of that its frame tells, or what comes before the first of several (ISO/IEC 10918-1, table B.1). Pillow opens some of them.
     """
-    place = 2 if head.startswith(b"\xff\xd8\xff") else None
-    for _ in range(2**10):
-        part = (stream.seek(place), stream.read(5))[1] if place is not None else b""
-        if len(part) < 5 or part[0] != 0xFF or part[1] == 0xDA:
-            break
-        if part[1] == 0xFF:  # any marker may have such bytes before it
-            place += 1
+    for marker, place, _ in parts.segments(stream) if head.startswith(b"\xff\xd8\xff") else ():
+        if marker not in _READ and marker not in _UNREAD:
             continue
-        bits = f" of {part[4]} bits" if 8 < part[4] <= 16 else ""
-        if part[1] in _UNREAD or (part[1] in _READ and bits):
-            what = _UNREAD.get(part[1]) or _READ[part[1]]
+        deep = int.from_bytes(parts.content(stream, place, 1), "big")
+        bits = f" of {deep} bits" if 8 < deep <= 16 else ""
+        if marker in _UNREAD or bits:
+            what = _UNREAD.get(marker) or _READ[marker]
             raise PhotoError(f"{what}{bits}, which is not read here; {_EXPORT}", "not supported")
-        place += 2 + int.from_bytes(part[2:4], "big")
     stream.seek(0)
 
 
@@ -202,13 +197,8 @@ def has_another_suffix(picture: Any, path: str | os.PathLike) -> bool:
 
 def webp_is_lossless(stream: Any) -> bool:
     """Whether the picture of a WebP file is a VP8L chunk."""
-    stream.seek(12)
-    while len(head := stream.read(8)) == 8:
-        kind, size = head[:4], struct.unpack("<I", head[4:])[0]
-        if kind in (b"VP8L", b"VP8 "):
-            return kind == b"VP8L"
-        stream.seek(size + size % 2, os.SEEK_CUR)
-    return False
+    pictures = (kind for kind, _, _ in parts.webp_chunks(stream) if kind in (b"VP8L", b"VP8 "))
+    return next(pictures, None) == b"VP8L"
 
 
 class Bits:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from colorjax.photos import profiles
+from colorjax.photos import parts, profiles
 from colorjax.photos.finding import in_words
 from colorjax.photos.formats import beside, directories
 from colorjax.photos.formats.directories import Tag
@@ -156,7 +156,7 @@ def read(picture: Any, stream: Any) -> tuple[Metadata, tuple[str, ...]]:
 def _repeated_texts(stream: Any) -> int:
     """How many textual chunks of a PNG have a keyword that comes again: Pillow keeps one of each."""
     keys, position = [], stream.tell()
-    for kind, place, _ in beside.png_chunks(stream):
+    for kind, place, _ in parts.png_chunks(stream):
         if kind in beside.TEXTS:
             stream.seek(place)
             keys.append(stream.read(80).split(b"\0")[0])

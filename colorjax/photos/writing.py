@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from colorjax.photos import metadata, profiles, strips
+from colorjax.photos import metadata, parts, profiles, strips
 from colorjax.photos.formats import beside, directories, successors
 from colorjax.photos.formats.pictures import Level, Picture
 from colorjax.photos.kinds import know_heif
@@ -193,12 +193,8 @@ def _encode_deep_png(stream: Any, image: np.ndarray, alpha: np.ndarray | None, a
 
 
 def _chunks(png: bytes) -> list[memoryview]:
-    view, start, found = memoryview(png), 8, []
-    while start < len(png):
-        end = start + 12 + struct.unpack(">I", png[start : start + 4])[0]
-        found.append(view[start:end])
-        start = end
-    return found
+    view = memoryview(png)
+    return [view[place - 8 : place + size + 4] for _, place, size in parts.png_chunks(io.BytesIO(png))]
 
 
 def _encode_tiff(stream: Any, pages: Iterable[tuple[np.ndarray, Photo | None]]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from colorjax.photos import parts
+
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")  # the textual chunks of a PNG
 # Others without which its pixels are the same, and what is said where one is damaged.
@@ -32,17 +34,7 @@ _TRAILERS = {b"\xa1\xb2\xc3\xd4": "FotoStation", b"SEFT": "Samsung", b"cbipcbbl"
 _PATHS = range(2000, 3000)  # of Photoshop's image resources: clipping paths, and which of them is the one
 _PLACED = (*_PATHS, 0x0408, 0x041A)  # these, guides and slices lie somewhere in the picture
 _RENEWED = (0x03E9, 0x03ED, 0x0404, 0x0406, 0x0409, 0x040C, 0x040F, 0x0411, 0x0422, 0x0423, 0x0424)
-_LARGEST_BOX = 2**26  # bytes of metadata
 _MOST_SEGMENTS = 1000  # of a JPEG's head
-
-
-def png_chunks(stream: Any) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, place of the content, its size) of each chunk of a PNG."""
-    place = 8
-    while len(head := (stream.seek(place), stream.read(8))[1]) == 8:
-        (size,) = struct.unpack(">I", head[:4])
-        yield head[4:], place + 8, size
-        place += 12 + size
 
 
 def mended_png(stream: Any) -> tuple[Any, tuple[str, ...]]:
@@ -54,8 +46,8 @@ def mended_png(stream: Any) -> tuple[Any, tuple[str, ...]]:
     stream.seek(0)
     if head != _PNG_HEAD:
         return stream, ()
-    parts, notes, start, room = [], [], 0, _ALL_TEXTS
-    for kind, place, size in png_chunks(stream):
+    pieces, notes, start, room = [], [], 0, _ALL_TEXTS
+    for kind, place, size in parts.png_chunks(stream):
         if kind not in TEXTS and kind not in _BESIDE:
             continue
         stream.seek(place)
@@ -66,13 +58,13 @@ def mended_png(stream: Any) -> tuple[Any, tuple[str, ...]]:
         room -= len(sound) if kind in TEXTS else 0
         if sound != content or note:
             stream.seek(start)
-            parts.append(stream.read(place - 8 - start))
+            pieces.append(stream.read(place - 8 - start))
             kind = b"tEXt" if kind == b"zTXt" else kind  # unpacked
-            parts.append(b"" if note else struct.pack(">I", len(sound)) + kind + sound + _check(kind, sound))
+            pieces.append(b"" if note else struct.pack(">I", len(sound)) + kind + sound + _check(kind, sound))
             start = place + size + 4
             notes += [note] if note else []
-    stream.seek(start if parts else 0)
-    return (io.BytesIO(b"".join([*parts, stream.read()])) if parts else stream), tuple(dict.fromkeys(notes))
+    stream.seek(start if pieces else 0)
+    return (io.BytesIO(b"".join([*pieces, stream.read()])) if pieces else stream), tuple(dict.fromkeys(notes))
 
 
 def _check(kind: bytes, content: bytes) -> bytes:
@@ -114,11 +106,10 @@ def mended_jpeg(stream: Any) -> Image.Image | None:
     `info["ignored"]` names them. Raises what Pillow raises where that does not help.
     """
     beside, frame, end = [], [], 2
-    while len(head := (stream.seek(end), stream.read(4))[1]) == 4 and head[0] == 0xFF and len(beside) < _MOST_SEGMENTS:
-        whole = head + stream.read(max(0, struct.unpack(">H", head[2:])[0] - 2))
-        end += len(whole)
-        (beside if 0xE0 <= head[1] <= 0xEF or head[1] == 0xFE else frame).append(whole)
-        if head[1] == 0xDA:
+    for marker, place, size in parts.segments(stream):
+        end = place + size
+        (beside if parts.says(marker) else frame).append(parts.content(stream, place - 4, 4 + size))
+        if len(beside) == _MOST_SEGMENTS:
             break
     damaged = [part for part in beside if not _opens(b"\xff\xd8" + part + b"".join(frame))]
     if not damaged:
@@ -146,28 +137,6 @@ def _segment(part: bytes) -> str:
 def _named(number: str, word: str) -> str:
     """A segment: its number, and how it begins where that is a word."""
     return f"its {number} segment" + (f" ({word})" if word and word.isascii() and word.isprintable() else "")
-
-
-def boxes(stream: Any, place: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, place of the content, its size) of each box that lies between two places."""
-    end = stream.seek(0, 2) if end is None else end
-    while place + 8 <= end:
-        stream.seek(place)
-        head = stream.read(16)
-        size, start = int.from_bytes(head[:4], "big"), 8
-        if size == 1:
-            size, start = int.from_bytes(head[8:16], "big"), 16
-        size = end - place if size == 0 else size
-        if size < start:
-            return
-        yield head[4:8], place + start, min(size, end - place) - start
-        place += size
-
-
-def content(stream: Any, place: int, size: int) -> bytes:
-    """What a box holds, but no more than metadata can be."""
-    stream.seek(place)
-    return stream.read(min(size, _LARGEST_BOX))
 
 
 # --- what is left behind ---
@@ -226,7 +195,7 @@ def _behind_jpeg(stream: Any) -> bytes:
 
 def _of_png(_: Any, stream: Any) -> list[str]:
     found, said, end = [], {}, 0
-    for kind, place, size in png_chunks(stream):
+    for kind, place, size in parts.png_chunks(stream):
         if kind in (b"gAMA", b"cHRM", b"cICP", b"iCCP", b"sRGB"):
             stream.seek(place)
             said[kind] = stream.read(min(size, 32))
@@ -253,20 +222,14 @@ def _of_heif(_: Any, stream: Any) -> list[str]:
     head = (stream.seek(0), stream.read(2**16))[1]
     found = [_GAIN_MAP] if b"aux:hdrgainmap" in head or re.search(rb"infe.{8}tmap", head, re.DOTALL) else []
     found += ["its depth map"] if re.search(rb"auxid:2\0|aux:(disparity|depth|portraiteffectsmatte)", head) else []
-    for kind, place, _ in boxes(stream):
+    for kind, place, _ in parts.boxes(stream):
         found += [_FILM] if kind == b"mpvd" else []
-        found += [CREDENTIALS] if kind == b"uuid" and content(stream, place, 16) == C2PA_UUID else []
+        found += [CREDENTIALS] if kind == b"uuid" and parts.content(stream, place, 16) == C2PA_UUID else []
     return found
 
 
 def _of_webp(_: Any, stream: Any) -> list[str]:
-    place = 12
-    while len(head := (stream.seek(place), stream.read(8))[1]) == 8:
-        if head[:4] == b"C2PA":
-            return [CREDENTIALS]
-        size = int.from_bytes(head[4:], "little")
-        place += 8 + size + size % 2
-    return []
+    return [CREDENTIALS for kind, _place, _size in parts.webp_chunks(stream) if kind == b"C2PA"][:1]
 
 
 # --- Photoshop's image resources ---

@@ -2,11 +2,12 @@
 
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from colorjax.photos import parts
 from colorjax.photos.metadata import Photo, PhotoError
 from colorjax.photos.writing import LOSSY, encode
 
@@ -25,7 +26,7 @@ def graft(stream: Any, name: str, data: bytes, like: Photo) -> None:
     encode(beside, name, [(bare.image, bare)])
     try:
         stream.write(_JOINED[name](data, beside.getvalue()))
-    except (struct.error, IndexError) as error:
+    except (struct.error, LookupError) as error:
         raise PhotoError.of("its copy cannot be taken apart", error) from None
 
 
@@ -36,46 +37,35 @@ def can_refresh(name: str) -> bool:
 
 def _jpeg(old: bytes, new: bytes) -> bytes:
     """All that the new one says, and the tables and scans of the old one."""
-    said = [new[start:end] for start, end in _segments(new) if _says(new[start + 1])]
-    pixels = [old[start:end] for start, end in _segments(old) if not _says(old[start + 1])]
+    said = [new[start:end] for marker, start, end in _segments(new) if parts.says(marker)]
+    pixels = [old[start:end] for marker, start, end in _segments(old) if not parts.says(marker)]
     return b"\xff\xd8" + b"".join(said) + b"".join(pixels)
 
 
-def _says(marker: int) -> bool:
-    """Whether a segment says something of the picture: an application's, or a comment."""
-    return 0xE0 <= marker <= 0xEF or marker == 0xFE
-
-
-def _segments(jpeg: bytes) -> Iterator[tuple[int, int]]:
-    """Where each lies; the last is all from the first scan on."""
-    start = 2
-    while jpeg[start + 1] != 0xDA:
-        end = start + 2 + struct.unpack(">H", jpeg[start + 2 : start + 4])[0]
-        yield start, end
-        start = end
-    yield start, len(jpeg)
+def _segments(jpeg: bytes) -> list[tuple[int, int, int]]:
+    """(marker, start, end) of each with its head; the last is all from the first scan on. Raises struct.error where none is."""
+    found = [(marker, place - 4, place + size) for marker, place, size in parts.segments(io.BytesIO(jpeg))]
+    if not found or found[-1][0] != parts.SCAN:
+        raise struct.error("no coded pixels")
+    return [*found[:-1], (parts.SCAN, found[-1][1], len(jpeg))]
 
 
 def _webp(old: bytes, new: bytes) -> bytes:
     """The old one's size and pictures; profile, EXIF and XMP of the new one."""
-    pictures, about = dict(_chunks(old)), dict(_chunks(new))
+    pictures, about = _chunks(old), _chunks(new)
     head = bytearray(about[b"VP8X"])
     head[0] |= pictures[b"VP8X"][0] & (_ALPHA | _ANIMATED)
     head[4:] = pictures[b"VP8X"][4:]
     kinds = (b"ALPH", b"VP8 ", b"VP8L")
-    parts = [(b"VP8X", bytes(head)), *((kind, about[kind]) for kind in (b"ICCP",) if kind in about)]
-    parts += [(kind, pictures[kind]) for kind in kinds if kind in pictures]
-    parts += [(kind, about[kind]) for kind in (b"EXIF", b"XMP ") if kind in about]
-    body = b"".join(kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for kind, data in parts)
+    pieces = [(b"VP8X", bytes(head)), *((kind, about[kind]) for kind in (b"ICCP",) if kind in about)]
+    pieces += [(kind, pictures[kind]) for kind in kinds if kind in pictures]
+    pieces += [(kind, about[kind]) for kind in (b"EXIF", b"XMP ") if kind in about]
+    body = b"".join(kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for kind, data in pieces)
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
-def _chunks(webp: bytes) -> Iterator[tuple[bytes, bytes]]:
-    start = 12
-    while start < len(webp):
-        kind, size = struct.unpack("<4sI", webp[start : start + 8])
-        yield kind, webp[start + 8 : start + 8 + size]
-        start += 8 + size + size % 2
+def _chunks(webp: bytes) -> dict[bytes, bytes]:
+    return {kind: webp[place : place + size] for kind, place, size in parts.webp_chunks(io.BytesIO(webp))}
 
 
 _JOINED: dict[str, Callable[[bytes, bytes], bytes]] = {"JPEG": _jpeg, "WEBP": _webp}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from colorjax.photos import kinds, metadata, profiles
+from colorjax.photos import kinds, metadata, parts, profiles
 from colorjax.photos.formats import beside
 from colorjax.photos.metadata import Metadata, PhotoError
 from colorjax.photos.strips import by_rows
@@ -87,18 +87,18 @@ def settle(picture: Any, stream: Any) -> None:
         raise PhotoError("cannot be decoded (its end is missing)", "truncated")
     info, ignored, stream_place = picture.info, [], 0
     info["enumerated"] = 16
-    for kind, place, size in beside.boxes(stream) if picture.codec == "jp2" else ():
+    for kind, place, size in parts.boxes(stream) if picture.codec == "jp2" else ():
         if kind == b"jp2h":
-            for inner, at, length in beside.boxes(stream, place, place + size):
-                content = beside.content(stream, at, length) if inner == b"colr" else b""
+            for inner, at, length in parts.boxes(stream, place, place + size):
+                content = parts.content(stream, at, length) if inner == b"colr" else b""
                 if content[:1] == b"\1":
                     info["enumerated"] = int.from_bytes(content[3:7], "big")
                 elif content[:1] in (b"\2", b"\3"):
                     info["icc_profile"] = content[3:]
         elif kind == b"jp2c":
             stream_place = stream_place or place
-        elif kind == b"uuid" and (name := beside.content(stream, place, 16)) in (_EXIF, _XMP, _IPTC):
-            content = beside.content(stream, place + 16, size - 16)
+        elif kind == b"uuid" and (name := parts.content(stream, place, 16)) in (_EXIF, _XMP, _IPTC):
+            content = parts.content(stream, place + 16, size - 16)
             info |= {"photoshop": {0x0404: content}} if name == _IPTC else {"exif" if name == _EXIF else "xmp": content}
         elif kind not in _OF_JP2:
             ignored.append(_NAMES.get(kind, f"its box {kind.decode('latin-1').strip()!r}"))
@@ -121,7 +121,7 @@ def jpeg2000(pixels: np.ndarray, about: Metadata) -> bytes:
     import imagecodecs
 
     data = memoryview(imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="jp2", reversible=True, numthreads=1))
-    place, at = next((place, place + size) for kind, place, size in beside.boxes(io.BytesIO(data)) if kind == b"jp2h")
+    place, at = next((place, place + size) for kind, place, size in parts.boxes(io.BytesIO(data)) if kind == b"jp2h")
     head = bytes(data[place:at])
     if pixels.shape[2] == 4:
         channels = [(0, 0, 1), (1, 0, 2), (2, 0, 3), (3, 1, 0)]  # red, green, blue, and the opacity of all
@@ -159,7 +159,7 @@ def jpeg_xl(pixels: np.ndarray, about: Metadata, quality: int | None) -> bytes:
     far = None if lossless else 0.1 + (100 - quality) * 0.09  # as cjxl has it for 30 and more
     data = bytearray(imagecodecs.jpegxl_encode(pixels, lossless=lossless, distance=far, usecontainer=True, numthreads=1))
     if place := Jxl(io.BytesIO(data)).curve_at:  # imagecodecs calls 16 bits linear, and stores what it is given
-        place += 8 * next(start for kind, start, _ in beside.boxes(io.BytesIO(data)) if kind == b"jxlc")
+        place += 8 * next(start for kind, start, _ in parts.boxes(io.BytesIO(data)) if kind == b"jxlc")
         for bit in range(4):
             data[(place + bit) // 8] &= ~(1 << (place + bit) % 8)
             data[(place + bit) // 8] |= (_SRGB_CURVE >> bit & 1) << (place + bit) % 8
@@ -196,12 +196,12 @@ class Jxl:
     def _boxes(self, stream: Any) -> bytes:
         """The head of the codestream; EXIF and XMP go into `info`, and what does not come along."""
         head, ignored = b"", []
-        for kind, place, size in beside.boxes(stream):
+        for kind, place, size in parts.boxes(stream):
             if kind in (b"jxlc", b"jxlp"):
                 skipped = 4 * (kind == b"jxlp")
-                head += beside.content(stream, place + skipped, min(size - skipped, 4096)) if len(head) < 4096 else b""
+                head += parts.content(stream, place + skipped, min(size - skipped, 4096)) if len(head) < 4096 else b""
                 continue
-            content = beside.content(stream, place, size) if kind in (b"Exif", b"xml ", b"brob") else b""
+            content = parts.content(stream, place, size) if kind in (b"Exif", b"xml ", b"brob") else b""
             if kind == b"brob":
                 kind, content = content[:4], _unpacked(content[4:]) if content[:4] in (b"Exif", b"xml ") else b""
             if kind == b"Exif" and len(content) > 4:
