@@ -100,7 +100,8 @@ class Copier:
         self._check_hints(outcome.guide, first)
         name = photos.file_format(outcome.job.target)
         if first.pages > 1 and name != "TIFF":
-            raise photos.PhotoError(f"has {first.pages} pages, which {name} cannot hold; --format tiff can")
+            way_out = "a TIFF can: --format tiff, or a name for --out that ends in .tif"
+            raise photos.PhotoError(f"has {first.pages} pages, which {name} cannot hold; {way_out}")
         size = first.pages * 3 * first.image.shape[0] * first.image.shape[1] * first.image.itemsize
         size *= 4 / 3 if first.stored is not None and first.stored.smaller else 1  # at most, of halves and halves again
         if name == "TIFF" and size > _LARGEST_TIFF:
