@@ -13,6 +13,7 @@ from colorjax.inference import doubts, engines, framing, pixels, reaching, varia
 from colorjax.inference.reaching import Reach
 from colorjax.inference.upsampling import Upsampler
 from colorjax.inference.viewing import Prediction, View
+from colorjax.platform import usage
 from colorjax.science import bins
 from colorjax.science.hints import OBJECT, Hint, HintError, drawn
 from colorjax.science.hints import checked as checked_hints
@@ -58,11 +59,12 @@ class Colorizer:
         is and mirrored (twice the work). engine: what computes: "jax"; "onnx", ONNX Runtime on
         the processor (`pip install 'colorjax[onnx]'`; equal within 1e-3 in float32); "auto", the latter where it is installed
         and there is no accelerator.
-        Raises ValueError for a size or an engine that there is not.
+        Raises ValueError for a size or an engine that there is not, TypeError for what is no network and no number.
         """
+        if not isinstance(network, checkpoint.Network):
+            raise TypeError(f"network is {network!r}; Colorizer.from_checkpoint takes a path, and Colorizer.pretrained nothing")
         size = network.config.image_size if size is None else size
-        if not _LEAST <= size <= MAX_SIZE:
-            raise ValueError(f"size={size} must be at least {_LEAST} pixels and at most {MAX_SIZE}")
+        usage.within("size=", size, _LEAST, MAX_SIZE, f"at least {_LEAST} pixels and at most {MAX_SIZE}")
         self.size, self.flip, self.network = size, flip, network
         self.engine = engines.make(network, engine)
 
@@ -195,12 +197,17 @@ class Colorizer:
         saturation: float = 0.0,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The photograph in the colours of a prediction, as `__call__` returns it; `out` may be the photograph itself."""
+        """The photograph in the colours of a prediction, as `__call__` returns it; `out` may be the photograph itself.
+
+        Raises as `__call__` does, ValueError for an `out` that is no array of its shape and type.
+        """
         tint = Tint(strength, warmth, saturation)
         tint.check()
         image = pixels.checked(image)
         shape = image.shape[:2]
         result = np.empty((*shape, 3), image.dtype) if out is None else out
+        if not isinstance(result, np.ndarray) or (result.shape, result.dtype) != ((*shape, 3), image.dtype):
+            raise ValueError(f"out must be an array of shape {(*shape, 3)} and dtype {image.dtype}, as what is painted")
         scaled = Upsampler(prediction.lightness, tint.of(prediction.ab), shape)
 
         def strip(rows: slice) -> None:
