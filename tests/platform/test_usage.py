@@ -42,6 +42,37 @@ def test_what_was_probably_meant(capsys, arguments, said):
     assert len(err.splitlines()) <= 4
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["colorize", ""], "PATH"),
+        (["colorize", "a.jpg", "--out", ""], "--out"),
+        (["colorize", "a.jpg", "--report="], "--report"),
+        (["colorize", "a.jpg", "--ckpt", ""], "--ckpt"),
+        (["verify", ""], "PATH"),
+        (["verify", "a.jpg", "--ckpt", ""], "--ckpt"),
+        (["sheet", ""], "DIR"),
+        (["export", "--out", ""], "--out"),
+        (["film", "", "--out", "b.mkv"], "FILM"),
+    ],
+)
+def test_an_empty_name_is_not_the_folder_that_one_is_in(capsys, tmp_path, monkeypatch, arguments, what):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2 and len(list(tmp_path.iterdir())) == 1
+    assert f"argument {what}: it is empty; name a file or a folder" in capsys.readouterr().err
+
+
+def test_a_file_that_looks_like_an_option(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-scan.jpg").touch()
+    with pytest.raises(SystemExit):
+        cli.main(["colorize", "-scan.jpg"])
+    assert "there is no option -scan.jpg; the file of this name is ./-scan.jpg" in capsys.readouterr().err
+
+
 def test_a_photograph_in_the_place_of_a_command(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").touch()
