@@ -26,6 +26,7 @@ _EXAMPLES = """examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 all well, 1 some photographs failed, 2 wrong usage."""
+    usage.print_any_name()
     args = _parser().parse_args(argv)
     try:
         with quiet.libraries() if args.run in _QUIET else contextlib.nullcontext():
@@ -260,11 +261,8 @@ def _sheet(args: argparse.Namespace) -> int:
     shown, broken = sheet.write(args.folder, out, args.by_uncertainty, pixels)
     for copy in broken:
         print(photos.legible(f"{copy}: something of it is missing or damaged"), file=sys.stderr)
-    print(
-        photos.legible(
-            f"{shown} picture{'s' * (shown != 1)} in {out}" + (f", {len(broken)} of them incomplete" if broken else "")
-        )
-    )
+    incomplete = f", {len(broken)} of them incomplete" if broken else ""
+    print(photos.legible(f"{shown} picture{'s' * (shown != 1)} in {out}{incomplete}"))
     return 1 if broken else 0
 
 

@@ -61,8 +61,8 @@ class Options:
         if self.sign_tsa and not (self.sign_key and self.sign_tsa.startswith(("http://", "https://"))):
             raise ValueError(f"sign-tsa {self.sign_tsa!r} must be the URL of a time-stamp authority, and needs sign-key")
         self.tint.check(link=" ")
-        usage.within("variants ", self.variants, 0, likely.MOST)
-        usage.within("quality ", self.quality, 1, 100)
+        usage.within("variants ", self.variants, 0, likely.MOST, whole=True)
+        usage.within("quality ", self.quality, 1, 100, whole=True)
         for setting in fields(self):  # "no" would count as yes
             if setting.type is bool and (value := getattr(self, setting.name)) not in (True, False):
                 raise TypeError(f"{setting.name} {value!r} must be True or False")

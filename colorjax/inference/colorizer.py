@@ -64,7 +64,7 @@ class Colorizer:
         if not isinstance(network, checkpoint.Network):
             raise TypeError(f"network is {network!r}; Colorizer.from_checkpoint takes a path, and Colorizer.pretrained nothing")
         size = network.config.image_size if size is None else size
-        usage.within("size=", size, _LEAST, MAX_SIZE, f"at least {_LEAST} pixels and at most {MAX_SIZE}")
+        usage.within("size=", size, _LEAST, MAX_SIZE, f"at least {_LEAST} pixels and at most {MAX_SIZE}", whole=True)
         self.size, self.flip, self.network = size, flip, network
         self.engine = engines.make(network, engine)
 
@@ -154,7 +154,7 @@ class Colorizer:
         row, column = (
             at * small // large for at, small, large in zip((point.y, point.x), features.shape, view.image.shape, strict=False)
         )
-        lightness = pixels.lightness(view.image[y : y + 1, x : x + 1])
+        lightness = pixels.lightness(view.image[point.y : point.y + 1, point.x : point.x + 1])
         found = bins.likeliest(view.likely(features[row, column]), count)
         shown = (pixels.join(lightness, ab[None, None], np.dtype(np.uint8))[0, 0] for ab, _ in found)
         return [Suggestion((int(r), int(g), int(b)), share) for (r, g, b), (_, share) in zip(shown, found, strict=True)]
@@ -166,8 +166,7 @@ class Colorizer:
         Raises as `__call__` does, ValueError for counts out of range, HintError where the network is not guided, for then it
         has no palette.
         """
-        if not 1 <= count <= variants.MOST:
-            raise ValueError(f"count={count} must be in 1..{variants.MOST}")
+        usage.within("count=", count, 1, variants.MOST, whole=True)
         if not self.guided:
             raise HintError("the network has no variants: it was trained without a palette (see configs/guided.py)")
         view, hints = self._view(image, hints)

@@ -3,7 +3,9 @@
 import argparse
 import ast
 import difflib
+import io
 import itertools
+import operator
 import os
 import re
 import sys
@@ -35,16 +37,17 @@ def _shortens(short: str, long: str) -> bool:
     return len(short) > 2 and short[0] == long[:1] and all(letter in letters for letter in short)
 
 
-def within(name: str, value: Any, low: float, high: float, what: str | None = None) -> None:
+def within(name: str, value: Any, low: float, high: float, what: str | None = None, whole: bool = False) -> None:
     """Raises ValueError for a number that is not in low..high, TypeError for what is no number, as "90" and None.
 
-    name: with what is written between it and its value, as "quality=". what: it must be, default "in low..high".
+    name: with what is written between it and its value, as "quality=". what: it must be, default "in low..high". whole:
+    whether 1.0 is none, either.
     """
     must = f"must be {what or f'in {low}..{high}'}"
     try:
-        fits = bool(low <= value <= high)
+        fits = bool(low <= (operator.index(value) if whole else value) <= high)
     except (TypeError, ValueError):  # words, None, many numbers
-        raise TypeError(f"{name}{value!r} {must}, and a number") from None
+        raise TypeError(f"{name}{value!r} {must}, and a {'whole ' * whole}number") from None
     if not fits:
         raise ValueError(f"{name}{value} {must}")
 
@@ -66,6 +69,13 @@ def named(text: str) -> str:
 def path(text: str) -> Path:
     """As `named`, a path."""
     return Path(named(text))
+
+
+def print_any_name() -> None:
+    """Print "?" for letters that the output's encoding has not, as that of a file has not where the locale is no UTF-8; a name
+    with one would end a batch."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 class Parser(argparse.ArgumentParser):

@@ -73,7 +73,7 @@ def test_what_cannot_be_coloured_is_said(colorizer, scan, tmp_path):
     fails(ValueError, "is a folder; the command colorjax colorize", tmp_path)
     fails(ValueError, "strength 2 must be in 0..1.5", scan, strength=2)
     fails(ValueError, "format 'gif' is unknown; legal are ", scan, format="gif")
-    fails(TypeError, "quality '90' must be in 1..100, and a number", scan, quality="90")
+    fails(TypeError, "quality '90' must be in 1..100, and a whole number", scan, quality="90")
     fails(TypeError, "overwrite 'no' must be True or False", scan, overwrite="no")
     fails(TypeError, "source is of type bytes; it must be the path or URL of a file", scan.read_bytes())
     fails(TypeError, "source is of type ndarray; it must be the path or URL of a file; Colorizer colours", np.zeros((5, 4)))

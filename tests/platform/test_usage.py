@@ -1,5 +1,6 @@
 """What is said to somebody who misspelt an option, a command, or the name of weights."""
 
+import io
 import subprocess
 import sys
 
@@ -71,6 +72,16 @@ def test_a_file_that_looks_like_an_option(capsys, tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         cli.main(["colorize", "-scan.jpg"])
     assert "there is no option -scan.jpg; the file of this name is ./-scan.jpg" in capsys.readouterr().err
+
+
+def test_a_name_that_the_output_has_no_letters_for_ends_nothing(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1", write_through=True))
+    assert cli.main(["verify", "zdj\u0119cie.jpg", "gru\u00df\n.jpg"]) == 1
+    assert written.getvalue().decode("latin-1").splitlines() == [
+        "zdj?cie.jpg: no such file or folder",
+        "gru\u00df?.jpg: no such file or folder",
+    ]
 
 
 def test_a_photograph_in_the_place_of_a_command(capsys, tmp_path, monkeypatch):
