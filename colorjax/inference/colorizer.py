@@ -68,6 +68,10 @@ class Colorizer:
         self.size, self.flip, self.network = size, flip, network
         self.engine = engines.make(network, engine)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it is what it was made of, for pools of processes: each makes the engine anew."""
+        return functools.partial(type(self), flip=self.flip, engine=self.engine.name), (self.network, self.size)
+
     @classmethod
     def from_checkpoint(
         cls, path: str | Path, size: int | None = None, *, flip: bool = False, engine: str = "auto"
@@ -102,8 +106,8 @@ class Colorizer:
     ) -> np.ndarray:
         """Colour a photograph.
 
-        image: (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded; of a picture in colour only the lightness
-        is used. hints: colours chosen for points, each (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row
+        image: (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded, or such a picture of Pillow, which says what
+        its array hides, as a palette; of a picture in colour only the lightness is used. hints: colours chosen for points, each (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row
         from 0, sRGB of 0..255, of which a* and b* count; how far they go: see `hints.Hint`. strength: factor of chroma,
         0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of pale colours above all, -1 to 1.
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.

@@ -54,16 +54,19 @@ def checked(image: np.ndarray) -> np.ndarray:
 
 
 def _no_pixels(image: object) -> str:
-    """What somebody gave in place of a picture, and what to do about it; "" for what may be one."""
+    """What somebody gave in place of a picture, and what to do about it; "" for what may be one.
+
+    Pillow's pictures are what it advises: `checked` knows their modes. `convert("RGB")` makes those of 16 bits white.
+    """
     if isinstance(image, bytes | bytearray | memoryview):
-        return "the bytes of a file; it must be pixels: np.asarray(PIL.Image.open(io.BytesIO(image)).convert('RGB')) reads them"
+        return "the bytes of a file; it must be pixels: PIL.Image.open(io.BytesIO(image)) reads them"
     if isinstance(image, str | os.PathLike):
         return (
             f"a path, {os.fspath(image)!r}; it must be pixels: colorjax.colorize_file colours a file, "
-            "np.asarray(PIL.Image.open(path).convert('RGB')) reads one"
+            "PIL.Image.open(path) reads one"
         )
     if hasattr(image, "read") and not hasattr(image, "__array__"):
-        return "an open file; it must be pixels: np.asarray(PIL.Image.open(image).convert('RGB')) reads them"
+        return "an open file; it must be pixels: PIL.Image.open(image) reads them"
     if image is None or isinstance(image, Iterator | set | dict):
         return f"of type {type(image).__name__}; it must be the pixels of one photograph, an array (H, W) or (H, W, 3)"
     return ""

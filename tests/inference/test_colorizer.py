@@ -1,12 +1,15 @@
 """`Colorizer`: every size and type in, the same size, type and lightness out, in vivid colours of random weights."""
 
 import io
+import pickle
+import re
 import subprocess
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL
 import pytest
 import skimage.data
 from flax import nnx
@@ -329,6 +332,24 @@ def test_a_picture_that_lies_on_the_disk_is_one(paint, astronaut, tmp_path, how)
     np.testing.assert_array_equal(paint(np.load(tmp_path / "small.npy", mmap_mode=how)), paint(small))
 
 
+def test_the_advice_for_files_holds_for_16_bits(paint, astronaut, tmp_path):
+    deep = in_dtype(astronaut[::8, ::8, 0], "uint16")
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    for given in (tmp_path / "deep.png", (tmp_path / "deep.png").read_bytes()):
+        with pytest.raises(TypeError) as caught:
+            paint(given)
+        advice = re.search(r"PIL\.Image\.open\(.*\)", str(caught.value))[0]
+        read = eval(advice, {"PIL": PIL, "io": io, "image": given, "path": given})
+        np.testing.assert_array_equal(paint(read), paint(deep))
+
+
+def test_a_pool_of_processes_can_take_it(release, astronaut):
+    small, first = astronaut[::8, ::8], Colorizer.from_checkpoint(release, 96, flip=True, engine="jax")
+    again = pickle.loads(pickle.dumps(first))
+    assert (again.size, again.flip, again.engine.name) == (96, True, "jax")
+    np.testing.assert_array_equal(again(small), first(small))
+
+
 def test_a_result_of_another_shape_or_type_is_refused(paint, astronaut):
     small = astronaut[::8, ::8]
     prediction = paint.predict(small)
@@ -364,7 +385,11 @@ def test_what_is_refused_says_what_to_do(paint, tmp_path):
     for given, error, said in (
         ("x.jpg", TypeError, "'x.jpg'; it must be pixels: colorjax.colorize_file colours a file"),
         (tmp_path / "x.jpg", TypeError, "x.jpg'; it must be pixels"),
-        (bytes(10_000), TypeError, "image is the bytes of a file; it must be pixels: np.asarray("),
+        (
+            bytes(10_000),
+            TypeError,
+            "image is the bytes of a file; it must be pixels: PIL.Image.open(io.BytesIO(",
+        ),
         (np.zeros((5, 4, 4), np.uint8), ValueError, "of RGBA give image[..., :3]"),
         (np.zeros((5, 4, 2), np.uint8), ValueError, "of grey with alpha give image[..., 0]"),
         (np.zeros((3, 40, 50), np.uint8), ValueError, "of colours first give np.moveaxis(image, 0, -1)"),
@@ -377,7 +402,7 @@ def test_what_is_refused_says_what_to_do(paint, tmp_path):
         (bits.convert("I"), ValueError, "mode I; it must be L or RGB: give np.asarray(image).astype(np.uint16), if its"),
         (np.zeros((5, 4), bool), TypeError, "give image.astype(np.uint8) * 255"),
         (jnp.zeros((5, 4), jnp.bfloat16), TypeError, "give image.astype(np.float32)"),
-        (io.BytesIO(b"x"), TypeError, "image is an open file; it must be pixels: np.asarray("),
+        (io.BytesIO(b"x"), TypeError, "image is an open file; it must be pixels: PIL.Image.open(image) reads them"),
         (None, TypeError, "image is of type NoneType; it must be the pixels of one photograph"),
         (iter([grey]), TypeError, "it must be the pixels of one photograph, an array"),
         ([grey[..., 0]] * 2, ValueError, "of several give one at a time"),
