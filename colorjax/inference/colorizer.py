@@ -107,9 +107,10 @@ class Colorizer:
         """Colour a photograph.
 
         image: (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded, or such a picture of Pillow, which says what
-        its array hides, as a palette; of a picture in colour only the lightness is used. hints: colours chosen for points, each (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row
-        from 0, sRGB of 0..255, of which a* and b* count; how far they go: see `hints.Hint`. strength: factor of chroma,
-        0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of pale colours above all, -1 to 1.
+        its array hides, as a palette; of a picture in colour only the lightness is used. hints: colours chosen for points, each
+        (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row from 0, sRGB of 0..255, of which a* and b* count;
+        how far they go: see `hints.Hint`. strength: factor of chroma, 0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of
+        pale colours above all, -1 to 1.
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.
         Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey and it
         is no empty page, hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not

@@ -2,7 +2,8 @@
 
 `finding` (which files are photographs), `kinds` (what a file is, whatever its name), `limits` (before anything is decoded),
 `reading` (pages, one at a time) and `pixels` (upright, in sRGB), `profiles` (to sRGB), `strips` (a part at a time), `metadata`
-(what a file says of itself), `writing` (a copy, whole or not at all), `formats` (what single formats need).
+(what a file says of itself), `naming` (what formats are called), `writing` (a copy, whole or not at all), `formats` (what
+single formats need).
 """
 
 from colorjax.photos.finding import (
