@@ -11,6 +11,7 @@ from typing import Any
 
 from colorjax.film.jobs import arguments as film
 from colorjax.platform import quiet, usage
+from colorjax.platform.usage import named, path
 from colorjax.platform.version import VERSION
 
 _SHIPPED = "pretrained"  # checkpoint.PRETRAINED, which --help need not wait for
@@ -25,6 +26,7 @@ _EXAMPLES = """examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 all well, 1 some photographs failed, 2 wrong usage."""
+    usage.print_any_name()
     args = _parser().parse_args(argv)
     try:
         with quiet.libraries() if args.run in _QUIET else contextlib.nullcontext():
@@ -85,28 +87,28 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="check copies, and who signed them", description=_verify.__doc__)
     what = "NAME.colorized.jpg.json, its copy, a folder of them; or any picture with content credentials (C2PA)"
-    verify.add_argument("sidecars", nargs="+", type=Path, metavar="PATH", help=what)
-    verify.add_argument("--trust", type=Path, metavar="FILE.pem", help="only what these certificates vouch for passes")
-    verify.add_argument("--source", type=Path, metavar="DIR", help="look here for sources that moved or are other files now")
-    verify.add_argument("--ckpt", help=f"also check that these weights, as {_SHIPPED}, were used")
+    verify.add_argument("sidecars", nargs="+", type=path, metavar="PATH", help=what)
+    verify.add_argument("--trust", type=path, metavar="FILE.pem", help="only what these certificates vouch for passes")
+    verify.add_argument("--source", type=path, metavar="DIR", help="look here for sources that moved or are other files now")
+    verify.add_argument("--ckpt", type=named, help=f"also check that these weights, as {_SHIPPED}, were used")
     _limit(verify.add_argument)
     verify.set_defaults(run=_verify)
 
     keys = commands.add_parser("keys", help="a key to sign copies with, for trying", description=_keys.__doc__)
-    keys.add_argument("--new", required=True, type=Path, metavar="DIR", help="the folder that it is written into")
+    keys.add_argument("--new", required=True, type=path, metavar="DIR", help="the folder that it is written into")
     keys.add_argument("--name", default="colorjax, for trying", help="whom its certificate names (default: %(default)s)")
     keys.set_defaults(run=_keys)
 
     sheet = commands.add_parser("sheet", help="a contact sheet of coloured copies", description=_sheet.__doc__)
-    sheet.add_argument("folder", type=Path, metavar="DIR", help="what was --out of colorize")
-    sheet.add_argument("--out", type=Path, help="the page (default: DIR/sheet.html)")
+    sheet.add_argument("folder", type=path, metavar="DIR", help="what was --out of colorize")
+    sheet.add_argument("--out", type=path, help="the page (default: DIR/sheet.html)")
     sheet.add_argument("--by-uncertainty", action="store_true", help="the most uncertain first, instead of by name")
     _limit(sheet.add_argument)
     sheet.set_defaults(run=_sheet)
 
     export = commands.add_parser("export", help="the network alone, or for other programs", description=_export.__doc__)
-    export.add_argument("--ckpt", default=_SHIPPED, help=f"workdir or checkpoints/STEP (default: {_SHIPPED})")
-    export.add_argument("--out", required=True, type=Path, help="a new folder; of other formats than weights a new file")
+    export.add_argument("--ckpt", type=named, default=_SHIPPED, help=f"workdir or checkpoints/STEP (default: {_SHIPPED})")
+    export.add_argument("--out", required=True, type=path, help="a new folder; of other formats than weights a new file")
     formats = ("weights", "onnx", "stablehlo", "safetensors")
     what = "weights (default), onnx, stablehlo or, for PyTorch, safetensors"
     export.add_argument("--format", choices=formats, default="weights", help=what)
@@ -120,10 +122,10 @@ def _format(text: str) -> str:
     """Pillow's name of a format, by its name or its suffix."""
     from colorjax import photos
 
-    for name, suffixes in photos.FORMATS.items():
-        if (text.lower() == name.lower() or f".{text.lower().removeprefix('.')}" in suffixes) and name != "BMP":
-            return name
-    raise argparse.ArgumentTypeError(f"{text!r} is unknown; legal are jpeg, png, tiff, webp, avif, heif, jp2, jxl")
+    try:
+        return photos.format_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _limit(add: Callable[..., Any]) -> None:
@@ -132,7 +134,7 @@ def _limit(add: Callable[..., Any]) -> None:
 
 def _network(add: Callable[..., Any]) -> None:
     what = "workdir, checkpoints/STEP or exported folder"
-    add("--ckpt", default=_SHIPPED, help=f"{what} (default: {_SHIPPED}, the weights inside colorjax)")
+    add("--ckpt", type=named, default=_SHIPPED, help=f"{what} (default: {_SHIPPED}, the weights inside colorjax)")
     add("--size", type=int, help="short side of what the network sees (default: that of its training)")
     add("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     engines = ("auto", "jax", "onnx")
@@ -149,10 +151,12 @@ def _signing(add: Callable[..., Any]) -> None:
 def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     colorize.usage, colorize.epilog = "colorjax colorize PATH... [--out DIR or FILE] [OPTION...]", _EXAMPLES
     add = colorize.add_argument_group("what is coloured, and where the copies go").add_argument
-    add("paths", nargs="*", metavar="PATH", help="photographs, and folders of them; paths or URLs (s3://, gs://, ...)")
+    what = "photographs, and folders of them; paths or URLs (s3://, gs://, ...)"
+    add("paths", nargs="*", type=named, metavar="PATH", help=what)
     add("--example", action="store_true", help="put the photograph that colorjax brings, example.jpg, here and colour it")
     where = "folder for the copies, or its URL, in which folders are mirrored; of one photograph also the copy itself"
-    add("--out", metavar="DIR", help=f"{where} (default: beside a photograph; of a folder DIR the new DIR-colorized)")
+    where += " (default: beside a photograph; of a folder DIR the new DIR-colorized)"
+    add("--out", type=named, metavar="DIR", help=where)
     add("--format", type=_format, help="jpeg, png, tiff, webp, avif, heif, jp2 or jxl (default: that of the source)")
     add("--quality", type=int, default=95, help="of JPEG, lossy WebP, AVIF and HEIC, 1 to 100 (default: 95)")
     add("--overwrite", action="store_true", help="make copies anew that are there already")
@@ -161,7 +165,7 @@ def _colorize_parser(colorize: argparse.ArgumentParser) -> None:
     refreshed = "carry changed metadata of sources to their copies, not painting anew (not to AVIF, HEIC and JPEG XL)"
     add("--refresh-metadata", action="store_true", help=refreshed)
     add("--dry-run", action="store_true", help="only list what would be done")
-    add("--report", type=Path, metavar="FILE.json", help="what became of each photograph")
+    add("--report", type=path, metavar="FILE.json", help="what became of each photograph")
     add("--json", action="store_true", help="a line of JSON for each photograph, and each folder in doubt, no progress bar")
     _limit(add)
 
@@ -200,7 +204,7 @@ def _serve_parser(serve: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=8000, help="port to listen on, 0 for one that is free (default: 8000)")
     entering = "only who opens the link with it may enter; made up, or WORDS: others on this machine can read it there"
     add("--token", nargs="?", const="", metavar="WORDS", help=entering)
-    add("--token-file", type=Path, metavar="FILE", help="the token is the first line of it; $COLORJAX_TOKEN is another way")
+    add("--token-file", type=path, metavar="FILE", help="the token is the first line of it; $COLORJAX_TOKEN is another way")
     trusted = "127.0.0.1,::1"
     believed = f"believe what proxies at these addresses or networks say of who asks (without any: {trusted}); needs a token"
     add("--behind-proxy", nargs="?", const=trusted, default="", metavar="ADDRESS,...", help=believed)
@@ -255,13 +259,10 @@ def _sheet(args: argparse.Namespace) -> int:
     photos.allow_large(pixels)
     out = args.out or args.folder / "sheet.html"
     shown, broken = sheet.write(args.folder, out, args.by_uncertainty, pixels)
-    for path in broken:
-        print(photos.legible(f"{path}: something of it is missing or damaged"), file=sys.stderr)
-    print(
-        photos.legible(
-            f"{shown} picture{'s' * (shown != 1)} in {out}" + (f", {len(broken)} of them incomplete" if broken else "")
-        )
-    )
+    for copy in broken:
+        print(photos.legible(f"{copy}: something of it is missing or damaged"), file=sys.stderr)
+    incomplete = f", {len(broken)} of them incomplete" if broken else ""
+    print(photos.legible(f"{shown} picture{'s' * (shown != 1)} in {out}{incomplete}"))
     return 1 if broken else 0
 
 

@@ -4,13 +4,19 @@ Its modules have torchvision's names. It takes colorjax's own numbers (`load`), 
 give the same answer before it times them.
 """
 
+import json
+import os
+import re
 from typing import Any
 
+import safetensors
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorjax.inference import torch_layout
+
+_GUIDES = re.compile(r"(^|\.)(palette|hints|deep_hints)\.")  # numbers of likely colours, and of what follows hints
 
 
 def conv(cin: int, cout: int, size: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
@@ -94,9 +100,17 @@ class UNet(nn.Module):
 
 
 def load(net: UNet, params: Any, stats: Any) -> UNet:
-    """Give `net` the numbers of colorjax's network. Raises RuntimeError where one has no place.
-
-    What `colorjax export --format safetensors` wrote it takes as `net.load_state_dict(safetensors.torch.load_file(path))`.
-    """
+    """Give `net` the numbers of colorjax's network. Raises RuntimeError where one has no place."""
     net.load_state_dict({name: torch.from_numpy(value) for name, value in torch_layout.tensors(params, stats).items()})
     return net
+
+
+def read(path: str | os.PathLike) -> UNet:
+    """The network in a file of `colorjax export --format safetensors`, ready to answer; of a guided one what it says without
+    hints. Raises RuntimeError where another number has no place, as those of the shallow network."""
+    with safetensors.safe_open(path, "pt") as file:
+        model = json.loads(file.metadata()["model"])
+        numbers = {name: file.get_tensor(name) for name in file.keys() if not _GUIDES.search(name)}  # noqa: SIM118, no dict
+    net = UNet(model["width"], model["stem"], model["answer"])
+    net.load_state_dict(numbers)
+    return net.eval()

@@ -53,13 +53,14 @@ def colorize_file(
     source, target: paths or URLs. colorizer: default the weights inside the package. hints: as `Colorizer` takes them; None
     for those in photo.jpg.hints.json, if there are some. settings: those of `plan.Options`, as overwrite=True.
     Returns what became of it: `job.target` is the copy, `status` "coloured", or "skipped" where the copy is there already.
-    Raises FileNotFoundError, ValueError for settings that make no sense and what is no file, and photos.PhotoError, which says
-    why, where it cannot be coloured.
+    Raises FileNotFoundError, ValueError for settings that make no sense and what is no file, TypeError for other types, and
+    photos.PhotoError, which says why, where it cannot be coloured.
     """
     known = [setting.name for setting in fields(Options)]
     if unknown := next((name for name in settings if name not in known), None):
         raise TypeError(f"colorize_file has no setting {unknown}{usage.meant(unknown, known)}")
-    path, options = urls.place(os.fspath(source)), Options(**settings)
+    path, options = _place(source, "source"), Options(**settings)
+    out = None if target is None else _place(target, "target")
     photos.allow_large(options.max_pixels)
     if isinstance(path, Path) and not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -69,13 +70,26 @@ def colorize_file(
         raise photos.PhotoError(f"{path} is a copy that colorjax made; name the photograph itself")
     if options.variants:
         raise ValueError("variants are made by the command colorjax colorize, or by Colorizer.variants")
-    (job,) = places.planned([(path.parent, path)], [path], None if target is None else urls.place(os.fspath(target)), options)
+    try:
+        (job,) = places.planned([(path.parent, path)], [path], out, options)
+    except ValueError as error:
+        raise ValueError(_of_python(str(error))) from error
     job = replace(job, hints=None if hints is None else chosen.checked(hints, None))
     sweep([job])
     (outcome,) = run([job], colorizer or _pretrained(), options)
     if outcome.status == "failed":
         raise photos.PhotoError(f"{path}: {_of_python(outcome.reason)}")
     return replace(outcome, reason=_of_python(outcome.reason))
+
+
+def _place(value: str | os.PathLike, name: str) -> Path | Url:
+    """What a program names. Raises TypeError for what is no path, ValueError for none at all."""
+    if not isinstance(value, str | os.PathLike):
+        way = "; Colorizer colours pixels" if hasattr(value, "shape") or hasattr(value, "mode") else ""
+        raise TypeError(f"{name} is of type {type(value).__name__}; it must be the path or URL of a file{way}")
+    if not os.fspath(value):
+        raise ValueError(f"{name} is empty; it must be the path or URL of a file")
+    return urls.place(os.fsdecode(value))
 
 
 def _of_python(words: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from colorjax.archive import marks, provenance, sidecar
 from colorjax.archive.proof import manifests, signatures
 from colorjax.archive.urls import Url
 from colorjax.inference import variants as likely
+from colorjax.platform import usage
 from colorjax.science import hints
 from colorjax.science.hints import Hint, HintError
 from colorjax.science.tints import Tint
@@ -29,9 +30,9 @@ class Options:
     """What a run asks for, beside the `Colorizer`'s own settings.
 
     strength, warmth, saturation: see `Tint`. variants: how many copies of each photograph, with other likely colours each; 0:
-    one, that bears no number. format: Pillow's name, None for that of the source. hint_files: whether those beside photographs
-    count. sign_key, sign_cert: PEM files of the key that signs copies, and of its certificates; sign_tsa: URL of a time-stamp
-    authority. Raises ValueError for values out of range, naming them.
+    one, that bears no number. format: as `photos.format_of` takes it, None for that of the source. hint_files: whether those
+    beside photographs count. sign_key, sign_cert: PEM files of the key that signs copies, and of its certificates; sign_tsa:
+    URL of a time-stamp authority. Raises ValueError for values out of range, TypeError for those of another type, naming them.
     """
 
     strength: float = 1.0
@@ -60,12 +61,16 @@ class Options:
         if self.sign_tsa and not (self.sign_key and self.sign_tsa.startswith(("http://", "https://"))):
             raise ValueError(f"sign-tsa {self.sign_tsa!r} must be the URL of a time-stamp authority, and needs sign-key")
         self.tint.check(link=" ")
-        if not 0 <= self.variants <= likely.MOST:
-            raise ValueError(f"variants {self.variants} must be in 0..{likely.MOST}")
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality {self.quality} must be in 1..100")
-        if self.format not in (None, *photos.FORMATS) or self.format == "BMP":
-            raise ValueError(f"format {self.format!r} is unknown; legal are {', '.join(set(photos.FORMATS) - {'BMP'})}")
+        usage.within("variants ", self.variants, 0, likely.MOST, whole=True)
+        usage.within("quality ", self.quality, 1, 100, whole=True)
+        for setting in fields(self):  # "no" would count as yes
+            if setting.type is bool and (value := getattr(self, setting.name)) not in (True, False):
+                raise TypeError(f"{setting.name} {value!r} must be True or False")
+        if self.format is not None:
+            try:
+                object.__setattr__(self, "format", photos.format_of(self.format))
+            except ValueError as error:
+                raise ValueError(f"format {error}") from error
         provenance.source_type_uri(self.source_type)
         if self.burn_in and (missing := marks.not_drawn(self.burn_in)):
             raise ValueError(f"burn-in: the font (DejaVu Sans) has no {photos.legible(missing)!r}; say it in other letters")

@@ -59,6 +59,7 @@ def load(path: str | Path) -> Network:
     if (path / checksums.CHECKSUMS).is_file():
         return _load_release(path)
     what = "holds no checkpoint and no released weights" if path.is_dir() else "does not exist"
+    what = "is a file" if path.is_file() else what
     takes = f"a workdir, one of its checkpoints/STEP, an exported folder, or {shipped.PRETRAINED}"
     near = [str(other) for other in path.parent.iterdir() if other.is_dir()] if path.parent.is_dir() else []
     like = "" if path.exists() else usage.meant(str(path), [shipped.PRETRAINED, *near])

@@ -13,6 +13,7 @@ from colorjax.inference import doubts, engines, framing, pixels, reaching, varia
 from colorjax.inference.reaching import Reach
 from colorjax.inference.upsampling import Upsampler
 from colorjax.inference.viewing import Prediction, View
+from colorjax.platform import usage
 from colorjax.science import bins
 from colorjax.science.hints import OBJECT, Hint, HintError, drawn
 from colorjax.science.hints import checked as checked_hints
@@ -58,13 +59,18 @@ class Colorizer:
         is and mirrored (twice the work). engine: what computes: "jax"; "onnx", ONNX Runtime on
         the processor (`pip install 'colorjax[onnx]'`; equal within 1e-3 in float32); "auto", the latter where it is installed
         and there is no accelerator.
-        Raises ValueError for a size or an engine that there is not.
+        Raises ValueError for a size or an engine that there is not, TypeError for what is no network and no number.
         """
+        if not isinstance(network, checkpoint.Network):
+            raise TypeError(f"network is {network!r}; Colorizer.from_checkpoint takes a path, and Colorizer.pretrained nothing")
         size = network.config.image_size if size is None else size
-        if not _LEAST <= size <= MAX_SIZE:
-            raise ValueError(f"size={size} must be at least {_LEAST} pixels and at most {MAX_SIZE}")
+        usage.within("size=", size, _LEAST, MAX_SIZE, f"at least {_LEAST} pixels and at most {MAX_SIZE}", whole=True)
         self.size, self.flip, self.network = size, flip, network
         self.engine = engines.make(network, engine)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it is what it was made of, for pools of processes: each makes the engine anew."""
+        return functools.partial(type(self), flip=self.flip, engine=self.engine.name), (self.network, self.size)
 
     @classmethod
     def from_checkpoint(
@@ -100,10 +106,11 @@ class Colorizer:
     ) -> np.ndarray:
         """Colour a photograph.
 
-        image: (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded; of a picture in colour only the lightness
-        is used. hints: colours chosen for points, each (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row
-        from 0, sRGB of 0..255, of which a* and b* count; how far they go: see `hints.Hint`. strength: factor of chroma,
-        0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of pale colours above all, -1 to 1.
+        image: (H, W) or (H, W, 3), uint8, uint16 or float in 0..1, sRGB-encoded, or such a picture of Pillow, which says what
+        its array hides, as a palette; of a picture in colour only the lightness is used. hints: colours chosen for points, each
+        (x, y, (r, g, b)) or otherwise as `hints.of` takes it: column and row from 0, sRGB of 0..255, of which a* and b* count;
+        how far they go: see `hints.Hint`. strength: factor of chroma, 0 (grey) to 1.5. warmth: -1 (cool) to 1. saturation: of
+        pale colours above all, -1 to 1.
         Returns (H, W, 3) of the same size and dtype; each pixel's L* is the input's, up to the dtype's rounding.
         Raises TypeError or ValueError for other shapes, types and ranges, NoColorError where the network answers grey and it
         is no empty page, hints.HintError (a ValueError) for hints that are malformed, outside, or for a network that is not
@@ -152,7 +159,7 @@ class Colorizer:
         row, column = (
             at * small // large for at, small, large in zip((point.y, point.x), features.shape, view.image.shape, strict=False)
         )
-        lightness = pixels.lightness(view.image[y : y + 1, x : x + 1])
+        lightness = pixels.lightness(view.image[point.y : point.y + 1, point.x : point.x + 1])
         found = bins.likeliest(view.likely(features[row, column]), count)
         shown = (pixels.join(lightness, ab[None, None], np.dtype(np.uint8))[0, 0] for ab, _ in found)
         return [Suggestion((int(r), int(g), int(b)), share) for (r, g, b), (_, share) in zip(shown, found, strict=True)]
@@ -164,8 +171,7 @@ class Colorizer:
         Raises as `__call__` does, ValueError for counts out of range, HintError where the network is not guided, for then it
         has no palette.
         """
-        if not 1 <= count <= variants.MOST:
-            raise ValueError(f"count={count} must be in 1..{variants.MOST}")
+        usage.within("count=", count, 1, variants.MOST, whole=True)
         if not self.guided:
             raise HintError("the network has no variants: it was trained without a palette (see configs/guided.py)")
         view, hints = self._view(image, hints)
@@ -195,12 +201,17 @@ class Colorizer:
         saturation: float = 0.0,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The photograph in the colours of a prediction, as `__call__` returns it; `out` may be the photograph itself."""
+        """The photograph in the colours of a prediction, as `__call__` returns it; `out` may be the photograph itself.
+
+        Raises as `__call__` does, ValueError for an `out` that is no array of its shape and type.
+        """
         tint = Tint(strength, warmth, saturation)
         tint.check()
         image = pixels.checked(image)
         shape = image.shape[:2]
         result = np.empty((*shape, 3), image.dtype) if out is None else out
+        if not isinstance(result, np.ndarray) or (result.shape, result.dtype) != ((*shape, 3), image.dtype):
+            raise ValueError(f"out must be an array of shape {(*shape, 3)} and dtype {image.dtype}, as what is painted")
         scaled = Upsampler(prediction.lightness, tint.of(prediction.ab), shape)
 
         def strip(rows: slice) -> None:

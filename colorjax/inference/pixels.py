@@ -24,49 +24,75 @@ def checked(image: np.ndarray) -> np.ndarray:
 
     Raises TypeError or ValueError for other shapes, types and ranges, with what to do about it.
     """
-    if isinstance(image, bytes | bytearray | memoryview):
-        raise TypeError(
-            "image is the bytes of a file; it must be pixels: "
-            "np.asarray(PIL.Image.open(io.BytesIO(image)).convert('RGB')) reads them"
-        )
-    if isinstance(image, str | os.PathLike):
-        raise TypeError(
-            f"image is a path, {os.fspath(image)!r}; it must be pixels: colorjax.colorize_file colours a file, "
-            "np.asarray(PIL.Image.open(path).convert('RGB')) reads one"
-        )
-    if getattr(image, "mode", "RGB") not in _MODES:
-        raise ValueError(f"image is a picture of mode {image.mode}; it must be L or RGB: give image.convert('RGB')")
-    image = np.asarray(image)
+    if what := _no_pixels(image):
+        raise TypeError(f"image is {what}")
+    if isinstance(image, Image.Image) and image.mode not in _MODES:
+        wide = "np.asarray(image).astype(np.uint16), if its values are 0..65535"  # Pillow's conversion makes these white
+        way = wide if image.mode == "I" else "image.convert('RGB')"
+        raise ValueError(f"image is a picture of mode {image.mode}; it must be L or RGB: give {way}")
+    several = isinstance(image, list | tuple)
+    try:
+        image = np.asarray(image)
+    except ValueError as error:
+        if not several:
+            raise
+        raise TypeError("image is a list of unlike parts; it must be the pixels of one photograph") from error
     image = image.astype(image.dtype.newbyteorder("="), copy=False)
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] != 3) or 0 in image.shape:
-        raise ValueError(
-            f"image has shape {image.shape}; it must be (H, W) or (H, W, 3) with at least one pixel{_way_out(image.shape)}"
-        )
+        way = _way_out(image.shape, several)
+        raise ValueError(f"image has shape {image.shape}; it must be (H, W) or (H, W, 3) with at least one pixel{way}")
     if image.dtype in _LEVELS:
         return image
     if not np.issubdtype(image.dtype, np.floating):
-        way = ": give image.astype(np.uint8), if its values are 0..255" if np.issubdtype(image.dtype, np.integer) else ""
-        raise TypeError(f"image has dtype {image.dtype}; it must be uint8, uint16 or float{way}")
+        raise TypeError(f"image has dtype {image.dtype}; it must be uint8, uint16 or float{_cast(image.dtype)}")
     if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
         way = ": give image / 255" if image.min() >= 0 and 1 < image.max() <= 255 else ""
         raise ValueError(f"image has values from {image.min()} to {image.max()}; floats must be in 0..1{way}")
     return image
 
 
-def _way_out(shape: tuple[int, ...]) -> str:
-    """What to do about a picture of another shape, "" where that is not known."""
+def _no_pixels(image: object) -> str:
+    """What somebody gave in place of a picture, and what to do about it; "" for what may be one.
+
+    Pillow's pictures are what it advises: `checked` knows their modes. `convert("RGB")` makes those of 16 bits white.
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        return "the bytes of a file; it must be pixels: PIL.Image.open(io.BytesIO(image)) reads them"
+    if isinstance(image, str | os.PathLike):
+        return (
+            f"a path, {os.fspath(image)!r}; it must be pixels: colorjax.colorize_file colours a file, "
+            "PIL.Image.open(path) reads one"
+        )
+    if hasattr(image, "read") and not hasattr(image, "__array__"):
+        return "an open file; it must be pixels: PIL.Image.open(image) reads them"
+    if image is None or isinstance(image, Iterator | set | dict):
+        return f"of type {type(image).__name__}; it must be the pixels of one photograph, an array (H, W) or (H, W, 3)"
+    return ""
+
+
+def _cast(dtype: np.dtype) -> str:
+    """What to do about values of another type, "" where that is not known."""
+    if dtype.kind == "b":
+        return ": give image.astype(np.uint8) * 255"
+    if np.issubdtype(dtype, np.integer):
+        return ": give image.astype(np.uint8), if its values are 0..255"
+    return ": give image.astype(np.float32)" if "float" in dtype.name else ""  # as bfloat16
+
+
+def _way_out(shape: tuple[int, ...], several: bool) -> str:
+    """What to do about a picture of another shape, "" where that is not known; several: whether it was a list."""
     if 0 in shape:
         return ""
+    if several or len(shape) == 4:
+        return ": of several give one at a time"
     if len(shape) == 3 and shape[-1] == 4:
         return ": of RGBA give image[..., :3]; colorjax.colorize_file keeps the transparency of a file"
     if len(shape) == 3 and shape[-1] == 2:
         return ": of grey with alpha give image[..., 0]"
     if len(shape) == 3 and shape[0] in (1, 3, 4):
         return ": of colours first give np.moveaxis(image, 0, -1)"
-    if len(shape) == 4:
-        return ": of several give one at a time"
     return ""
 
 

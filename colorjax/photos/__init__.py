@@ -2,7 +2,8 @@
 
 `finding` (which files are photographs), `kinds` (what a file is, whatever its name), `parts` (of which files are made),
 `limits` (before anything is decoded), `reading` (pages, one at a time) and `pixels` (upright, in sRGB), `profiles` (to sRGB),
-`strips` (a part at a time), `metadata` (what a file says of itself), `writing` (a copy, whole or not at all), `formats` (what
+`strips` (a part at a time), `metadata` (what a file says of itself), `naming` (what formats are called), `writing` (a copy,
+whole or not at all), `formats` (what
 single formats need).
 """
 
@@ -27,8 +28,9 @@ from colorjax.photos.formats.beside import CREDENTIALS
 from colorjax.photos.formats.grafting import can_refresh, graft
 from colorjax.photos.kinds import UNUSUAL, kind
 from colorjax.photos.metadata import PROBLEMS, Metadata, Photo, PhotoError
+from colorjax.photos.naming import FORMATS, file_format, format_of
 from colorjax.photos.reading import MAX_PAGES, MAX_PIXELS, allow_large, measure, pages, read, read_reduced, read_rgb, to_u8
-from colorjax.photos.writing import FORMATS, LOSSY, atomic, encode, file_format, not_carried, sweep, write
+from colorjax.photos.writing import LOSSY, atomic, encode, not_carried, sweep, write
 
 __all__ = [
     "ASTRAY",
@@ -54,6 +56,7 @@ __all__ = [
     "encode",
     "file_format",
     "find",
+    "format_of",
     "graft",
     "in_words",
     "is_astray",

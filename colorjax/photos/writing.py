@@ -19,36 +19,15 @@ from colorjax.photos.formats import beside, directories, successors
 from colorjax.photos.formats.pictures import Level, Picture
 from colorjax.photos.kinds import know_heif
 from colorjax.photos.metadata import Metadata, Photo, PhotoError
+from colorjax.photos.naming import BARE, file_format
 from colorjax.photos.reading import to_u8
 
-# Every format that can be written, by the suffixes that name it; the first is the one that --format gives.
-FORMATS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif",),
-    "HEIF": (".heic", ".heif", ".hif"),
-    "JPEG2000": (".jp2",),
-    "JXL": (".jxl",),
-    "BMP": (".bmp",),
-}
 LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF", "JXL")
-_DEEP, _BARE = ("PNG", "TIFF", "JPEG2000", "JXL"), ("BMP",)
+_DEEP = ("PNG", "TIFF", "JPEG2000", "JXL")
 _WITH_ALPHA = (*_DEEP, "WEBP", "AVIF", "HEIF")
 _WITH_IPTC = ("JPEG", "PNG", "TIFF", "JPEG2000")
 _PLAIN = Picture(0, Level((0, 0)))
 _XMP_LIMIT = 65502  # of a JPEG's segment
-
-
-def file_format(path: str | os.PathLike) -> str:
-    """Pillow's name of the format that the suffix of `path` names. Raises PhotoError where it is none of `FORMATS`."""
-    suffix = Path(path).suffix.lower()
-    for name, suffixes in FORMATS.items():
-        if suffix in suffixes:
-            return name
-    legal = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-    raise PhotoError(f"cannot write {suffix!r}; legal suffixes are {legal}")
 
 
 def write(path: str | os.PathLike, image: np.ndarray, like: Photo | None = None, quality: int = 95) -> None:
@@ -95,7 +74,7 @@ def not_carried(name: str, photo: Photo) -> tuple[str, ...]:
     lost = {
         "8 of its 16 bits": photo.image.dtype == np.uint16 and name not in _DEEP,
         "its transparency": photo.alpha is not None and name not in _WITH_ALPHA,
-        "its EXIF and XMP": bool(about.exif or about.xmp) and name in _BARE,
+        "its EXIF and XMP": bool(about.exif or about.xmp) and name in BARE,
         "its IPTC": bool(about.iptc) and name not in _WITH_IPTC,
         "its Photoshop resources, such as clipping paths": bool(about.photoshop) and name not in ("JPEG", "PNG", "TIFF"),
         "its APP12 or CIFF segment": bool(about.segments) and name != "JPEG",
@@ -128,7 +107,7 @@ def _options(name: str, about: Metadata, quality: int, lossless: bool) -> dict[s
     }[name]
     if about.dpi is not None:
         options["dpi"] = about.dpi
-    if name in _BARE:
+    if name in BARE:
         return options
     options["icc_profile"] = profiles.SRGB
     exif = metadata.exif_with_dpi(about) if about.exif or name not in ("JPEG", "PNG") else b""

@@ -3,7 +3,9 @@
 import argparse
 import ast
 import difflib
+import io
 import itertools
+import operator
 import os
 import re
 import sys
@@ -35,11 +37,45 @@ def _shortens(short: str, long: str) -> bool:
     return len(short) > 2 and short[0] == long[:1] and all(letter in letters for letter in short)
 
 
+def within(name: str, value: Any, low: float, high: float, what: str | None = None, whole: bool = False) -> None:
+    """Raises ValueError for a number that is not in low..high, TypeError for what is no number, as "90" and None.
+
+    name: with what is written between it and its value, as "quality=". what: it must be, default "in low..high". whole:
+    whether 1.0 is none, either.
+    """
+    must = f"must be {what or f'in {low}..{high}'}"
+    try:
+        fits = bool(low <= (operator.index(value) if whole else value) <= high)
+    except (TypeError, ValueError):  # words, None, many numbers
+        raise TypeError(f"{name}{value!r} {must}, and a {'whole ' * whole}number") from None
+    if not fits:
+        raise ValueError(f"{name}{value} {must}")
+
+
 def pixels(megapixels: float) -> int:
     """How many pixels --max-megapixels allows. Raises ValueError for none, and for no number of them, as inf or nan."""
     if not 1 <= megapixels * 1e6 < float("inf"):
         raise ValueError(f"--max-megapixels {megapixels} must be positive, and a number")
     return round(megapixels * 1e6)
+
+
+def named(text: str) -> str:
+    """The path or URL that an argument names. "" is none, though it would be the folder that one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name a file or a folder (is a variable of the shell not set?)")
+    return text
+
+
+def path(text: str) -> Path:
+    """As `named`, a path."""
+    return Path(named(text))
+
+
+def print_any_name() -> None:
+    """Print "?" for letters that the output's encoding has not, as that of a file has not where the locale is no UTF-8; a name
+    with one would end a batch."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,7 +110,8 @@ class Parser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             if re.match(r"--?[A-Za-z]", name) and name not in legal:
                 like = meant(name, [option for option in legal if option.startswith("--")])
-                return f"there is no option {name}{like or f'; {self.prog} --help lists all'}"
+                file = f"; the file of this name is ./{name}" if os.path.exists(name) else ""
+                return f"there is no option {name}{file or like or f'; {self.prog} --help lists all'}"
         return ""
 
 

@@ -23,6 +23,7 @@ _RGB_TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.0
 _XYZ_TO_RGB = np.linalg.inv(_RGB_TO_XYZ)
 _EPSILON = (6 / 29) ** 3  # below this share of white, CIELAB's f is linear
 _SLOPE = (29 / 6) ** 2 / 3
+_SHARES = ("rgb", "linear", "grey", "xyz")  # names of what lies in 0..1; 50 and -20 of Lab are numbers as they are
 _PI = math.pi * (1 + 1e-6)  # two opposite hues may differ by a float32 rounding more than pi
 # A grey pixel's cube roots X/Xn and Z/Zn over that of Y: within 3e-5 of 1, because matrix and white are both rounded.
 _NEUTRAL_X, _NEUTRAL_Z = (float(np.cbrt(_RGB_TO_XYZ[i].sum() / WHITE[i])) for i in (0, 2))
@@ -67,7 +68,8 @@ def _floating(name: str, array: Array, channels: int | None = 3) -> Array:
     array = xp.asarray(array)
     dtype = str(array.dtype.name)
     if "float" not in dtype:
-        raise TypeError(f"{name} has dtype {dtype}; it must be floating point (divide 8-bit values by 255)")
+        way = "divide 8-bit values by 255" if name in _SHARES else f"give {name}.astype(np.float32)"
+        raise TypeError(f"{name} has dtype {dtype}; it must be floating point ({way})")
     if channels is not None and (array.ndim == 0 or array.shape[-1] != channels):
         raise ValueError(f"{name} has shape {tuple(array.shape)}; its last axis must have {channels} channels")
     if dtype in ("float16", "bfloat16"):
@@ -175,7 +177,10 @@ def linear_to_lightness(linear: Array) -> Array:
 
 
 def in_gamut(lab: Array, tolerance: float = 2e-6) -> Array:
-    """Whether each colour (..., 3) lies in sRGB: every linear channel in 0..1 up to `tolerance`; shape (...)."""
+    """Whether each colour (..., 3) lies in sRGB: every linear channel in 0..1 up to `tolerance`; shape (...).
+
+    The white of sRGB is what `rgb_to_lab` says of (1, 1, 1), 0.005 from (100, 0, 0): that lies just outside.
+    """
     linear = xyz_to_linear(lab_to_xyz(lab))
     return _namespace(linear).all((linear >= -tolerance) & (linear <= 1 + tolerance), axis=-1)
 

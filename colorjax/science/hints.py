@@ -109,7 +109,8 @@ def of(value: Any) -> Hint:
         how = value.get("reach"), value.get("radius")
         value = (value["x"], value["y"], value["color"], OBJECT if how[0] is None else how[0], how[1])
     if not isinstance(value, Sequence) or isinstance(value, str) or not 3 <= len(value) <= 5:
-        raise HintError(f"hint {brief(value)} is not valid; it has x, y and a color")
+        way = "; hints.parse reads one that is written" if isinstance(value, str) else ""
+        raise HintError(f"hint {brief(value)} is not valid; it has x, y and a color{way}")
     x, y, rgb, *more = value
     reach, radius = (more + [OBJECT, None][len(more) :])[:2]
     if not (_is_integer(x) and _is_integer(y)):
@@ -150,6 +151,8 @@ def checked(values: Iterable[Any] | None, shape: tuple[int, ...] | None) -> tupl
 
     shape: None where it is not known yet.
     """
+    if isinstance(values, str | dict) or (isinstance(values, Sequence) and len(values) > 1 and _is_integer(values[0])):
+        raise HintError(f"hints {brief(values)} is one hint alone; give a list of them, as [(120, 340, '#23408e')]")
     hints = {(hint.x, hint.y): hint for hint in map(of, () if values is None else values)}
     if len(hints) > LIMIT:
         raise HintError(f"{len(hints)} hints are too many; a photograph may have {LIMIT}")

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from colorjax.platform import usage
+
 MAX_STRENGTH = 1.5
 RANGES = {"strength": (0, MAX_STRENGTH), "warmth": (-1, 1), "saturation": (-1, 1)}
 _WARMEST = np.array((4.0, 11.3), np.float32)  # Lab units of a* and b*: the way to candlelight
@@ -19,10 +21,12 @@ class Tint(NamedTuple):
     saturation: float = 0.0
 
     def check(self, link: str = "=") -> None:
-        """Raises ValueError for values out of range, as "strength=2 must be in 0..1.5"; link: what stands between."""
+        """Raises ValueError for values out of range, as "strength=2 must be in 0..1.5", TypeError for what is no number.
+
+        link: what stands between.
+        """
         for name, (low, high) in RANGES.items():
-            if not low <= (value := getattr(self, name)) <= high:
-                raise ValueError(f"{name}{link}{value} must be in {low}..{high}")
+            usage.within(f"{name}{link}", getattr(self, name), low, high)
 
     def of(self, ab: Float[np.ndarray, "*hw 2"]) -> Float[np.ndarray, "*hw 2"]:
         """ab (Lab units) so tinted. Where there is no colour at all, as on a mount, there stays none."""

@@ -1,5 +1,6 @@
 """`colorjax.colorize_file`: one file from a program, with the promises of the command."""
 
+import io
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 import colorjax
 from colorjax import photos
 from colorjax.archive import colorize_many
+from colorjax.archive.plan import Options
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,8 @@ def test_the_target_is_a_file_or_a_folder(colorizer, scan, tmp_path):
     folder = tmp_path / "new"
     assert colorjax.colorize_file(scan, folder, colorizer=colorizer, format="TIFF").job.target == folder / "scan.colorized.tif"
     assert (folder / "scan.colorized.tif.json").is_file()
+    for called in ("tiff", "tif", "TIFF"):  # as the console calls it, too
+        assert Options(format=called).format == "TIFF"
 
 
 def test_without_a_colorizer_it_is_that_of_the_package(colorizer, scan, monkeypatch):
@@ -69,6 +73,13 @@ def test_what_cannot_be_coloured_is_said(colorizer, scan, tmp_path):
     fails(ValueError, "is a folder; the command colorjax colorize", tmp_path)
     fails(ValueError, "strength 2 must be in 0..1.5", scan, strength=2)
     fails(ValueError, "format 'gif' is unknown; legal are ", scan, format="gif")
+    fails(TypeError, "quality '90' must be in 1..100, and a whole number", scan, quality="90")
+    fails(TypeError, "overwrite 'no' must be True or False", scan, overwrite="no")
+    fails(TypeError, "source is of type bytes; it must be the path or URL of a file", scan.read_bytes())
+    fails(TypeError, "source is of type ndarray; it must be the path or URL of a file; Colorizer colours", np.zeros((5, 4)))
+    fails(TypeError, "target is of type BytesIO; it must be the path", scan, io.BytesIO())
+    fails(ValueError, "source is empty", "")
+    fails(ValueError, f"target {tmp_path / 'x.gif'}: no .gif is written here", scan, tmp_path / "x.gif")
     fails(TypeError, "colorize_file has no setting strenght; did you mean strength?", scan, strenght=1)
     fails(photos.PhotoError, f"its copy would overwrite the photograph {scan}; name another target", scan, scan)
     other = tmp_path / "other.png"

@@ -177,6 +177,8 @@ def test_a_copy_finds_its_sidecar(capsys, made):
     code, out, _ = console.run(capsys, "verify", made / "album" / "a.jpg")
     name = made / "album" / "a.jpg"
     assert (code, out) == (1, f"{name}: {name} has neither a sidecar of colorjax nor content credentials (C2PA)\n")
+    name = made / "album" / "nowhere.jpg"
+    assert console.run(capsys, "verify", name) == (1, f"{name}: no such file or folder\n", "")
 
 
 def test_a_copy_that_was_emptied_or_cut_is_found_when_it_runs_again(capsys, made, weights):

@@ -1,11 +1,15 @@
 """`Colorizer`: every size and type in, the same size, type and lightness out, in vivid colours of random weights."""
 
+import io
+import pickle
+import re
 import subprocess
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL
 import pytest
 import skimage.data
 from flax import nnx
@@ -321,6 +325,47 @@ def test_other_shapes_are_refused(paint, shape):
         paint.predict_ab(np.zeros(shape, np.uint8))
 
 
+@pytest.mark.parametrize("how", ["r", "r+", "c"])
+def test_a_picture_that_lies_on_the_disk_is_one(paint, astronaut, tmp_path, how):
+    small = astronaut[::8, ::8]
+    np.save(tmp_path / "small.npy", small)
+    np.testing.assert_array_equal(paint(np.load(tmp_path / "small.npy", mmap_mode=how)), paint(small))
+
+
+def test_the_advice_for_files_holds_for_16_bits(paint, astronaut, tmp_path):
+    deep = in_dtype(astronaut[::8, ::8, 0], "uint16")
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    for given in (tmp_path / "deep.png", (tmp_path / "deep.png").read_bytes()):
+        with pytest.raises(TypeError) as caught:
+            paint(given)
+        advice = re.search(r"PIL\.Image\.open\(.*\)", str(caught.value))[0]
+        read = eval(advice, {"PIL": PIL, "io": io, "image": given, "path": given})
+        np.testing.assert_array_equal(paint(read), paint(deep))
+
+
+def test_a_pool_of_processes_can_take_it(release, astronaut):
+    small, first = astronaut[::8, ::8], Colorizer.from_checkpoint(release, 96, flip=True, engine="jax")
+    again = pickle.loads(pickle.dumps(first))
+    assert (again.size, again.flip, again.engine.name) == (96, True, "jax")
+    np.testing.assert_array_equal(again(small), first(small))
+
+
+def test_a_result_of_another_shape_or_type_is_refused(paint, astronaut):
+    small = astronaut[::8, ::8]
+    prediction = paint.predict(small)
+    for out in (np.empty(small.shape, np.float32), np.empty((3, 4, 3), np.uint8), []):
+        with pytest.raises(ValueError, match=r"out must be an array of shape \(.*, 3\) and dtype uint8"):
+            paint.paint(small, prediction, out=out)
+
+
+def test_what_is_no_network_and_no_number_is_named(release):
+    with pytest.raises(TypeError, match=r"network is 'runs/unet'; Colorizer\.from_checkpoint takes a path"):
+        Colorizer("runs/unet")
+    for size in ("64", 64.5):
+        with pytest.raises(TypeError, match=r"size=.?64.* must be at least 32 pixels and at most 2048, and a whole number"):
+            Colorizer.from_checkpoint(release, size=size)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint32", "bool", "complex64", "U3", "O"])
 def test_other_types_are_refused(paint, dtype):
     with pytest.raises(TypeError, match=r"image has dtype .*; it must be uint8, uint16 or float"):
@@ -340,7 +385,11 @@ def test_what_is_refused_says_what_to_do(paint, tmp_path):
     for given, error, said in (
         ("x.jpg", TypeError, "'x.jpg'; it must be pixels: colorjax.colorize_file colours a file"),
         (tmp_path / "x.jpg", TypeError, "x.jpg'; it must be pixels"),
-        (bytes(10_000), TypeError, "image is the bytes of a file; it must be pixels: np.asarray("),
+        (
+            bytes(10_000),
+            TypeError,
+            "image is the bytes of a file; it must be pixels: PIL.Image.open(io.BytesIO(",
+        ),
         (np.zeros((5, 4, 4), np.uint8), ValueError, "of RGBA give image[..., :3]"),
         (np.zeros((5, 4, 2), np.uint8), ValueError, "of grey with alpha give image[..., 0]"),
         (np.zeros((3, 40, 50), np.uint8), ValueError, "of colours first give np.moveaxis(image, 0, -1)"),
@@ -350,6 +399,14 @@ def test_what_is_refused_says_what_to_do(paint, tmp_path):
         (bits, ValueError, "a picture of mode 1; it must be L or RGB: give image.convert('RGB')"),
         (bits.convert("P"), ValueError, "mode P"),  # its array is of places in a palette
         (bits.convert("CMYK"), ValueError, "mode CMYK"),
+        (bits.convert("I"), ValueError, "mode I; it must be L or RGB: give np.asarray(image).astype(np.uint16), if its"),
+        (np.zeros((5, 4), bool), TypeError, "give image.astype(np.uint8) * 255"),
+        (jnp.zeros((5, 4), jnp.bfloat16), TypeError, "give image.astype(np.float32)"),
+        (io.BytesIO(b"x"), TypeError, "image is an open file; it must be pixels: PIL.Image.open(image) reads them"),
+        (None, TypeError, "image is of type NoneType; it must be the pixels of one photograph"),
+        (iter([grey]), TypeError, "it must be the pixels of one photograph, an array"),
+        ([grey[..., 0]] * 2, ValueError, "of several give one at a time"),
+        ([grey[..., 0], grey[:3, :, 0]], TypeError, "image is a list of unlike parts"),
     ):
         with pytest.raises(error) as caught:
             paint(given)
@@ -384,6 +441,9 @@ def test_a_missing_checkpoint_is_named(tmp_path):
         Colorizer.from_checkpoint(tmp_path / "nowhere")
     with pytest.raises(checkpoint.CheckpointError, match=f"{tmp_path.name} holds no checkpoint"):
         Colorizer.from_checkpoint(tmp_path)
+    (tmp_path / "weights.onnx").write_bytes(b"")
+    with pytest.raises(checkpoint.CheckpointError, match=r"weights\.onnx is a file; --ckpt takes a workdir"):
+        Colorizer.from_checkpoint(tmp_path / "weights.onnx")
 
 
 def test_pretrained_without_weights_says_how_to_train(monkeypatch, tmp_path):
@@ -409,6 +469,9 @@ from colorjax import Colorizer, color
 import numpy as np
 result = Colorizer.from_checkpoint({str(release)!r})(np.full((20, 30), 128, np.uint8))
 assert result.shape == (20, 30, 3)
+del colorjax.checkpoint  # as if nothing had imported it yet
+assert set(colorjax.__all__) == {{"Colorizer", "__version__", "checkpoint", "color", "colorize_file"}}
+assert callable(colorjax.checkpoint.load)
 loaded = sorted(name for name in sys.modules if name.startswith("colorjax.") and sys.modules[name])
 print(*loaded)
 """

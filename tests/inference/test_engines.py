@@ -25,14 +25,14 @@ SHAPES = [(3, 33, 47), (1, 1, 40)]
 
 
 @functools.cache
-def network(name="resnet_unet", stem="strided", dtype="auto", seed=0, answer=1):
+def network(name="resnet_unet", stem="strided", dtype="auto", seed=0, answer=1, guided=False):
     """Random, with statistics of BatchNorm that are not those of the start, and colours that are not grey.
 
     Its numbers come from NumPy because XLA takes seconds to compile Flax's initialisers.
     """
     config = base.get_config()
     config.image_size = 64
-    config.model.update(name=name, stem=stem, width=8, dtype=dtype, answer=answer)
+    config.model.update(name=name, stem=stem, width=8, dtype=dtype, answer=answer, guided=guided)
     rng = np.random.default_rng(seed)
 
     def random(path, leaf):

@@ -346,6 +346,11 @@ def test_bad_hints_are_refused(paint, cat, hints, message):
         paint.suggest(cat, 0, 0, hints=hints)
 
 
+def test_a_point_in_the_last_row_that_a_byte_counts_has_suggestions(paint, cat):
+    tall = np.resize(cat, (256, cat.shape[1]))
+    assert paint.suggest(tall, np.uint8(3), np.uint8(255)) == paint.suggest(tall, 3, 255) != []
+
+
 def test_a_point_outside_has_no_suggestions(paint, cat):
     with pytest.raises(HintError, match="outside the photograph of 150x100 pixels"):
         paint.suggest(cat, 0, 100)

@@ -99,6 +99,9 @@ def test_variants_differ_visibly_the_first_is_the_answer_and_hints_stay(paint, h
     assert doubted.shape == likeliest.shape and np.abs(doubted - likeliest).mean() > 0.1
     with pytest.raises(ValueError, match=r"count=7 must be in 1\.\.6"):
         paint.variants(halves, 7)
+    for count in ("3", 2.0):
+        with pytest.raises(TypeError, match=r"count=.* must be in 1\.\.6, and a whole number"):
+            paint.variants(halves, count)
     with pytest.raises(HintError, match="trained without a palette"):
         Colorizer(vivid_network()).variants(halves)
 

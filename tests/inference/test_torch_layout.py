@@ -86,18 +86,18 @@ def test_the_command_writes_a_file_that_says_what_it_is(tmp_path, capsys):
     assert about["format"] == "pt" and about["image_size"] == "64" and json.loads(about["model"])["name"] == "shallow"
 
 
-@pytest.mark.parametrize(("name", "answer"), [("full", 1), ("strided", 1), ("strided", 4)])
-def test_the_twin_in_torch_answers_as_jax_does(tmp_path, name, answer):
+@pytest.mark.parametrize(
+    ("name", "answer", "guided"), [("full", 1, False), ("strided", 1, False), ("strided", 4, False), ("strided", 4, True)]
+)
+def test_the_twin_in_torch_answers_as_jax_does(tmp_path, name, answer, guided):
     torch = pytest.importorskip("torch", reason="loads the file into the twin of benchmarks/speed/torch_unet.py")
-    import safetensors.torch
-
     from benchmarks.speed import torch_unet
 
-    one = network(*NETWORKS[name], dtype="float32", answer=answer)
+    one = network(*NETWORKS[name], dtype="float32", answer=answer, guided=guided)
     exports.write(one, tmp_path / "net.safetensors", "safetensors")
-    net = torch_unet.UNet(8, NETWORKS[name][1], answer)
-    net.load_state_dict(safetensors.torch.load_file(tmp_path / "net.safetensors"))
+    net = torch_unet.read(tmp_path / "net.safetensors")
     x = luma((2, 64, 96))
     with torch.no_grad():
-        answer = net.eval()(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(answer, engines.make(one, "jax").predict(x), atol=2e-4)
+        answer = net(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy().transpose(0, 2, 3, 1)
+    hints = [np.zeros((*x.shape[:3], 3), np.float32)] if guided else []
+    np.testing.assert_allclose(answer, engines.make(one, "jax").predict(x, *hints), atol=2e-4)

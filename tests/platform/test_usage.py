@@ -1,5 +1,6 @@
 """What is said to somebody who misspelt an option, a command, or the name of weights."""
 
+import io
 import subprocess
 import sys
 
@@ -40,6 +41,47 @@ def test_what_was_probably_meant(capsys, arguments, said):
     err = capsys.readouterr().err
     assert err.startswith("usage: colorjax") and err.splitlines()[-1].startswith(said)
     assert len(err.splitlines()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["colorize", ""], "PATH"),
+        (["colorize", "a.jpg", "--out", ""], "--out"),
+        (["colorize", "a.jpg", "--report="], "--report"),
+        (["colorize", "a.jpg", "--ckpt", ""], "--ckpt"),
+        (["verify", ""], "PATH"),
+        (["verify", "a.jpg", "--ckpt", ""], "--ckpt"),
+        (["sheet", ""], "DIR"),
+        (["export", "--out", ""], "--out"),
+        (["film", "", "--out", "b.mkv"], "FILM"),
+    ],
+)
+def test_an_empty_name_is_not_the_folder_that_one_is_in(capsys, tmp_path, monkeypatch, arguments, what):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2 and len(list(tmp_path.iterdir())) == 1
+    assert f"argument {what}: it is empty; name a file or a folder" in capsys.readouterr().err
+
+
+def test_a_file_that_looks_like_an_option(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-scan.jpg").touch()
+    with pytest.raises(SystemExit):
+        cli.main(["colorize", "-scan.jpg"])
+    assert "there is no option -scan.jpg; the file of this name is ./-scan.jpg" in capsys.readouterr().err
+
+
+def test_a_name_that_the_output_has_no_letters_for_ends_nothing(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1", write_through=True))
+    assert cli.main(["verify", "zdj\u0119cie.jpg", "gru\u00df\n.jpg"]) == 1
+    assert written.getvalue().decode("latin-1").splitlines() == [
+        "zdj?cie.jpg: no such file or folder",
+        "gru\u00df?.jpg: no such file or folder",
+    ]
 
 
 def test_a_photograph_in_the_place_of_a_command(capsys, tmp_path, monkeypatch):

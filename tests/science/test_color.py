@@ -320,6 +320,14 @@ def test_integers_are_refused(library, name):
         call(name, LIBRARIES[library](np.zeros((2, 3)), "uint8"))
 
 
+def test_whole_numbers_of_lab_are_not_to_be_divided():
+    for wrong in (lambda: color.lightness_to_grey(50), lambda: color.delta_e_2000([50, 0, 0], [60, 0, 0])):
+        with pytest.raises(TypeError, match=r"must be floating point \(give (lightness|lab)\.astype\(np\.float32\)\)"):
+            wrong()
+    with pytest.raises(TypeError, match=r"divide 8-bit values by 255"):
+        color.rgb_to_lab(np.zeros((2, 3), np.uint8))
+
+
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ON_ANY_SHAPE])
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_other_channels_are_refused(library, name):

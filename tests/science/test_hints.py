@@ -92,6 +92,14 @@ def test_how_far_a_hint_reaches():
             hints.parse(f"1,2,#23408e,{wrong}")
 
 
+@pytest.mark.parametrize("alone", [BLUE, (1, 2, "#23408e"), [1, 2, "#23408e"], ONE, "1,2,#23408e"])
+def test_one_hint_alone_is_told_from_a_list_of_them(alone):
+    with pytest.raises(HintError, match=r"is one hint alone; give a list of them, as \["):
+        hints.checked(alone, (90, 150))
+    with pytest.raises(HintError, match=r"hint '1,2,#23408e' is not valid; .*; hints\.parse reads one that is written"):
+        hints.checked(["1,2,#23408e"], (90, 150))
+
+
 def test_what_is_noted_beside_a_hint_is_passed_over():
     assert hints.of(ONE | {"note": "the coat is in the museum"}) == hints.of(ONE)
 

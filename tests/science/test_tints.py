@@ -29,3 +29,6 @@ def test_saturation_is_of_pale_colours_above_all_and_strength_of_all():
 def test_what_is_out_of_range_is_named(wrong):
     with pytest.raises(ValueError, match=rf"^{next(iter(wrong))}=.* must be in -?\d"):
         Tint(**wrong).check()
+    for words in ("1", None, [1, 2]):  # as a form on a web page gives them
+        with pytest.raises(TypeError, match=r"^warmth=.* must be in -1\.\.1, and a number"):
+            Tint(warmth=words).check()

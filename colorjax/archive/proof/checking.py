@@ -109,9 +109,9 @@ def proven(path: Path, verdict: Verdict, anchors: bytes | None = None) -> Verdic
 def of_picture(path: Path, anchors: bytes | None = None) -> Verdict:
     """What is wrong with a picture without a sidecar, by its content credentials. Raises SidecarError where it has none."""
     try:
+        if not path.exists():
+            raise sidecar.SidecarError("no such file or folder")
         found = manifests.read(path, anchors)
-    except FileNotFoundError:
-        raise sidecar.SidecarError(f"{path}: no such file or folder") from None
     except OSError as error:
         raise sidecar.SidecarError(f"{path} cannot be read: {photos.in_words(error, with_name=False)}") from error
     if found is None:
