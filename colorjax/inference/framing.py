@@ -29,6 +29,7 @@ _FINER = 4  # times as fine as that is a copy in which paper is looked for: ther
 _RING = 12  # of its pixels around a frame show the grey of the mount
 _WRITING = 40  # of its pixels, across: what is narrower on paper is no picture
 _FULL = 0.9  # of its box, at least, in a picture that is a rectangle: an oval fills 0.79
+_UNLIKE = 0.06  # of its box, at most: where an oval or a tilted print is not as in a mirror, or upside down
 _LITTLE = 0.002  # of what is inside of a mount: so little paper is none
 _STAYS = 0.05  # weight of the wish that a part keeps its colour, against that of agreeing with its neighbours
 
@@ -117,9 +118,9 @@ def _pictures(plain: Bool[np.ndarray, "h w"], box: tuple[slice, slice], whole: i
 
 
 def _spare(paper: Bool[np.ndarray, "h w"], plain: Bool[np.ndarray, "H W"], place: tuple[slice, slice]) -> None:
-    """Leave out of the paper the convex hull of what is not plain, or all of its box where it nearly fills that.
+    """Leave a picture's box out of the paper; of an oval, an arch or a tilted print the convex hull of what is not plain.
 
-    So nothing within a picture counts as paper, were it as white, and no corner of a sky does.
+    These are like their mirror image, or like themselves upside down. A sky as white as the paper in one corner is not.
     """
     top, left = (span.start // _FINER for span in place)
     bottom, right = (-(-span.stop // _FINER) for span in place)
@@ -131,7 +132,8 @@ def _spare(paper: Bool[np.ndarray, "h w"], plain: Bool[np.ndarray, "H W"], place
     hull = ConvexHull(points).equations
     grid = np.moveaxis(np.indices(other.shape), 0, -1)
     inside = (grid @ hull[:, :2].T + hull[:, 2] < 1e-6).all(-1)
-    paper[top:bottom, left:right] &= ~inside if inside.mean() < _FULL else False
+    unlike = min((inside != inside[:, ::-1]).mean(), (inside != inside[::-1, ::-1]).mean())
+    paper[top:bottom, left:right] &= ~inside if inside.mean() < _FULL and unlike < _UNLIKE else False
 
 
 def _closer(frame: Frame, pictures: Bool[np.ndarray, "h w"]) -> Frame:
