@@ -28,6 +28,7 @@ _FARTHEST = 0.12  # of the width of a half: how far one of them lies from the ot
 _FINER = 4  # times as fine as that is a copy in which paper is looked for: there is some between lines of text
 _RING = 12  # of its pixels around a frame show the grey of the mount
 _WRITING = 40  # of its pixels, across: what is narrower on paper is no picture
+_BLANK = 0.6  # of a line of writing, at least, is blank
 _FULL = 0.9  # of its box, at least, in a picture that is a rectangle: an oval fills 0.79
 _UNLIKE = 0.06  # of its box, at most: where an oval or a tilted print is not as in a mirror, or upside down
 _LITTLE = 0.002  # of what is inside of a mount: so little paper is none
@@ -76,16 +77,13 @@ def on_paper(image: np.ndarray) -> tuple[Frame, Bool[np.ndarray, "h w"] | None]:
     """The frame of a photograph, close around its pictures, and on a small copy of all of it where paper shows; None: nowhere.
 
     Within a mount all that is of its grey in whole lines between pictures is paper, too, with what is written on it, and so
-    are the corners around an oval. Where one grey fills a whole picture, an empty page, all is paper.
+    are the corners around an oval. Of a picture of one grey, an empty page with or without writing, all is paper.
     """
     frame, shape = of(image), image.shape[:2]
     if _is_odd(shape):
         return frame, None
     if frame.shape == shape:
-        grey = _glance(image)
-        plain = np.abs(grey - np.median(grey)) < _PLAIN
-        is_even = min(plain.mean(0).min(), plain.mean(1).min()) > _OF_A_LINE
-        return frame, np.ones(grey.shape, bool) if is_even else None
+        return frame, _empty_page(image)
     grey = _glance(image, _FINER)
     small = (grey.shape[0] // _FINER, grey.shape[1] // _FINER)
     box = frame.scaled(grey.shape, shape, _FINER)
@@ -100,6 +98,17 @@ def on_paper(image: np.ndarray) -> tuple[Frame, Bool[np.ndarray, "h w"] | None]:
     if inside.mean() < _LITTLE:
         return frame, None
     return frame if inside.all() else _closer(frame, ~inside), paper
+
+
+def _empty_page(image: np.ndarray) -> Bool[np.ndarray, "h w"] | None:
+    """All of a small copy of a picture that is of one grey but for writing, as the back of a photograph; None: it is not."""
+    small = _glance(image)
+    if (np.abs(small - np.median(small)) < _PLAIN).mean() < _BLANK:
+        return None
+    grey = _glance(image, _FINER)
+    plain = np.abs(grey - np.median(grey)) < _PLAIN
+    places = _pictures(plain, (slice(0, grey.shape[0]), slice(0, grey.shape[1])))
+    return None if any(plain[place].mean() < _BLANK for place in places) else np.ones(small.shape, bool)
 
 
 def _pictures(plain: Bool[np.ndarray, "h w"], box: tuple[slice, slice], whole: int = 0) -> list[tuple[slice, slice]]:

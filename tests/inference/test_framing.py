@@ -74,6 +74,15 @@ def test_writing_around_a_picture_is_paper():
     assert text == 1 and picture == 0
 
 
+def test_the_back_of_a_photograph_is_paper():
+    """With what somebody wrote on it; a picture of something that is as small, before a plain backdrop, is none."""
+    back = np.full((300, 400), 215, np.uint8)
+    back[120:150, 60:300:9] = back[134:136, 60:300] = 90
+    assert framing.on_paper(back)[1].all()
+    back[120:150, 60:300] = CAT[120:150, 60:300]
+    assert framing.on_paper(back)[1] is None
+
+
 def test_between_prints_and_around_ovals_there_is_paper():
     small, rows = CAT[:200, :240], np.ogrid[-1:1:200j, -1:1:240j]
     oval = np.where(rows[0] ** 2 + rows[1] ** 2 < 1, small, 236)
