@@ -137,7 +137,7 @@ class Colorizer:
         prediction = self._answer(view, hints)
         if not np.abs(prediction.ab).max() >= 1 and np.ptp(prediction.lightness) > _PLAIN:
             raise NoColorError("the network has no colour for it; are its weights trained?")
-        return prediction
+        return view.without_paper(prediction)
 
     def predict_ab(self, image: np.ndarray, hints: Iterable[Any] | None = None) -> np.ndarray:
         """The ab of `predict`, (h, w, 2) float32."""
@@ -269,7 +269,7 @@ class Colorizer:
         hints = checked_hints(hints, image.shape)
         if hints and not self.guided:
             raise HintError(_NOT_GUIDED)
-        return View(self.network, self.engine, image, self.flip, frame), hints
+        return View(self.network, self.engine, image, self.flip, frame, hinted=bool(hints)), hints
 
     @property
     def _trained(self) -> int:

@@ -1,12 +1,16 @@
-"""What of a photograph the network is shown: no plain mount, a long one in parts, the halves of a stereo card each alone."""
+"""What of a photograph the network is shown: no plain mount, a long one in parts, the halves of a stereo card each alone.
+
+And where paper shows beside pictures: around ovals, between the prints of a page, under captions and text.
+"""
 
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
+from scipy.spatial import ConvexHull
 
 from colorjax.inference import pixels
 
@@ -14,12 +18,20 @@ LONG = 2.5  # times as long as wide: what is longer is shown in parts, and no pa
 LONGEST = 16  # what is longer still is shown at a smaller scale
 MULTIPLE = 32  # the network's coarsest map, to which sizes are padded
 _SHARED = 0.4  # of the short side, at least: what two parts both show
-_LOOKED_AT = 192  # pixels of the short side of the copy in which mounts and twins are looked for
+LOOKED_AT = 192  # pixels of the short side of the copy in which mounts and twins are looked for
 _PLAIN, _OF_A_LINE = 0.05, 0.92  # a line of a mount: so near to one grey, in so much of it
 _ALIKE = 0.12  # greys of the four sides of one mount
 _THINNEST, _WIDEST = 0.015, 0.3  # of a side of the photograph: mounts
+_THIN, _MOUNTS = 2, 3  # lines of ink between two mounts, at most; mounts in one another: a scanner's bed, card, white margin
 _TWINS = 0.8  # correlation of the halves of a stereo card, beside what each row has in common: any sky is like itself
 _FARTHEST = 0.12  # of the width of a half: how far one of them lies from the other
+_FINER = 4  # times as fine as that is a copy in which paper is looked for: there is some between lines of text
+_RING = 12  # of its pixels around a frame show the grey of the mount
+_WRITING = 40  # of its pixels, across: what is narrower on paper is no picture
+_BLANK = 0.6  # of a line of writing, at least, is blank
+_FULL = 0.9  # of its box, at least, in a picture that is a rectangle: an oval fills 0.79
+_UNLIKE = 0.06  # of its box, at most: where an oval or a tilted print is not as in a mirror, or upside down
+_LITTLE = 0.002  # of what is inside of a mount: so little paper is none
 _STAYS = 0.05  # weight of the wish that a part keeps its colour, against that of agreeing with its neighbours
 
 
@@ -50,11 +62,9 @@ class Frame(NamedTuple):
 def of(image: np.ndarray) -> Frame:
     """The frame of a photograph as `Colorizer` takes it."""
     shape = height, width = image.shape[:2]
-    if min(shape) < 16 or max(shape) > LONGEST * min(shape):
+    if _is_odd(shape):
         return Frame(0, 0, height, width)
-    step = max(1, min(shape) // (4 * _LOOKED_AT))  # for a glance a part of the pixels will do
-    scale = min(1.0, _LOOKED_AT / min(shape))
-    small = pixels.small_grey(image[::step, ::step], (round(height * scale), round(width * scale)))
+    small = _glance(image)
     box = _without_mount(small)
     twins = _are_twins(small[box.top : box.bottom, box.left : box.right])
     if box.shape == small.shape:
@@ -63,13 +73,111 @@ def of(image: np.ndarray) -> Frame:
     return Frame(*(round(edge * up[i % 2]) for i, edge in enumerate(box[:4])), twins)
 
 
+def on_paper(image: np.ndarray) -> tuple[Frame, Bool[np.ndarray, "h w"] | None]:
+    """The frame of a photograph, close around its pictures, and on a small copy of all of it where paper shows; None: nowhere.
+
+    Within a mount all that is of its grey in whole lines between pictures is paper, too, with what is written on it, and so
+    are the corners around an oval. Of a picture of one grey, an empty page with or without writing, all is paper.
+    """
+    frame, shape = of(image), image.shape[:2]
+    if _is_odd(shape):
+        return frame, None
+    if frame.shape == shape:
+        return frame, _empty_page(image)
+    grey = _glance(image, _FINER)
+    small = (grey.shape[0] // _FINER, grey.shape[1] // _FINER)
+    box = frame.scaled(grey.shape, shape, _FINER)
+    around = tuple(slice(max(0, span.start - _RING), span.stop + _RING) for span in box)
+    ring = grey.copy()
+    ring[box] = np.nan
+    plain = np.abs(grey - np.nanmedian(ring[around])) < _PLAIN
+    paper = np.ones(small, bool)
+    for place in _pictures(plain, box):
+        _spare(paper, plain, place)
+    inside = paper[tuple(slice(span.start // _FINER, span.stop // _FINER) for span in box)]
+    if inside.mean() < _LITTLE:
+        return frame, None
+    return frame if inside.all() else _closer(frame, ~inside), paper
+
+
+def _empty_page(image: np.ndarray) -> Bool[np.ndarray, "h w"] | None:
+    """All of a small copy of a picture that is of one grey but for writing, as the back of a photograph; None: it is not."""
+    small = _glance(image)
+    if (np.abs(small - np.median(small)) < _PLAIN).mean() < _BLANK:
+        return None
+    grey = _glance(image, _FINER)
+    plain = np.abs(grey - np.median(grey)) < _PLAIN
+    places = _pictures(plain, (slice(0, grey.shape[0]), slice(0, grey.shape[1])))
+    return None if any(plain[place].mean() < _BLANK for place in places) else np.ones(small.shape, bool)
+
+
+def _pictures(plain: Bool[np.ndarray, "h w"], box: tuple[slice, slice], whole: int = 0) -> list[tuple[slice, slice]]:
+    """Boxes of what no plain line crosses, inside of a box; none of writing. Nagy and Seth 1984: recursive cuts of a page.
+
+    whole: along how many axes it was found to be in one piece.
+    """
+    if whole == 2:
+        return [box]
+    lines = np.pad(plain[box].mean(axis=1) <= _OF_A_LINE, 1)
+    edges = np.flatnonzero(lines[1:] != lines[:-1]) + box[0].start
+    spans = [slice(first, last) for first, last in edges.reshape(-1, 2) if last - first >= _WRITING]
+    whole = whole + 1 if spans == [box[0]] else 0
+    parts = (_pictures(plain.T, (box[1], span), whole) for span in spans)
+    return [(rows, columns) for part in parts for columns, rows in part]
+
+
+def _spare(paper: Bool[np.ndarray, "h w"], plain: Bool[np.ndarray, "H W"], place: tuple[slice, slice]) -> None:
+    """Leave a picture's box out of the paper; of an oval, an arch or a tilted print the convex hull of what is not plain.
+
+    These are like their mirror image, or like themselves upside down. A sky as white as the paper in one corner is not.
+    """
+    top, left = (span.start // _FINER for span in place)
+    bottom, right = (-(-span.stop // _FINER) for span in place)
+    part = plain[top * _FINER : bottom * _FINER, left * _FINER : right * _FINER]
+    other = part.reshape(bottom - top, _FINER, right - left, _FINER).mean((1, 3)) <= 0.5
+    points = np.argwhere(other)
+    if np.linalg.matrix_rank(points - points[:1]) < 2:
+        return
+    hull = ConvexHull(points).equations
+    grid = np.moveaxis(np.indices(other.shape), 0, -1)
+    inside = (grid @ hull[:, :2].T + hull[:, 2] < 1e-6).all(-1)
+    unlike = min((inside != inside[:, ::-1]).mean(), (inside != inside[::-1, ::-1]).mean())
+    paper[top:bottom, left:right] &= ~inside if inside.mean() < _FULL and unlike < _UNLIKE else False
+
+
+def _closer(frame: Frame, pictures: Bool[np.ndarray, "h w"]) -> Frame:
+    """A frame without the rows and columns at its edges in which there are no pictures."""
+    down, right = (np.flatnonzero(pictures.any(axis)) for axis in (1, 0))
+    up, across = (side / small for side, small in zip(frame.shape, pictures.shape, strict=True))
+    top, left = frame.top + round(down[0] * up), frame.left + round(right[0] * across)
+    return frame._replace(
+        top=top,
+        left=left,
+        bottom=frame.top + round((down[-1] + 1) * up),
+        right=frame.left + round((right[-1] + 1) * across),
+    )
+
+
+def _is_odd(shape: tuple[int, ...]) -> bool:
+    """Whether a photograph is too small or too long for a mount."""
+    return min(shape) < 16 or max(shape) > LONGEST * min(shape)
+
+
+def _glance(image: np.ndarray, finer: int = 1) -> Float[np.ndarray, "h w"]:
+    """A small grey copy, or one so many times finer; of a large photograph a part of the pixels will do."""
+    shape = image.shape[:2]
+    step = max(1, min(shape) // (4 * LOOKED_AT))
+    scale = min(1.0, LOOKED_AT / min(shape))
+    return pixels.small_grey(image[::step, ::step], tuple(finer * round(side * scale) for side in shape))
+
+
 def _without_mount(grey: Float[np.ndarray, "h w"]) -> Frame:
-    """The frame inside of a mount, and inside of a line of ink on it; all where there is none.
+    """The frame inside of a mount, of others in that, and of lines of ink on them; all where there is none.
 
     A mount is plain on all four sides, of about one grey: a plain sky or backdrop is none.
     """
     box = Frame(0, 0, *grey.shape)
-    for _ in range(2):
+    for _ in range(_MOUNTS):
         inside = grey[box.top : box.bottom, box.left : box.right]
         sides = [_plain_lines(lines) for lines in (inside, inside.T, inside[::-1], inside.T[::-1])]
         greys = [level for _, level in sides]
@@ -81,11 +189,18 @@ def _without_mount(grey: Float[np.ndarray, "h w"]) -> Frame:
 
 
 def _plain_lines(lines: Float[np.ndarray, "n k"]) -> tuple[int, float]:
-    """How many of the first lines are a mount, and its grey; 0 where they are too few, or more than a mount may have."""
-    level = float(np.median(lines[: max(1, round(_THINNEST * len(lines)))]))
-    plain = (np.abs(lines - level) < _PLAIN).mean(axis=1) > _OF_A_LINE
-    count = len(lines) if plain.all() else int(np.argmin(plain))
-    return (count if _THINNEST * len(lines) <= count <= _WIDEST * len(lines) else 0), level
+    """How many of the first lines are a mount, and its grey; 0 where they are too few, or more than a mount may have.
+
+    A mount may begin with a thin line of ink, or with the slope of another one's window.
+    """
+    for skipped in (0, _THIN):
+        rest = lines[skipped:]
+        level = float(np.median(rest[: max(1, round(_THINNEST * len(lines)))]))
+        plain = (np.abs(rest - level) < _PLAIN).mean(axis=1) > _OF_A_LINE
+        count = len(rest) if plain.all() else int(np.argmin(plain))
+        if count and _THINNEST * len(lines) <= count and skipped + count <= _WIDEST * len(lines):
+            return skipped + count, level
+    return 0, 0.0
 
 
 def _are_twins(grey: Float[np.ndarray, "h w"]) -> bool:

@@ -36,6 +36,7 @@ class View:
     """A photograph, checked, before a network.
 
     mirrored: whether answers are means with those for the mirror image. frame: what of it is shown, where that is known.
+    hinted: somebody says a colour of it, so that even an empty page, which may be a sky, gets some.
     """
 
     def __init__(
@@ -45,8 +46,12 @@ class View:
         image: np.ndarray,
         mirrored: bool = False,
         frame: framing.Frame | None = None,
+        hinted: bool = False,
     ):
-        self.image, self.frame = image, frame or framing.of(image)
+        self.image = image
+        self.frame, self._paper = (frame, None) if frame else framing.on_paper(image)
+        if hinted and self._paper is not None and self._paper.all():
+            self._paper = None
         self._network, self._engine = network, engine
         self._both = mirrored
         self._scales = tuple(network.config.looks)
@@ -144,10 +149,18 @@ class View:
         return weights / weights.sum(-1, keepdims=True)
 
     def without_mount(self, ab: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w 2"]:
-        """The same inside of the frame, no colour outside."""
+        """The same on pictures, no colour on mounts and paper."""
         inside, place = np.zeros_like(ab), self.frame.scaled(ab.shape[:2], self.image.shape[:2], 1)
         inside[place] = ab[place]
-        return inside
+        return inside if self._paper is None else inside * (1 - pixels.resized(self._paper[..., None], ab.shape[:2]))
+
+    def without_paper(self, prediction: Prediction) -> Prediction:
+        """The same, finer where paper shows beside pictures, for that gets no colour."""
+        if self._paper is None:
+            return prediction
+        lightness = self.lightness(framing.LOOKED_AT)
+        fine = prediction.at(max(lightness, prediction.lightness, key=len))
+        return fine._replace(ab=self.without_mount(fine.ab))
 
 
 def _coarser(plane: np.ndarray, size: int) -> np.ndarray:

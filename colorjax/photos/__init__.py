@@ -3,8 +3,7 @@
 `finding` (which files are photographs), `kinds` (what a file is, whatever its name), `parts` (of which files are made),
 `limits` (before anything is decoded), `reading` (pages, one at a time) and `pixels` (upright, in sRGB), `profiles` (to sRGB),
 `strips` (a part at a time), `metadata` (what a file says of itself), `naming` (what formats are called), `writing` (a copy,
-whole or not at all), `formats` (what
-single formats need).
+whole or not at all), `formats` (what single formats need).
 """
 
 from colorjax.photos import parts

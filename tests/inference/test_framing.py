@@ -42,6 +42,92 @@ def test_a_mount_is_found_to_a_pixel_or_so(level, ink):
     assert np.abs(np.subtract(found[:4], wanted)).max() <= ink + 4 and not found.twins
 
 
+def test_a_mount_within_a_mount_is_found_behind_a_line_of_ink():
+    card = mounted(mounted(CAT, (40, 40, 40, 40), level=232, ink=3), (60, 60, 60, 60), level=150)
+    card[58:61, 58:-58] = card[-61:-58, 58:-58] = card[58:-58, 58:61] = card[58:-58, -61:-58] = 90
+    found = framing.of(card)
+    assert np.abs(np.subtract(found[:4], (100, 100, 406, 106 + CAT.shape[1]))).max() <= 7
+
+
+def page(*prints, shape=(900, 700), level=236):
+    """Paper with prints, each ((top, left), picture), and with lines of writing wherever there is room below 60 pixels."""
+    paper = np.random.default_rng(0).normal(level, 2, shape)
+    for top in range(60, shape[0] - 60, 20):
+        if not any(place[0] - 20 < top < place[0] + len(picture) + 20 for place, picture in prints):
+            paper[top : top + 9, 60:-60:7] = 40
+    for (top, left), picture in prints:
+        paper[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return paper.clip(0, 255).astype(np.uint8)
+
+
+def shares(paper, shape, *boxes):
+    """How much of each box (top, left, bottom, right) is paper."""
+    full = np.asarray(Image.fromarray(paper).resize(shape[::-1], Image.Resampling.NEAREST))
+    return [full[top:bottom, left:right].mean() for top, left, bottom, right in boxes]
+
+
+def test_writing_around_a_picture_is_paper():
+    book = page(((300, 120), CAT))
+    frame, paper = framing.on_paper(book)
+    assert np.abs(np.subtract(frame[:4], (300, 120, 600, 120 + CAT.shape[1]))).max() <= 6
+    text, picture = shares(paper, book.shape, (60, 60, 290, 640), (306, 126, 594, 110 + CAT.shape[1]))
+    assert text == 1 and picture == 0
+
+
+def test_the_back_of_a_photograph_is_paper():
+    """With what somebody wrote on it; a picture of something that is as small, before a plain backdrop, is none."""
+    back = np.full((300, 400), 215, np.uint8)
+    back[120:150, 60:300:9] = back[134:136, 60:300] = 90
+    assert framing.on_paper(back)[1].all()
+    back[120:150, 60:300] = CAT[120:150, 60:300]
+    assert framing.on_paper(back)[1] is None
+
+
+def test_between_prints_and_around_ovals_there_is_paper():
+    small, rows = CAT[:200, :240], np.ogrid[-1:1:200j, -1:1:240j]
+    oval = np.where(rows[0] ** 2 + rows[1] ** 2 < 1, small, 236)
+    album = page(((60, 60), small), ((60, 400), small), ((600, 230), oval))
+    album[280:580] = 236
+    _, paper = framing.on_paper(album)
+    between, one, other, corner, inside = shares(
+        paper,
+        album.shape,
+        (70, 310, 580, 390),
+        (66, 66, 254, 294),
+        (66, 406, 254, 634),
+        (602, 232, 615, 245),
+        (640, 270, 760, 430),
+    )
+    assert (between, one, other, inside) == (1, 0, 0, 0) and corner > 0.9
+
+
+def test_a_white_sky_beside_white_paper_is_no_paper():
+    """A corner of a picture, or a shirt in it, may be as white as the page."""
+    picture = CAT.copy()
+    picture[120:200, 150:300] = picture[np.tri(300, 451, 200) == 0] = 236
+    book = page(((300, 120), picture))
+    (inside,) = shares(framing.on_paper(book)[1], book.shape, (306, 126, 594, 110 + CAT.shape[1]))
+    assert inside == 0
+    assert framing.on_paper(CAT)[1] is None and framing.on_paper(mounted(CAT))[1] is None
+
+
+def test_pages_get_no_colour_beside_their_pictures(colorizer):
+    """And their pictures have the colours that they have alone."""
+    book, place = page(((300, 120), CAT)), (slice(300, 600), slice(120, 120 + CAT.shape[1]))
+    ab = color.rgb_to_lab(colorizer(book) / np.float32(255))[..., 1:]
+    alone = color.rgb_to_lab(colorizer(CAT) / np.float32(255))[..., 1:]
+    assert chroma(ab[:290]) < 0.1 and chroma(ab[610:]) < 0.1
+    assert np.abs(ab[place] - alone).mean() < 2 and chroma(ab[place]) == pytest.approx(chroma(alone), rel=0.1)
+    for empty in (np.full((300, 200), 200, np.uint8), page()):
+        np.testing.assert_array_equal(np.ptp(colorizer(empty), axis=-1), 0)
+
+
+def test_an_empty_page_takes_hints(colorizer):
+    """It may be a sky: what somebody says of it counts."""
+    sky = np.full((120, 160), 200, np.uint8)
+    assert chroma(colorizer.predict(sky, hints=[(80, 60, (150, 195, 240))]).ab) > 3
+
+
 def test_what_is_no_mount_stays():
     """A backdrop on three sides, a plain sky, a picture that is all plain, noise, a photograph of a pixel."""
     backdrop, sky = np.full((200, 160), 180, np.uint8), CAT.copy()
