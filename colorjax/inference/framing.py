@@ -29,6 +29,7 @@ _FINER = 4  # times as fine as that is a copy in which paper is looked for: ther
 _RING = 12  # of its pixels around a frame show the grey of the mount
 _WRITING = 40  # of its pixels, across: what is narrower on paper is no picture
 _BLANK = 0.6  # of a line of writing, at least, is blank
+_NOTHING = 0.03  # contrast of a page on which there is nothing
 _FULL = 0.9  # of its box, at least, in a picture that is a rectangle: an oval fills 0.79
 _UNLIKE = 0.06  # of its box, at most: where an oval or a tilted print is not as in a mirror, or upside down
 _LITTLE = 0.002  # of what is inside of a mount: so little paper is none
@@ -101,10 +102,10 @@ def on_paper(image: np.ndarray) -> tuple[Frame, Bool[np.ndarray, "h w"] | None]:
 
 
 def _empty_page(image: np.ndarray) -> Bool[np.ndarray, "h w"] | None:
-    """All of a small copy of a picture that is of one grey but for writing, as the back of a photograph; None: it is not."""
+    """All of a small copy of a picture that is of one grey but for darker writing, as a photograph's back; None: it is not."""
     small = _glance(image)
-    if (np.abs(small - np.median(small)) < _PLAIN).mean() < _BLANK:
-        return None
+    if (np.abs(small - np.median(small)) < _PLAIN).mean() < _BLANK or (np.ptp(small) > 0.5 > np.median(small)):
+        return None  # lights at night are no writing
     grey = _glance(image, _FINER)
     plain = np.abs(grey - np.median(grey)) < _PLAIN
     places = _pictures(plain, (slice(0, grey.shape[0]), slice(0, grey.shape[1])))
@@ -164,11 +165,16 @@ def _is_odd(shape: tuple[int, ...]) -> bool:
 
 
 def _glance(image: np.ndarray, finer: int = 1) -> Float[np.ndarray, "h w"]:
-    """A small grey copy, or one so many times finer; of a large photograph a part of the pixels will do."""
+    """A small grey copy, or one so many times finer; of a large photograph a part of the pixels will do.
+
+    Its contrast is the whole of it: what has faded to nearly one grey is no mount and no empty page.
+    """
     shape = image.shape[:2]
     step = max(1, min(shape) // (4 * LOOKED_AT))
     scale = min(1.0, LOOKED_AT / min(shape))
-    return pixels.small_grey(image[::step, ::step], tuple(finer * round(side * scale) for side in shape))
+    grey = pixels.small_grey(image[::step, ::step], tuple(finer * round(side * scale) for side in shape))
+    low, high = np.percentile(grey, (0.1, 99.9))
+    return grey if high - low < _NOTHING else (grey - low) / (high - low)
 
 
 def _without_mount(grey: Float[np.ndarray, "h w"]) -> Frame:

@@ -79,8 +79,15 @@ def test_the_back_of_a_photograph_is_paper():
     back = np.full((300, 400), 215, np.uint8)
     back[120:150, 60:300:9] = back[134:136, 60:300] = 90
     assert framing.on_paper(back)[1].all()
+    assert framing.on_paper(255 - back)[1] is None  # lights at night
     back[120:150, 60:300] = CAT[120:150, 60:300]
     assert framing.on_paper(back)[1] is None
+
+
+@pytest.mark.parametrize("contrast", [0.2, 0.06])
+def test_what_has_faded_to_nearly_one_grey_is_no_mount_and_no_page(contrast):
+    faded = (150 + (CAT - 128.0) * contrast).astype(np.uint8)
+    assert framing.on_paper(faded) == (framing.Frame(0, 0, *CAT.shape), None)
 
 
 def test_between_prints_and_around_ovals_there_is_paper():
