@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,14 +46,41 @@ class Source:
 
 
 def make(config: Any) -> Source:
-    """The source named by `config.data.source`. Raises ValueError where the name or the folder is wrong."""
+    """The source named by `config.data.source`. Raises ValueError where the name or the folder is wrong, or where a folder of
+    photographs is named that this source would not look at."""
     data = config.data
     if data.source not in SOURCES:
         raise ValueError(f"data.source={data.source!r} is unknown; legal are {', '.join(SOURCES)}")
+    _check_folders(data)
     source = SOURCES[data.source](data)
     if not len(source):
         raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r})")
     return source
+
+
+def _check_folders(data: Any) -> None:
+    """Raises ValueError where photographs are named that would not be looked at, or would be on both sides."""
+    for key in ("dir", "val_dir") if data.source != "folder" else ():
+        # TFDS has a folder of its own: it is one of photographs where some lie there, or in its own folders but downloads/.
+        own = key == "dir" and data.source == "tfds" and not _holds_photographs(Path(data.dir).expanduser())
+        if data[key] and not own:
+            raise ValueError(
+                f"data.{key}={data[key]!r} would not be looked at with data.source={data.source}; photographs of your own need "
+                "--config.data.source=folder"
+            )
+    if data.val_dir and data.dir:
+        one, other = (Path(os.path.realpath(os.path.expanduser(name))) for name in (data.dir, data.val_dir))
+        if one.is_relative_to(other) or other.is_relative_to(one):
+            raise ValueError(
+                f"data.val_dir={data.val_dir!r} and data.dir={data.dir!r} hold the same photographs: what is validated on must "
+                "not be trained on, so name two folders of which neither lies in the other"
+            )
+
+
+def _holds_photographs(folder: Path) -> bool:
+    """Whether there is a photograph, by its suffix, in a folder or in one of its folders but `downloads`."""
+    folders = [folder, *(one for one in folder.glob("*/") if one.name != "downloads")] if folder.is_dir() else []
+    return any(name.suffix.lower() in photos.SUFFIXES for one in folders for name in one.iterdir())
 
 
 def unit_hash(name: str, salt: str = "") -> float:

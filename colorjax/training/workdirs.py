@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,13 +29,48 @@ _FREE_KEYS = (
 _CONFIG, _REPORT, _PHOTOGRAPHS = "config.json", "data_report.json", "photographs.json"
 
 
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+    """No other run works in the folder meanwhile, nor finds it gone: it is made where it is not there.
+
+    The first process holds it for all. What a killed one held is free at once. Where the file system or the platform knows no
+    locks, nothing holds others off. Raises ValueError where another run is there, or where the folder cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        sharding.on_first(lambda: _hold(workdir, stack))
+        yield
+
+
+def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ValueError(f"{workdir} is a file; name a folder as --workdir") from None
+    except OSError as error:
+        raise ValueError(f"{workdir} cannot be made ({error.strerror}); name another --workdir") from error
+    if not os.access(workdir, os.W_OK | os.X_OK):
+        raise ValueError(f"{workdir} cannot be written to; name another --workdir")
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    folder = os.open(workdir, os.O_RDONLY)
+    stack.callback(os.close, folder)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"another run works in {workdir}: wait until it has ended, or name another --workdir") from None
+    except OSError:  # as on some network drives
+        return
+
+
 def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.Roster, dict] | None:
     """The photographs and the data report that the run in `workdir` began with; None where none has begun.
 
     base: the default of every key; a run of before a key was trained as its default says.
     Raises ValueError, showing each difference, where the run there is of other settings than `config`.
     """
-    if not any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")):
+    if not _has_checkpoint(workdir):
         return None
     before = settings.flat(settings.plain(base)) | settings.flat(_read(workdir / _CONFIG))
     after = settings.flat(settings.plain(config))
@@ -46,6 +82,11 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
     if not (workdir / _PHOTOGRAPHS).exists():
         return None
     return _read(workdir / _PHOTOGRAPHS, roster.read), _read(workdir / _REPORT)
+
+
+def _has_checkpoint(workdir: Path) -> bool:
+    """Whether there is something to go on from; what Orbax leaves of a save that was cut off has a longer name."""
+    return any(path.name.isdigit() for path in (workdir / checkpoint.CHECKPOINTS).glob("[0-9]*"))
 
 
 def _json(path: Path) -> Any:
@@ -68,7 +109,7 @@ def claim(workdir: Path, config: ConfigDict, photographs: Any) -> None:
     photographs: the data.Data of the run. Raises ValueError where the processes of a run see different ones.
     """
     report = workdir / _REPORT
-    began_unlisted = any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")) and not (workdir / _PHOTOGRAPHS).exists()
+    began_unlisted = _has_checkpoint(workdir) and not (workdir / _PHOTOGRAPHS).exists()
     if began_unlisted and report.exists() and _read(report)["digest"] != photographs.report["digest"]:
         raise ValueError(f"{workdir} holds a run on other photographs; name another --workdir")
     digests = sharding.texts(photographs.report["digest"])

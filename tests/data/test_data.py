@@ -928,3 +928,23 @@ def test_validation_on_photographs_of_other_sources(folder, tmp_path):
         load(folder, data__val_dir=str(tmp_path / "others"), data__val_fraction=1e-9)
     with pytest.raises(ValueError, match=r"data\.val_dir='nowhere' is not a folder"):
         load(folder, data__val_dir="nowhere")
+
+
+def test_the_same_photographs_are_not_on_both_sides(folder, tmp_path):
+    """Neither where one folder lies in the other, nor by a link."""
+    (tmp_path / "link").symlink_to(folder / "people")
+    for one, other in ((folder, folder / "people"), (folder / "people", folder), (folder, folder), (folder, tmp_path / "link")):
+        with pytest.raises(ValueError, match="hold the same photographs: what is validated on must not be trained on"):
+            load(one, data__val_dir=str(other), data__val_fraction=0.5)
+
+
+def test_photographs_that_a_source_would_not_look_at_are_refused(folder, tmp_path):
+    """Else a training that was to be of one's own photographs would be of others, or TFDS would put its data among them."""
+    for source, key in (("sample", "dir"), ("sample", "val_dir"), ("tfds", "dir"), ("tfds", "val_dir")):
+        config = settings(data__source=source, data__names="lfw", **{f"data__{key}": str(folder)})
+        with pytest.raises(ValueError, match=rf"data\.{key}=.* would not be looked at .* --config\.data\.source=folder"):
+            sources.make(config)
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "extracted.jpg").touch()  # as TFDS leaves them
+    with pytest.raises(ValueError, match=r"data\.names is empty"):
+        sources.make(settings(data__source="tfds", data__names="", data__dir=str(tmp_path)))

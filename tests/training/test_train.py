@@ -17,6 +17,8 @@ from PIL import Image
 
 from colorjax import checkpoint
 from colorjax.evaluation.history import read_rows
+from colorjax.training import workdirs
+from configs import base
 
 sys.path.insert(0, str(ROOT))
 import evaluate
@@ -147,6 +149,10 @@ def test_non_finite_loss_stops_with_step_and_name(tmp_path):
         ({"image_size": 8}, "image_size=8 must be at least 16"),
         ({"model__answer": 4, "image_size": 64, "loss__perceptual": 0.1}, "image_size=64 must be at least 128"),
         ({"looks": (3.0,)}, r"looks=\(3.0,\) must be one scale or several, each between 0.5 and 2"),
+        ({"checkpoint_every": -1}, "checkpoint_every=-1 must not be negative"),  # else it saved after every step
+        ({"panels": -1}, "panels=-1 must not be negative"),
+        ({"data__limit": -1}, "data.limit=-1 must not be negative"),
+        ({"model__dtype": "float16", "data__source": "web"}, "model.dtype='float16' is unknown"),  # before photographs are read
         ({"data__val_fraction": 1.0}, "data.val_fraction=1.0 must be"),
         ({"data__source": "web"}, "data.source='web' is unknown; legal are tfds, folder, sample"),
         ({"model__name": "vgg"}, "model.name='vgg' is unknown; legal are resnet_unet, shallow"),
@@ -272,6 +278,26 @@ def test_a_failed_first_start_does_not_claim_the_workdir(tmp_path):
     with pytest.raises(ValueError, match="not a folder"):
         train.train(tiny(model__name="shallow", data__source="folder", data__dir="nowhere"), tmp_path)
     train.train(tiny(model__name="shallow", epochs=1), tmp_path)
+
+
+def test_a_workdir_holds_one_run_at_a_time(tmp_path):
+    """What a second one would find, an unfinished checkpoint, it would set aside as damaged."""
+    with workdirs.held(tmp_path / "new" / "run"), pytest.raises(ValueError, match=r"another run works in .*run: wait"):
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "new" / "run")
+    with pytest.raises(ValueError, match="not a folder"):  # it is free again, and the photographs are looked at
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "new" / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; name a folder as --workdir"):
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "file")
+
+
+def test_a_first_save_that_was_cut_off_does_not_claim_the_workdir(tmp_path):
+    (tmp_path / "config.json").write_text(tiny(seed=5).to_json_best_effort())
+    (tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir(parents=True)
+    assert workdirs.began(tmp_path, tiny(), base.get_config()) is None
+    (tmp_path / "checkpoints" / "6").mkdir()
+    with pytest.raises(ValueError, match=r"seed: 5 there, 0 now"):
+        workdirs.began(tmp_path, tiny(), base.get_config())
 
 
 def test_other_photographs_in_a_started_workdir_are_refused(run, monkeypatch):
