@@ -136,4 +136,5 @@ def of_flags(error: Exception, legal: list[str]) -> str:
     about, _, trace = str(error).removeprefix("flag ").partition(": Error whilst parsing config file:")
     words = " ".join(f"{about}: {trace.strip().splitlines()[-1]}".split()) if trace else " ".join(about.split())
     words = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", words)
+    words = re.sub(r"\('Non-boolean argument.*", "it must be True or False", words)
     return re.sub(r"could not convert string to float.*", "it must be a number", words)
