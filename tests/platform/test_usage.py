@@ -118,6 +118,12 @@ QUICK = "--config=configs/quick.py"
         ("train.py", [QUICK, "--config.data.dri=x"], "there is no key --config.data.dri; did you mean --config.data.dir?"),
         ("train.py", [QUICK, "--config.epochs=abc"], "--config.epochs=abc: it must be a whole number"),
         ("train.py", [QUICK, "--config.data.flip=maybe"], "--config.data.flip=maybe: it must be True or False"),
+        (
+            "train.py",
+            [QUICK, "--config.model=shallow"],
+            "--config.model=shallow: it has keys of its own, which configs/base.py",
+        ),
+        ("train.py", [QUICK, "--batch_size=4"], "there is no option --batch_size; did you mean --config.batch_size?"),
         ("train.py", [QUICK, "--workdr=x"], "there is no option --workdr; did you mean --workdir?"),
         ("train.py", [QUICK], "--workdir=DIR is missing: where the run is kept, as runs/quick"),
         ("evaluate.py", [], "--ckpt=DIR is missing: a workdir, one of its checkpoints/STEP, an exported folder, or pretrained"),
