@@ -70,7 +70,7 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None], bas
     # the whole run.
     gc.set_threshold(50_000, 10, 10)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # nothing here uses Keras: the one that is there need not be imported
-    app.run(main, flags_parser=parse)
+    app.run(lambda argv: usage.run(main, argv), flags_parser=parse)
 
 
 def _parser() -> argparse.ArgumentParser:

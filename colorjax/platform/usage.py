@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -140,3 +140,13 @@ def of_flags(error: Exception, legal: list[str], keys: list[str]) -> str:
     words = re.sub(r"Failed to parse .* as a ConfigDict.*", "it has keys of its own, which configs/base.py explains", words)
     words = re.sub(r"\('Non-boolean argument.*", "it must be True or False", words)
     return re.sub(r"could not convert string to float.*", "it must be a number", words)
+
+
+def run(main: Callable[[list[str]], None], argv: list[str]) -> None:
+    """A script; a package that `pip install .` does not bring is named instead of a traceback."""
+    try:
+        main(argv)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "colorjax":
+            raise
+        sys.exit(f'{Path(argv[0]).name}: {error.name} is not installed; pip install -e ".[train]" brings what training needs')

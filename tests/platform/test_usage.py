@@ -139,6 +139,14 @@ def test_a_typo_ends_with_one_sentence(script, words, expected):
     assert text.startswith(f"{script}: {expected}") and "\n" not in text
 
 
+def test_a_package_that_only_training_needs_is_named_with_the_way_to_have_it():
+    def main(_):
+        import a_package_of_training  # noqa: F401
+
+    with pytest.raises(SystemExit, match=r"^train\.py: a_package_of_training is not installed; pip install -e .*\[train\]"):
+        usage.run(main, ["somewhere/train.py"])
+
+
 def test_measuring_pretrained_alone_says_what_it_needs(tmp_path):
     text = said("evaluate.py", "--ckpt=pretrained", cwd=tmp_path)
     assert text.endswith("are not here; name others to measure on, in colour: --config.data.dir=DIR") and "\n" not in text
