@@ -22,7 +22,7 @@ from colorjax.platform import sharding
 _FREE_KEYS = (
     *("epochs", "learning_rate", "warmup_steps", "weight_decay", "beta1", "clip_norm", "eval_batch_size"),
     *(f"discriminator.{key}" for key in ("learning_rate", "warmup_steps", "beta1", "clip_norm")),
-    *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by"),
+    *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by", "looks"),
     *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
     *("fsdp", *(f"distributed.{key}" for key in ("coordinator", "processes", "process", "timeout", "start_timeout"))),
 )

@@ -298,6 +298,7 @@ def test_a_first_save_that_was_cut_off_does_not_claim_the_workdir(tmp_path):
     (tmp_path / "checkpoints" / "6").mkdir()
     with pytest.raises(ValueError, match=r"seed: 5 there, 0 now"):
         workdirs.began(tmp_path, tiny(), base.get_config())
+    assert workdirs.began(tmp_path, tiny(seed=5, looks=(0.8, 1.2)), base.get_config()) is None  # no list of photographs, either
 
 
 def test_other_photographs_in_a_started_workdir_are_refused(run, monkeypatch):
