@@ -58,10 +58,14 @@ def load(path: str | Path) -> Network:
         return _load_step(_best_step(path / CHECKPOINTS))
     if (path / checksums.CHECKSUMS).is_file():
         return _load_release(path)
-    what = "holds no checkpoint and no released weights" if path.is_dir() else "does not exist"
+    what = (
+        "holds no checkpoint and no released weights" if path.is_dir() else "is a file" if path.exists() else "does not exist"
+    )
     takes = f"a workdir, one of its checkpoints/STEP, an exported folder, or {shipped.PRETRAINED}"
     near = [str(other) for other in path.parent.iterdir() if other.is_dir()] if path.parent.is_dir() else []
     like = "" if path.exists() else usage.meant(str(path), [shipped.PRETRAINED, *near])
+    if path.exists() and ((path.parent / CHECKPOINTS).is_dir() or (path.parent / checksums.CHECKSUMS).is_file()):
+        like = f"; did you mean {path.parent}?"  # as of runs/quick/checkpoints, or of a file beside it
     raise CheckpointError(f"{path} {what}; --ckpt takes {takes}{like}")
 
 

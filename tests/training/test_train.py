@@ -249,6 +249,11 @@ def test_damaged_and_missing_checkpoints_are_named(run, tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match="holds no checkpoint"):
         checkpoint.load(tmp_path)
     checkpoint.export(checkpoint.load(run[0]), tmp_path / "w")
+    for inside in (run[0] / "checkpoints", tmp_path / "w" / "weights"):
+        with pytest.raises(checkpoint.CheckpointError, match=f"holds no checkpoint .*; did you mean {inside.parent}"):
+            checkpoint.load(inside)
+    with pytest.raises(checkpoint.CheckpointError, match=r"config\.json is a file; .*; did you mean "):
+        checkpoint.load(run[0] / "config.json")
     victim = max((p for p in (tmp_path / "w" / "weights").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
