@@ -77,7 +77,8 @@ class Listing:
 def below(root: Path) -> Listing:
     """Every file with a suffix of photos.SUFFIXES below a folder; links are followed, each real folder is visited once.
 
-    A folder that may not be read is listed as if it were a photograph.
+    What colorjax made is no truth to learn from, by its name, as NAME.colorized.jpg. Hidden folders and those of a system, as
+    @eaDir, are not entered. A folder that may not be read is listed as if it were a photograph.
     """
     groups: list[str] = []
     versions, passed_over, own_name = Versions(root), 0, root.resolve().name
@@ -99,16 +100,21 @@ def below(root: Path) -> Listing:
         for name, is_link, is_folder in here:
             if is_folder:
                 continue
-            if name.lower().endswith(photos.SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(photos.SUFFIXES) and not name.startswith(".") and not _is_own(name):
                 versions.add(inside + name, is_link)
                 groups.append(group)
             else:
                 passed_over += 1
         for name, is_link, is_folder in reversed(here):
-            if is_folder:
+            if is_folder and not photos.unwanted(name):
                 path = os.path.join(real, name)
                 waiting.append((f"{inside}{name}/", os.path.realpath(path) if is_link else path))
     return Listing(versions.names, groups, versions, passed_over)
+
+
+def _is_own(name: str) -> bool:
+    """Whether colorjax made a file, by its name; most names take no closer look."""
+    return (photos.OWN_COPY in name or photos.OWN_MAP in name) and photos.is_photograph(name) is None
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

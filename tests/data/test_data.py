@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorjax import data, photos
-from colorjax.data import balance, pipeline, prepare, sources
+from colorjax.data import balance, listing, pipeline, prepare, sources
 from colorjax.science import color
 from colorjax.training import steps
 
@@ -84,6 +84,17 @@ def test_folder_finds_pictures_of_every_format_with_their_groups(tmp_path):
     assert loaded.report["validation"] == {"all": 7, "animals": 2, "my photos": 1, "people": 2, "scenery": 2}
     assert loaded.report["found"] == loaded.report["kept"] == 7 and loaded.report["left_out"] == {}
     assert sorted(visited(loaded.validation())) == list(range(7))
+
+
+def test_what_colorjax_or_a_system_made_is_no_truth_to_learn_from(tmp_path):
+    """A copy beside its grey source would be one, and the thumbnails of a storage server would be on both sides."""
+    made = ("a.colorized.jpg", "a.colorized.2.jpg", "a.uncertainty.png", "b/@eaDir/a.jpg", "b/.thumbnails/a.jpg")
+    taken = ("a.jpg", "b/colorized.jpg", "b/my.uncertainty.of.1920.jpg")
+    for number, name in enumerate((*made, *taken)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / name, colourful(number, SIZE, SIZE))
+    found = listing.below(tmp_path)
+    assert sorted(found.names) == sorted(taken) and found.passed_over == 3
 
 
 def test_top_of_the_working_folder_is_a_group_with_a_name(tmp_path, monkeypatch):
