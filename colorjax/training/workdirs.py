@@ -68,9 +68,11 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
     """The photographs and the data report that the run in `workdir` began with; None where none has begun.
 
     base: the default of every key; a run of before a key was trained as its default says.
-    Raises ValueError, showing each difference, where the run there is of other settings than `config`.
+    Raises ValueError, showing each difference, where the run there is of other settings than `config`; and where a new run
+    would lie among its photographs, for it writes pictures.
     """
     if not _has_checkpoint(workdir):
+        _check_outside(workdir, config.data)
         return None
     before = settings.flat(settings.plain(base)) | settings.flat(_read(workdir / _CONFIG))
     after = settings.flat(settings.plain(config))
@@ -82,6 +84,15 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
     if not (workdir / _PHOTOGRAPHS).exists():
         return None
     return _read(workdir / _PHOTOGRAPHS, roster.read), _read(workdir / _REPORT)
+
+
+def _check_outside(workdir: Path, data: ConfigDict) -> None:
+    for key in ("dir", "val_dir") if data.source == "folder" else ():
+        if data[key] and workdir.resolve().is_relative_to(Path(data[key]).expanduser().resolve()):
+            raise ValueError(
+                f"--workdir={workdir} lies among the photographs of data.{key}={data[key]}: what a run draws there would count "
+                "as photographs. Name a workdir outside of it"
+            )
 
 
 def _has_checkpoint(workdir: Path) -> bool:

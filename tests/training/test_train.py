@@ -296,6 +296,16 @@ def test_a_workdir_holds_one_run_at_a_time(tmp_path):
         train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "file")
 
 
+def test_a_workdir_among_its_photographs_is_refused(tmp_path):
+    """The panels that it draws would be new photographs when it goes on."""
+    (tmp_path / "photos").mkdir()
+    for key in ("dir", "val_dir"):
+        with pytest.raises(ValueError, match=rf"--workdir=.*/run lies among the photographs of data\.{key}="):
+            train.train(tiny(**{"data__source": "folder", f"data__{key}": str(tmp_path)}), tmp_path / "photos" / "run")
+    with pytest.raises(ValueError, match="holds no photographs"):
+        train.train(tiny(data__source="folder", data__dir=str(tmp_path / "photos")), tmp_path / "photos-run")
+
+
 def test_a_first_save_that_was_cut_off_does_not_claim_the_workdir(tmp_path):
     (tmp_path / "config.json").write_text(tiny(seed=5).to_json_best_effort())
     (tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir(parents=True)
