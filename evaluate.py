@@ -59,7 +59,7 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
     if "model.dtype" in changes:
         networks = comparison.computing_in(networks, config.model.dtype)
     if config.data.source == "folder" and not _OTHER_PHOTOGRAPHS & changes.keys():
-        _check_there(config.data.dir)
+        _check_there(next(iter(networks.values())))
     if out is not None:
         _check_writable(out)
     mesh = sharding.make_mesh()
@@ -106,13 +106,19 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
     return compared
 
 
-def _check_there(folder: str) -> None:
-    """Raise ValueError where the photographs that the first network was trained on are not here."""
-    if not (folder and Path(folder).expanduser().is_dir()):
-        where = (
-            f"the photographs of the training, {folder}, are not here" if folder else "no photographs come with this network"
-        )
-        raise ValueError(f"{where}; name others to measure on, in colour: --config.data.dir=DIR")
+def _check_there(network) -> None:
+    """Raise ValueError where the photographs that a network was trained on are not here; those of `pretrained` are nowhere, and a
+    folder of that name is another."""
+    from colorjax import checkpoint
+
+    folder = network.config.data.dir
+    if not folder:
+        missing = "no photographs come with this network"
+    elif str(network.source) == checkpoint.PRETRAINED or not Path(folder).expanduser().is_dir():
+        missing = f"the photographs of the training, {folder}, are not here"
+    else:
+        return
+    raise ValueError(f"{missing}; name others to measure on, in colour: --config.data.dir=DIR")
 
 
 def _check_writable(out: Path) -> None:

@@ -69,10 +69,10 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
 
     base: the default of every key; a run of before a key was trained as its default says.
     Raises ValueError, showing each difference, where the run there is of other settings than `config`; and where a new run
-    would lie among its photographs, for it writes pictures.
+    cannot start: see `_check_new`.
     """
     if not _has_checkpoint(workdir):
-        _check_outside(workdir, config.data)
+        _check_new(workdir, config)
         return None
     before = settings.flat(settings.plain(base)) | settings.flat(_read(workdir / _CONFIG))
     after = settings.flat(settings.plain(config))
@@ -86,7 +86,12 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
     return _read(workdir / _PHOTOGRAPHS, roster.read), _read(workdir / _REPORT)
 
 
-def _check_outside(workdir: Path, data: ConfigDict) -> None:
+def _check_new(workdir: Path, config: ConfigDict) -> None:
+    """Raise ValueError where what a new run starts from is not there, or where it would lie among its photographs, for it
+    writes pictures."""
+    start, data = config.init_from, config.data
+    if start not in ("", checkpoint.PRETRAINED) and not Path(start).expanduser().exists():
+        raise ValueError(f"init_from={start} does not exist; it names a trained network, as a workdir")
     for key in ("dir", "val_dir") if data.source == "folder" else ():
         if data[key] and workdir.resolve().is_relative_to(Path(data[key]).expanduser().resolve()):
             raise ValueError(

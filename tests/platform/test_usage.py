@@ -148,6 +148,7 @@ def test_a_package_that_only_training_needs_is_named_with_the_way_to_have_it():
 
 
 def test_measuring_pretrained_alone_says_what_it_needs(tmp_path):
+    (tmp_path / "photos").mkdir()  # the name that their config has, but not the folder
     text = said("evaluate.py", "--ckpt=pretrained", cwd=tmp_path)
     assert text.endswith("are not here; name others to measure on, in colour: --config.data.dir=DIR") and "\n" not in text
 

@@ -157,6 +157,7 @@ def test_non_finite_loss_stops_with_step_and_name(tmp_path):
         ({"data__source": "web"}, "data.source='web' is unknown; legal are tfds, folder, sample"),
         ({"model__name": "vgg"}, "model.name='vgg' is unknown; legal are resnet_unet, shallow"),
         ({"pretrained": "nowhere.pth"}, "width=64"),
+        ({"init_from": "nowhere", "data__source": "web"}, "init_from=nowhere does not exist"),  # before photographs are read
     ],
 )
 def test_wrong_settings_name_key_value_and_what_is_legal(changes, message, tmp_path):
