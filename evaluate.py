@@ -107,8 +107,7 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
 
 
 def _check_there(network) -> None:
-    """Raise ValueError where the photographs that a network was trained on are not here; those of `pretrained` are nowhere, and a
-    folder of that name is another."""
+    """Raise ValueError where the photographs that a network was trained on are not here; those of `pretrained` never are."""
     from colorjax import checkpoint
 
     folder = network.config.data.dir
