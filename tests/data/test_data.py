@@ -190,9 +190,13 @@ def test_nothing_left_to_train_on_says_so(tmp_path):
     save(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8))
     loaded = load(tmp_path, data__cache=False)
     assert loaded.report["left_out"] == {"grey": 1} and len(loaded.validation_indices) == 0
-    with pytest.raises(ValueError, match="no photograph is left to train on"):
+    with pytest.raises(ValueError, match=r"no photograph is left to train on; data_report\.json lists"):
         loaded.train()
     assert list(loaded.validation()) == []
+    for number in range(3):
+        save(tmp_path / f"{number}.png", colourful(number, SIZE, SIZE))
+    with pytest.raises(ValueError, match=r"left to train on; all 3 are held out \(data\.val_fraction=0\.99999\)"):
+        load(tmp_path, data__cache=False, data__val_fraction=0.99999).train()
 
 
 # The split
