@@ -68,8 +68,10 @@ def _train(config, workdir, stop, sinks):
 
         with writer, bar, workdirs.telling_lost(workdir, photographs.lost) as tell_lost:
             stop.begun = True
-            if first and first % steps_per_epoch == 0 and validate.possible and runs.owes_validation(workdir, first):
-                measured = validate(first, now.network, writer, bar) or {}
+            if first and first % steps_per_epoch == 0 and validate.possible:
+                measured = runs.validation_of(workdir, first) or validate(first, now.network, writer, bar) or {}
+                if measured:
+                    checkpoints.note(measured)
                 if agreed(bool(stop.asked)):
                     print(f"stopped at step {first} of {total}; the same command goes on from here")
                     return measured

@@ -15,7 +15,7 @@ from orbax.checkpoint import v1 as ocp
 from colorjax import photos
 from colorjax.checkpoint import checksums, shipped
 from colorjax.checkpoint.checksums import CheckpointError
-from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
+from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness, metrics_of
 from colorjax.networks import state as states
 from colorjax.platform import usage
 
@@ -83,15 +83,16 @@ def _best_step(folder: Path) -> Path:
     try:
         with ocp.training.Checkpointer(folder.absolute()) as checkpointer:
             found = [checkpoint for checkpoint in checkpointer.checkpoints if checkpoint.step in steps]
+            metrics = {checkpoint.step: metrics_of(folder, checkpoint) for checkpoint in found}
             stored = (checkpointer.metadata(found[-1].step).custom_metadata or {}).get("config", {})
     except Exception as error:  # whatever a damaged file makes Orbax raise
         for step in steps:
             _check(folder / str(step))
         raise CheckpointError(f"{folder} cannot be read: {error}") from error
     best_by = ({"best_by": "l1"} | stored)["best_by"]  # the first runs had no such key
-    measured = [c for c in found if c.metrics and best_by in c.metrics]
-    chosen = max(measured, key=lambda c: goodness(best_by)(c.metrics)) if measured else found[-1]
-    return folder / str(chosen.step)
+    measured = [step for step, values in metrics.items() if best_by in values]
+    chosen = max(measured, key=lambda step: goodness(best_by)(metrics[step])) if measured else found[-1].step
+    return folder / str(chosen)
 
 
 def _check(folder: Path) -> None:

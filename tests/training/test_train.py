@@ -17,7 +17,9 @@ from PIL import Image
 
 from colorjax import checkpoint
 from colorjax.evaluation.history import read_rows
-from colorjax.training import workdirs
+from colorjax.networks import state
+from colorjax.platform import sharding
+from colorjax.training import optim, workdirs
 from configs import base
 
 sys.path.insert(0, str(ROOT))
@@ -348,8 +350,6 @@ def test_a_run_without_any_readable_photograph_stops(tmp_path, monkeypatch):
 def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
     import jax.numpy as jnp
 
-    from colorjax.networks import state
-
     config = tiny()
     with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
         for step, value in enumerate([0.5, 0.1, 0.3, float("nan"), 0.4], start=1):
@@ -357,6 +357,21 @@ def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
             now = state.TrainState(jnp.int32(step), arrays, arrays, arrays, jnp.zeros(2))
             checkpoints.save(now, config, {"l1": value})
     assert checkpoint_steps(tmp_path) == [2, 4, 5]
+
+
+def test_a_checkpoint_that_was_measured_after_a_stop_may_be_the_best(tmp_path):
+    """It was saved when its validation was cut off; what was measured on the next start is whole, kept and found."""
+    config, values = tiny(), [None, 0.3, 0.2, 0.4, 0.5]
+    shapes = state.abstract(config, optim.make(config, 6), sharding.make_mesh())
+    arrays = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    for step, value in enumerate(values, start=1):
+        with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
+            arrays.step = np.int32(step)
+            checkpoints.save(arrays, config, value and {"l1": value})
+            if value is None:
+                checkpoints.note({"l1": 0.1})
+    assert checkpoint_steps(tmp_path) == [1, 4, 5] and checkpoint.load(tmp_path).source.name == "1"
+    checkpoint.checksums.verify(tmp_path / "checkpoints" / "1")
 
 
 def test_evaluate_refuses_what_does_not_fit_the_weights(run):
