@@ -5,7 +5,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Source:
     read: (index, at_least) -> upright sRGB pixels (H, W, 3) uint8, the original short side, and which of photos.UNUSUAL it
         is; the pixels may be reduced to a short side of `at_least` or more. Raises photos.PhotoError.
     held_out: which pictures are for validation, where the source itself says so; otherwise None (split by hash).
-    passed_over: how many files lie there that are not looked at.
+    passed_over: how many files lie there that are not looked at, by what they are, in words.
     gone: which pictures are known not to be there any more, (n,) bool; None for none.
     """
 
@@ -38,7 +38,7 @@ class Source:
     versions: Sequence[str]
     read: Callable[[int, int | None], tuple[np.ndarray, int, tuple[str, ...]]]
     held_out: Sequence[bool] | None = None
-    passed_over: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
     gone: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -54,7 +54,9 @@ def make(config: Any) -> Source:
     _check_folders(data)
     source = SOURCES[data.source](data)
     if not len(source):
-        raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r})")
+        others = ", ".join(f"{count} {what}" for what, count in sorted(source.passed_over.items()))
+        passed_over = f"; passed over: {others}" if others else ""
+        raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r}){passed_over}")
     return source
 
 

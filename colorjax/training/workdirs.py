@@ -42,6 +42,7 @@ def held(workdir: Path) -> Iterator[None]:
 
 
 def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
+    is_new = not workdir.exists()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -50,6 +51,8 @@ def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
         raise ValueError(f"{workdir} cannot be made ({error.strerror}); name another --workdir") from error
     if not os.access(workdir, os.W_OK | os.X_OK):
         raise ValueError(f"{workdir} cannot be written to; name another --workdir")
+    if is_new:
+        stack.callback(_remove_if_empty, workdir)
     try:
         import fcntl
     except ImportError:  # Windows
@@ -84,6 +87,12 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
     if not (workdir / _PHOTOGRAPHS).exists():
         return None
     return _read(workdir / _PHOTOGRAPHS, roster.read), _read(workdir / _REPORT)
+
+
+def _remove_if_empty(workdir: Path) -> None:
+    """What was made for a run that could not begin."""
+    with contextlib.suppress(OSError):  # it is not empty
+        workdir.rmdir()
 
 
 def _check_new(workdir: Path, config: ConfigDict) -> None:
@@ -199,5 +208,6 @@ def describe_data(report: dict) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
         line += f"\nleft out: {reasons} (listed in data_report.json)"
     if report["passed_over"]:
-        line += f"\npassed over: {report['passed_over']} other files"
+        kinds = report.get("passed_over_kinds", {"other files": report["passed_over"]})  # runs of before have no kinds
+        line += "\npassed over: " + ", ".join(f"{count} {what}" for what, count in kinds.items())
     return line

@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 import os
+import re
 import struct
 from collections import Counter
 
@@ -20,7 +21,7 @@ from PIL import Image
 from colorjax import data, photos
 from colorjax.data import balance, listing, pipeline, prepare, sources
 from colorjax.science import color
-from colorjax.training import steps
+from colorjax.training import steps, workdirs
 
 
 def load(folder, process=(0, 1), everything=False, **changes):
@@ -94,7 +95,7 @@ def test_what_colorjax_or_a_system_made_is_no_truth_to_learn_from(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         save(tmp_path / name, colourful(number, SIZE, SIZE))
     found = listing.below(tmp_path)
-    assert sorted(found.names) == sorted(taken) and found.passed_over == 3
+    assert sorted(found.names) == sorted(taken) and found.passed_over == {"copies and maps that colorjax made": 3}
 
 
 def test_top_of_the_working_folder_is_a_group_with_a_name(tmp_path, monkeypatch):
@@ -748,6 +749,17 @@ def test_missing_folder(tmp_path, monkeypatch, directory):
     save(tmp_path / "a file.jpg", colourful(0))
     with pytest.raises(ValueError, match=rf"data\.dir='{directory}' is not a folder"):
         load(directory)
+
+
+def test_pictures_that_are_passed_over_are_named(tmp_path):
+    for name in ("a.NEF", "b/c.nef", "d.gif", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    raw = r"passed over: 1 GIFs \(save them as PNG\), 1 other files, 2 raw files of cameras \(develop them to TIFF\)"
+    with pytest.raises(ValueError, match=rf"holds no photographs .*; {raw}$"):
+        load(tmp_path)
+    save(tmp_path / "a.png", colourful(0, SIZE, SIZE))
+    assert re.search(rf"\n{raw}$", workdirs.describe_data(load(tmp_path, data__cache=False).report))
 
 
 def test_empty_folder(tmp_path):

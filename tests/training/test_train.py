@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -288,12 +289,16 @@ def test_a_failed_first_start_does_not_claim_the_workdir(tmp_path):
     train.train(tiny(model__name="shallow", epochs=1), tmp_path)
 
 
-def test_a_workdir_holds_one_run_at_a_time(tmp_path):
+def test_a_workdir_holds_one_run_at_a_time(tmp_path, monkeypatch):
     """What a second one would find, an unfinished checkpoint, it would set aside as damaged."""
     with workdirs.held(tmp_path / "new" / "run"), pytest.raises(ValueError, match=r"another run works in .*run: wait"):
         train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "new" / "run")
     with pytest.raises(ValueError, match="not a folder"):  # it is free again, and the photographs are looked at
         train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "new" / "run")
+    assert not (tmp_path / "new" / "run").exists()  # for nothing began
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="run cannot be written to; name another --workdir"):
+        patch.setattr(os, "access", lambda *_: False)
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "run")
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file is a file; name a folder as --workdir"):
         train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "file")
