@@ -33,8 +33,9 @@ _CONFIG, _REPORT, _PHOTOGRAPHS = "config.json", "data_report.json", "photographs
 def held(workdir: Path) -> Iterator[None]:
     """No other run works in the folder meanwhile, nor finds it gone: it is made where it is not there.
 
-    The first process holds it for all. What a killed one held is free at once. Where the file system or the platform knows no
-    locks, nothing holds others off. Raises ValueError where another run is there, or where the folder cannot be written to.
+    The first process holds it for all. What a killed one held is free at once, and a new folder goes if it stays empty. Where
+    the file system or the platform knows no locks, nothing holds others off. Raises ValueError where another run is there, or
+    where the folder cannot be written to.
     """
     with contextlib.ExitStack() as stack:
         sharding.on_first(lambda: _hold(workdir, stack))
