@@ -20,6 +20,7 @@ from colorjax.networks import state as states
 from colorjax.platform import usage
 
 WEIGHTS, CONFIG, CALIBRATION = "weights", "config.json", "calibration.json"
+_TRIES = 5  # to read a checkpoint before it is gone
 _COMMITTED = "commit_success.txt"  # in which Orbax says where on this machine it wrote
 _OF_ITS_TRAINING = ("init_from", "lpips_weights", "perceptual_weights", "cache_dir")  # keys whose paths nobody else has
 
@@ -55,7 +56,7 @@ def load(path: str | Path) -> Network:
     if path.parent.name == CHECKPOINTS and path.name.isdigit() and path.is_dir():
         return _load_step(path)
     if (path / CHECKPOINTS).is_dir():
-        return _load_step(_best_step(path / CHECKPOINTS))
+        return _load_best(path / CHECKPOINTS)
     if (path / checksums.CHECKSUMS).is_file():
         return _load_release(path)
     what = (
@@ -67,6 +68,18 @@ def load(path: str | Path) -> Network:
     if path.exists() and ((path.parent / CHECKPOINTS).is_dir() or (path.parent / checksums.CHECKSUMS).is_file()):
         like = f"; did you mean {path.parent}?"  # as of runs/quick/checkpoints, or of a file beside it
     raise CheckpointError(f"{path} {what}; --ckpt takes {takes}{like}")
+
+
+def _load_best(folder: Path) -> Network:
+    """The best checkpoint; of a run in progress, which may delete one while it is read, the best of what is left."""
+    for _ in range(_TRIES):
+        step = _best_step(folder)
+        try:
+            return _load_step(step)
+        except CheckpointError:
+            if int(step.name) in _finished(folder):
+                raise
+    raise CheckpointError(f"{folder}: checkpoints come and go faster than they can be read; name one of them as {folder}/STEP")
 
 
 def _finished(folder: Path) -> list[int]:

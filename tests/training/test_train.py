@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -362,6 +363,22 @@ def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
             now = state.TrainState(jnp.int32(step), arrays, arrays, arrays, jnp.zeros(2))
             checkpoints.save(now, config, {"l1": value})
     assert checkpoint_steps(tmp_path) == [2, 4, 5]
+
+
+def test_a_checkpoint_that_a_run_deletes_while_it_is_read_is_not_missed(run, tmp_path, monkeypatch):
+    from colorjax.checkpoint import networks
+
+    shutil.copytree(run[0] / "checkpoints", tmp_path / "checkpoints")
+    load, tried = networks._load_step, []
+
+    def of_a_run_in_progress(step):
+        tried.append(step.name)
+        if len(tried) == 1:
+            shutil.rmtree(step / "network")
+        return load(step)
+
+    monkeypatch.setattr(networks, "_load_step", of_a_run_in_progress)
+    assert checkpoint.load(tmp_path).source.name == tried[1] != tried[0]
 
 
 def test_a_checkpoint_that_was_measured_after_a_stop_may_be_the_best(tmp_path):
