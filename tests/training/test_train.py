@@ -18,6 +18,7 @@ from helpers.tiny import config as tiny
 from PIL import Image
 
 from colorjax import checkpoint
+from colorjax.checkpoint import networks
 from colorjax.evaluation.history import read_rows
 from colorjax.networks import state
 from colorjax.platform import sharding
@@ -365,10 +366,21 @@ def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
     assert checkpoint_steps(tmp_path) == [2, 4, 5]
 
 
-def test_a_checkpoint_that_a_run_deletes_while_it_is_read_is_not_missed(run, tmp_path, monkeypatch):
-    from colorjax.checkpoint import networks
+def measured(folder, values):
+    """A workdir with a checkpoint for each l1; None: it is measured only after it was saved."""
+    config = tiny(model__name="shallow")
+    shapes = state.abstract(config, optim.make(config, 6), sharding.make_mesh())
+    now = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    for step, value in enumerate(values, start=1):
+        with checkpoint.Checkpoints(folder, keep=2) as checkpoints:
+            now.step = np.int32(step)
+            checkpoints.save(now, config, value and {"l1": value})
+            if value is None:
+                checkpoints.note({"l1": 0.1})
+    return folder
 
-    shutil.copytree(run[0] / "checkpoints", tmp_path / "checkpoints")
+
+def test_a_checkpoint_that_a_run_deletes_while_it_is_read_is_not_missed(tmp_path, monkeypatch):
     load, tried = networks._load_step, []
 
     def of_a_run_in_progress(step):
@@ -378,20 +390,12 @@ def test_a_checkpoint_that_a_run_deletes_while_it_is_read_is_not_missed(run, tmp
         return load(step)
 
     monkeypatch.setattr(networks, "_load_step", of_a_run_in_progress)
-    assert checkpoint.load(tmp_path).source.name == tried[1] != tried[0]
+    assert checkpoint.load(measured(tmp_path, [0.3, 0.1])).source.name == "1" and tried == ["2", "1"]
 
 
 def test_a_checkpoint_that_was_measured_after_a_stop_may_be_the_best(tmp_path):
     """It was saved when its validation was cut off; what was measured on the next start is whole, kept and found."""
-    config, values = tiny(), [None, 0.3, 0.2, 0.4, 0.5]
-    shapes = state.abstract(config, optim.make(config, 6), sharding.make_mesh())
-    arrays = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-    for step, value in enumerate(values, start=1):
-        with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
-            arrays.step = np.int32(step)
-            checkpoints.save(arrays, config, value and {"l1": value})
-            if value is None:
-                checkpoints.note({"l1": 0.1})
+    measured(tmp_path, [None, 0.3, 0.2, 0.4, 0.5])
     assert checkpoint_steps(tmp_path) == [1, 4, 5] and checkpoint.load(tmp_path).source.name == "1"
     checkpoint.checksums.verify(tmp_path / "checkpoints" / "1")
 
