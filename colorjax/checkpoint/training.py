@@ -86,14 +86,15 @@ class Checkpoints:
         """Keep the metrics of the latest checkpoint if it was saved without any: if a stop had cut its validation off."""
 
         def write() -> None:
+            if metrics_of(self._folder, self._checkpointer.latest):
+                return
             folder = self._folder / str(self.latest_step)
             with photos.atomic(folder / _MEASURED) as stream:
                 stream.write(json.dumps(metrics).encode())
             checksums.write(folder)
 
         self.wait()
-        if not metrics_of(self._folder, self._checkpointer.latest):
-            sharding.on_first(write)
+        sharding.on_first(write)
 
     def _seal(self, step: int, response: Any) -> None:
         """Once a checkpoint is written, write its checksums: one without them counts as not finished."""
