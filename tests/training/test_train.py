@@ -373,7 +373,7 @@ def measured(folder, values):
     now = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     for step, value in enumerate(values, start=1):
         with checkpoint.Checkpoints(folder, keep=2) as checkpoints:
-            now.step = np.int32(step)
+            now.step = np.array(step, np.int32)
             checkpoints.save(now, config, value and {"l1": value})
             if value is None:
                 checkpoints.note({"l1": 0.1})
