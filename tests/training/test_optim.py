@@ -143,7 +143,7 @@ def test_a_warm_up_that_holds_a_run_down_is_told():
     told = optim.held_down(config, 4)
     highest = optim.schedule(config, 4)(np.arange(20)).max()
     assert f"a run of 20 steps: its learning rate rises to {highest:.1e} only" in told
-    assert "--config.warmup_steps=2 " in told
+    assert "as --config.warmup_steps=2, lets it learn more" in told
     assert not optim.held_down(config, 60)
     config.warmup_steps = 0
     assert not optim.held_down(config, 4)
