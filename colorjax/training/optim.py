@@ -39,8 +39,8 @@ def held_down(config: Any, steps_per_epoch: int) -> str:
         return ""
     return (
         f"warmup_steps={config.warmup_steps} is long for a run of {total} steps: its learning rate rises to {highest:.1e} "
-        f"only, not to {config.learning_rate:g}. A shorter one, as --config.warmup_steps={total // 10}, lets it learn more, and so "
-        "does a larger --config.epochs"
+        f"only, not to {config.learning_rate:g}. A shorter one, as --config.warmup_steps={total // 10}, lets it learn more, "
+        "and so does a larger --config.epochs"
     )
 
 
