@@ -6,6 +6,7 @@ Several checkpoints are measured side by side on the same photographs. The setti
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,25 +48,34 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
     from colorjax.training import checks
 
     caching.keep_compiled()
+    out = None if out is None else Path(out).expanduser()
     networks = comparison.load([ckpt] if isinstance(ckpt, str | Path) else list(ckpt), labels)
     settings = changes
-    if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits were meant for the photographs of the training
-        settings = {"data.limit": 0, "data.limit_per_group": 0, "data.val_dir": ""} | changes
+    if _OTHER_PHOTOGRAPHS & changes.keys():  # the limits and the folder were meant for the photographs of the training
+        trained = next(iter(networks.values())).config.data.source
+        of_training = {"data.dir": ""} if changes.get("data.source", trained) != trained else {}
+        settings = {"data.limit": 0, "data.limit_per_group": 0, "data.val_dir": ""} | of_training | changes
     config, notes = comparison.settings_of(networks, base.get_config(), settings, checks.check)
-    if config.data.source == "folder" and not _OTHER_PHOTOGRAPHS & changes.keys() and not Path(config.data.dir).is_dir():
-        raise ValueError(
-            f"the photographs of the training, {config.data.dir}, are not here; name others to measure on, in colour: "
-            "--config.data.dir=DIR"
-        )
+    if "model.dtype" in changes:
+        networks = comparison.computing_in(networks, config.model.dtype)
+    if config.data.source == "folder" and not _OTHER_PHOTOGRAPHS & changes.keys():
+        _check_there(next(iter(networks.values())))
+    if out is not None:
+        _check_writable(out)
     mesh = sharding.make_mesh()
     everything = split == "all" or (split == "auto" and bool(_OTHER_PHOTOGRAPHS & changes.keys()))
     photographs = data.load(config, devices=mesh.size, everything=everything, geometry=protocol)
     count, left_out = len(photographs.validation_indices), photographs.report["left_out"]
+    if not count and photographs.report["kept"]:
+        raise ValueError(
+            f"none of {photographs.report['kept']} photographs was held out (data.val_fraction={config.data.val_fraction}); "
+            "--split=all measures all of them, those that were trained on too"
+        )
     if not count:
         raise ValueError(f"no photograph to measure: {photographs.report['found']} found, left out: {json.dumps(left_out)}")
     side = "all of them; --split=validation leaves out those that were trained on" if everything else "the validation side"
     print(f"{', '.join(str(network.source) for network in networks.values())}: {count} photographs ({side})")
-    images = Path(out) / "images" if out is not None and save_images else None
+    images = out / "images" if out is not None and save_images else None
     compared = comparison.compare(networks, config, photographs, mesh, baseline, images, hints)
     print(report.text(compared))
     if count < evaluators.FEW:
@@ -91,9 +101,33 @@ def _measure(ckpt, out, changes, split, protocol, labels, baseline, save_images,
             "changed": ", ".join(f"{key}={value}" for key, value in changes.items()) or "no setting",
             "mind": "; ".join(notes) or "nothing",
         }
-        written = report.write(compared, facts, Path(out))
+        written = report.write(compared, facts, out)
         print(f"written: {out}/{', '.join(written)}" + (f", and every picture below {images}" if images else ""))
     return compared
+
+
+def _check_there(network) -> None:
+    """Raise ValueError where the photographs that a network was trained on are not here; those of `pretrained` never are."""
+    from colorjax import checkpoint
+
+    folder = network.config.data.dir
+    if not folder:
+        missing = "no photographs come with this network"
+    elif str(network.source) == checkpoint.PRETRAINED or not Path(folder).expanduser().is_dir():
+        missing = f"the photographs of the training, {folder}, are not here"
+    else:
+        return
+    raise ValueError(f"{missing}; name others to measure on, in colour: --config.data.dir=DIR")
+
+
+def _check_writable(out: Path) -> None:
+    """Make the folder of the report, before much is measured. Raises ValueError where nothing can be written there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out={out} is no folder and cannot be made one ({error.strerror}); name another") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise ValueError(f"--out={out} cannot be written to; name another")
 
 
 def _default_out(ckpt: str) -> Path:
@@ -102,7 +136,7 @@ def _default_out(ckpt: str) -> Path:
 
     if ckpt == checkpoint.PRETRAINED:
         return Path("report")
-    path = Path(ckpt)
+    path = Path(ckpt).expanduser()
     workdirs = [path for path in (path, path.resolve().parent.parent) if (path / "checkpoints").is_dir()]
     return workdirs[0] / "report" if workdirs else Path("report")
 

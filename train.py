@@ -22,12 +22,16 @@ def train(config: ConfigDict, workdir: str | Path, sinks: Sequence[Any] = ()) ->
     sinks: where the course of the run is told beside metrics.jsonl and TensorBoard, each a `telemetry.Sink`.
     Raises ValueError for settings that do not fit, FloatingPointError where the loss stops being a finite number.
     """
-    from colorjax.platform import caching  # here and not above, so that --help and a misspelt flag answer at once
-    from colorjax.training import telemetry
+    from colorjax.platform import caching, sharding  # here and not above: --help and a misspelt flag answer at once
+    from colorjax.training import checks, telemetry, workdirs
 
     caching.keep_compiled()
+    workdir = Path(workdir).expanduser()
     with telemetry.stop_requests() as stop:
-        return _train(config, Path(workdir).expanduser(), stop, sinks)
+        checks.check(config)
+        sharding.connect(config.distributed)
+        with workdirs.held(workdir):
+            return _train(config, workdir, stop, sinks)
 
 
 def _train(config, workdir, stop, sinks):
@@ -36,16 +40,16 @@ def _train(config, workdir, stop, sinks):
 
     from colorjax import checkpoint, data
     from colorjax.platform import sharding
-    from colorjax.training import checks, optim, runs, steps, telemetry, workdirs
+    from colorjax.training import optim, runs, steps, telemetry, workdirs
 
-    checks.check(config)
-    sharding.connect(config.distributed)
     mesh = sharding.make_mesh(config.batch_size)
     began = workdirs.began(workdir, config, base.get_config())
     photographs = data.load(config, (jax.process_index(), jax.process_count()), mesh.size, began=began)
     workdirs.claim(workdir, config, photographs)
     print(workdirs.describe_data(photographs.report))
     steps_per_epoch, total = photographs.steps_per_epoch, config.epochs * photographs.steps_per_epoch
+    if note := optim.held_down(config, steps_per_epoch):
+        print(note)
 
     optimizers = optim.make(config, steps_per_epoch)
     rate = jax.jit(optim.schedule(config, steps_per_epoch))
@@ -64,8 +68,10 @@ def _train(config, workdir, stop, sinks):
 
         with writer, bar, workdirs.telling_lost(workdir, photographs.lost) as tell_lost:
             stop.begun = True
-            if first and first % steps_per_epoch == 0 and validate.possible and runs.owes_validation(workdir, first):
-                measured = validate(first, now.network, writer, bar) or {}
+            if first and first % steps_per_epoch == 0 and validate.possible:
+                measured = runs.validation_of(workdir, first) or validate(first, now.network, writer, bar) or {}
+                if measured:
+                    checkpoints.note(measured)
                 if agreed(bool(stop.asked)):
                     print(f"stopped at step {first} of {total}; the same command goes on from here")
                     return measured

@@ -60,19 +60,19 @@ def run_flags(main: Callable[[list[str]], None], define: Callable[[], None], bas
             if flags.FLAGS["config"].default is None and not asks_for_help:  # a file must be named
                 usage.check_config(script, argv, Path(base.__file__).parent)
             return flags.FLAGS(argv)
-        except (AttributeError, KeyError) as error:
+        except (AttributeError, KeyError, flags.Error) as error:
             from colorjax.checkpoint import settings
 
-            legal = [f"config.{key}" for key in settings.flat(base.get_config().to_dict())]
-            sys.exit(f"{script}: {usage.unknown_key(argv, legal) or error}")
-        except flags.Error as error:
-            sys.exit(f"{script}: {usage.of_flags(error, list(flags.FLAGS))}")
+            keys = [f"config.{key}" for key in settings.flat(base.get_config().to_dict())]
+            of_flags = isinstance(error, flags.Error)
+            said = usage.of_flags(error, list(flags.FLAGS), keys) if of_flags else usage.unknown_key(argv, keys)
+            sys.exit(f"{script}: {said or error}")
 
     # Looking for cycles among the many objects of JAX, TensorFlow and a trace would take a fifth of a start. It stays so for
     # the whole run.
     gc.set_threshold(50_000, 10, 10)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # nothing here uses Keras: the one that is there need not be imported
-    app.run(main, flags_parser=parse)
+    app.run(lambda argv: usage.run(main, argv), flags_parser=parse)
 
 
 def _parser() -> argparse.ArgumentParser:

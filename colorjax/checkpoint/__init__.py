@@ -5,8 +5,9 @@ files are whole), `shipped` (the weights inside the package).
 
 A workdir's `checkpoints/STEP/` holds the items `network` (params and BatchNorm statistics), `training` (step, optimisers,
 key), where `config.ema` asks for it `average` (as `network`) and, of an adversarial training, `discriminator` (params and
-statistics); in its metadata the config, the validation metrics and the rows of the log that are not complete yet; and
-`checksums.json`, which is written last. A released folder holds `weights/` (the network in bfloat16), `config.json`,
+statistics); in its metadata the config, the validation metrics and the rows of the log that are not complete yet;
+`validation.json` instead of the metrics where they were measured only after a restart; and `checksums.json`, which is
+written last. A released folder holds `weights/` (the network in bfloat16), `config.json`,
 `checksums.json` and, where somebody has measured it, `calibration.json`: how far off its colours are. The one in
 `colorjax/weights/` comes with the package and is called `pretrained`.
 """

@@ -15,11 +15,12 @@ from orbax.checkpoint import v1 as ocp
 from colorjax import photos
 from colorjax.checkpoint import checksums, shipped
 from colorjax.checkpoint.checksums import CheckpointError
-from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness
+from colorjax.checkpoint.training import CHECKPOINTS, PARTS, goodness, metrics_of
 from colorjax.networks import state as states
 from colorjax.platform import usage
 
 WEIGHTS, CONFIG, CALIBRATION = "weights", "config.json", "calibration.json"
+_TRIES = 5  # to read a checkpoint before it is gone
 _COMMITTED = "commit_success.txt"  # in which Orbax says where on this machine it wrote
 _OF_ITS_TRAINING = ("init_from", "lpips_weights", "perceptual_weights", "cache_dir")  # keys whose paths nobody else has
 
@@ -55,7 +56,7 @@ def load(path: str | Path) -> Network:
     if path.parent.name == CHECKPOINTS and path.name.isdigit() and path.is_dir():
         return _load_step(path)
     if (path / CHECKPOINTS).is_dir():
-        return _load_step(_best_step(path / CHECKPOINTS))
+        return _load_best(path / CHECKPOINTS)
     if (path / checksums.CHECKSUMS).is_file():
         return _load_release(path)
     what = "holds no checkpoint and no released weights" if path.is_dir() else "does not exist"
@@ -63,7 +64,21 @@ def load(path: str | Path) -> Network:
     takes = f"a workdir, one of its checkpoints/STEP, an exported folder, or {shipped.PRETRAINED}"
     near = [str(other) for other in path.parent.iterdir() if other.is_dir()] if path.parent.is_dir() else []
     like = "" if path.exists() else usage.meant(str(path), [shipped.PRETRAINED, *near])
+    if path.exists() and ((path.parent / CHECKPOINTS).is_dir() or (path.parent / checksums.CHECKSUMS).is_file()):
+        like = f"; did you mean {path.parent}?"  # as of runs/quick/checkpoints, or of a file beside it
     raise CheckpointError(f"{path} {what}; --ckpt takes {takes}{like}")
+
+
+def _load_best(folder: Path) -> Network:
+    """The best checkpoint; of a run in progress, which may delete one while it is read, the best of what is left."""
+    for _ in range(_TRIES):
+        step = _best_step(folder)
+        try:
+            return _load_step(step)
+        except CheckpointError:
+            if int(step.name) in _finished(folder):
+                raise
+    raise CheckpointError(f"{folder}: checkpoints come and go faster than they can be read; name one of them as {folder}/STEP")
 
 
 def _finished(folder: Path) -> list[int]:
@@ -80,15 +95,16 @@ def _best_step(folder: Path) -> Path:
     try:
         with ocp.training.Checkpointer(folder.absolute()) as checkpointer:
             found = [checkpoint for checkpoint in checkpointer.checkpoints if checkpoint.step in steps]
+            metrics = {checkpoint.step: metrics_of(folder, checkpoint) for checkpoint in found}
             stored = (checkpointer.metadata(found[-1].step).custom_metadata or {}).get("config", {})
     except Exception as error:  # whatever a damaged file makes Orbax raise
         for step in steps:
             _check(folder / str(step))
         raise CheckpointError(f"{folder} cannot be read: {error}") from error
     best_by = ({"best_by": "l1"} | stored)["best_by"]  # the first runs had no such key
-    measured = [c for c in found if c.metrics and best_by in c.metrics]
-    chosen = max(measured, key=lambda c: goodness(best_by)(c.metrics)) if measured else found[-1]
-    return folder / str(chosen.step)
+    measured = [step for step, values in metrics.items() if best_by in values]
+    chosen = max(measured, key=lambda step: goodness(best_by)(metrics[step])) if measured else found[-1].step
+    return folder / str(chosen)
 
 
 def _check(folder: Path) -> None:

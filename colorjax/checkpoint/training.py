@@ -4,8 +4,9 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
+from colorjax import photos
 from colorjax.checkpoint import checksums
 from colorjax.checkpoint.checksums import CheckpointError
 from colorjax.networks import state as states
@@ -23,6 +25,7 @@ CHECKPOINTS, DAMAGED = "checkpoints", "damaged"
 # What can make a checkpoint the best of its run, and whether less or more of it is better; "latest" looks at none.
 BEST_BY = {"l1": -1, "delta_e": -1, "psnr": 1, "ssim_ab": 1, "latest": 0}
 
+_MEASURED = "validation.json"  # in a checkpoint that was measured only after it was saved
 PARTS = ("_CHECKPOINT_METADATA", "network", "training")  # of every checkpoint
 Pending = list[tuple[int, dict[str, float]]]
 
@@ -35,11 +38,11 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path, keep: int, best_by: str = "l1"):
+        self._folder = (workdir / CHECKPOINTS).absolute()
         policies = ocp.training.preservation_policies
         kept = [policies.LatestN(n=max(keep, 2))]
         if BEST_BY[best_by]:
-            kept.append(policies.BestN(n=1, get_metric_fn=goodness(best_by), keep_checkpoints_without_metrics=False))
-        self._folder = (workdir / CHECKPOINTS).absolute()
+            kept.append(_Best(self._folder, best_by))
         sharding.on_first(lambda: _set_damaged_aside(self._folder))
         self._checkpointer = ocp.training.Checkpointer(
             self._folder,
@@ -78,6 +81,20 @@ class Checkpoints:
         except Exception as error:
             raise self._failure(step, error) from error
         self._saving = self._sealer.submit(self._seal, step, response)
+
+    def note(self, metrics: dict[str, float]) -> None:
+        """Keep the metrics of the latest checkpoint if it was saved without any: if a stop had cut its validation off."""
+
+        def write() -> None:
+            if metrics_of(self._folder, self._checkpointer.latest):
+                return
+            folder = self._folder / str(self.latest_step)
+            with photos.atomic(folder / _MEASURED) as stream:
+                stream.write(json.dumps(metrics).encode())
+            checksums.write(folder)
+
+        self.wait()
+        sharding.on_first(write)
 
     def _seal(self, step: int, response: Any) -> None:
         """Once a checkpoint is written, write its checksums: one without them counts as not finished."""
@@ -171,6 +188,27 @@ def goodness(best_by: str) -> Callable[[dict[str, float]], float]:
         return BEST_BY[best_by] * value if np.isfinite(value) else -np.inf
 
     return of
+
+
+def metrics_of(folder: Path, saved: Any) -> dict[str, float]:
+    """What a checkpoint (Orbax's metadata of it) was measured to be, at once or later, see `Checkpoints.note`; {} if never."""
+    later = folder / str(saved.step) / _MEASURED
+    return saved.metrics or (json.loads(later.read_text()) if later.exists() else {})
+
+
+@dataclass(frozen=True)
+class _Best:
+    """Orbax's policy that keeps the best checkpoint of those that were measured; of equal ones the latest."""
+
+    folder: Path
+    best_by: str
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """For each checkpoint, whether it stays."""
+        del context
+        found = [metrics_of(self.folder, one) for one in checkpoints]
+        values = [(goodness(self.best_by)(one), place) for place, one in enumerate(found) if self.best_by in one]
+        return [bool(values) and place == max(values)[1] for place in range(len(found))]
 
 
 def _set_damaged_aside(folder: Path) -> None:

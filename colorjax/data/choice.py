@@ -15,8 +15,8 @@ def choose(store: prepare.Store, data: Any, table: Table, progress: bool) -> tup
     """The usable pictures with the smallest hashes: `limit_per_group` of each group and `limit` in all (0 = no limit).
 
     Returns their indices in order, (n,) int64, and the report: that of `prepare.scan`, which fills `table`, with `found`,
-    `passed_over` (other files), `looked_at`, and `kept_kinds`, what was unusual about those that are kept. Only as many are
-    looked at as it takes.
+    `passed_over` (other files) and `passed_over_kinds`, `looked_at`, and `kept_kinds`, what was unusual about those that are
+    kept. Only as many are looked at as it takes.
     """
     names, groups = store.source.names, store.source.groups
     limited = data.limit or data.limit_per_group
@@ -30,7 +30,9 @@ def choose(store: prepare.Store, data: Any, table: Table, progress: bool) -> tup
         remaining = remaining[~np.isin(remaining, wanted)]
     reasons = Counter(row["reason"] for row in left_out)
     unusual = {name: int((table.rows["unusual"][kept] >> bit & 1).sum()) for bit, name in enumerate(UNUSUAL)}
-    report = {"found": len(names), "passed_over": store.source.passed_over, "looked_at": looked_at, "kept": len(kept)}
+    others = store.source.passed_over
+    report = {"found": len(names), "passed_over": others.total(), "passed_over_kinds": dict(sorted(others.items()))}
+    report |= {"looked_at": looked_at, "kept": len(kept)}
     report["kept_kinds"] = {name: count for name, count in sorted(unusual.items()) if count}
     report["left_out"] = dict(sorted(reasons.items()))
     return np.sort(kept), report | {"files_left_out": left_out}

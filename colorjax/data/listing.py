@@ -3,11 +3,14 @@
 import os
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from colorjax import photos
+
+_OWN = "copies and maps that colorjax made"
 
 
 class Versions(Sequence[str]):
@@ -65,22 +68,23 @@ class Versions(Sequence[str]):
 @dataclass(frozen=True)
 class Listing:
     """names: below the folder, with "/", folder by folder in sorted order. groups: their first-level folders, or the folder's
-    own name. passed_over: how many files lie there that are not photographs by their suffix.
+    own name. passed_over: how many files lie there that are no photographs by their names, by what they are, in words.
     """
 
     names: list[str]
     groups: list[str]
     versions: Versions
-    passed_over: int
+    passed_over: Counter[str]
 
 
 def below(root: Path) -> Listing:
     """Every file with a suffix of photos.SUFFIXES below a folder; links are followed, each real folder is visited once.
 
-    A folder that may not be read is listed as if it were a photograph.
+    What colorjax made is no truth to learn from, by its name, as NAME.colorized.jpg. Hidden folders and those of a system, as
+    @eaDir, are not entered. A folder that may not be read is listed as if it were a photograph.
     """
     groups: list[str] = []
-    versions, passed_over, own_name = Versions(root), 0, root.resolve().name
+    versions, passed_over, own_name = Versions(root), Counter[str](), root.resolve().name
     waiting, visited = [("", os.path.realpath(root))], set()  # names begin with the first, which really is the second
     while waiting:
         inside, real = waiting.pop()
@@ -99,16 +103,21 @@ def below(root: Path) -> Listing:
         for name, is_link, is_folder in here:
             if is_folder:
                 continue
-            if name.lower().endswith(photos.SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(photos.SUFFIXES) and not name.startswith(".") and not _is_own(name):
                 versions.add(inside + name, is_link)
                 groups.append(group)
             else:
-                passed_over += 1
+                passed_over[_OWN if _is_own(name) else photos.other(name)] += 1
         for name, is_link, is_folder in reversed(here):
-            if is_folder:
+            if is_folder and not photos.unwanted(name):
                 path = os.path.join(real, name)
                 waiting.append((f"{inside}{name}/", os.path.realpath(path) if is_link else path))
     return Listing(versions.names, groups, versions, passed_over)
+
+
+def _is_own(name: str) -> bool:
+    """Whether colorjax made a file, by its name; most names take no closer look."""
+    return (photos.OWN_COPY in name or photos.OWN_MAP in name) and photos.is_photograph(name) is None
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -103,7 +103,9 @@ class Data:
         config, steps = self.config, self.steps_per_epoch
         per_epoch, pictures = steps * config.batch_size, self.train_indices
         if not len(pictures):
-            raise ValueError("no photograph is left to train on; data_report.json lists what was left out and why")
+            held_out = f"all {len(self.validation_indices)} are held out (data.val_fraction={config.data.val_fraction})"
+            why = held_out if len(self.validation_indices) else "data_report.json lists what was left out and why"
+            raise ValueError(f"no photograph is left to train on; {why}")
 
         def epoch_rows(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             rows = pictures[self.order(int(epoch))]

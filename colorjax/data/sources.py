@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class Source:
     read: (index, at_least) -> upright sRGB pixels (H, W, 3) uint8, the original short side, and which of photos.UNUSUAL it
         is; the pixels may be reduced to a short side of `at_least` or more. Raises photos.PhotoError.
     held_out: which pictures are for validation, where the source itself says so; otherwise None (split by hash).
-    passed_over: how many files lie there that are not looked at.
+    passed_over: how many files lie there that are not looked at, by what they are, in words.
     gone: which pictures are known not to be there any more, (n,) bool; None for none.
     """
 
@@ -37,7 +38,7 @@ class Source:
     versions: Sequence[str]
     read: Callable[[int, int | None], tuple[np.ndarray, int, tuple[str, ...]]]
     held_out: Sequence[bool] | None = None
-    passed_over: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
     gone: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -45,14 +46,43 @@ class Source:
 
 
 def make(config: Any) -> Source:
-    """The source named by `config.data.source`. Raises ValueError where the name or the folder is wrong."""
+    """The source named by `config.data.source`. Raises ValueError where the name or the folder is wrong, or where a folder of
+    photographs is named that this source would not look at."""
     data = config.data
     if data.source not in SOURCES:
         raise ValueError(f"data.source={data.source!r} is unknown; legal are {', '.join(SOURCES)}")
+    _check_folders(data)
     source = SOURCES[data.source](data)
     if not len(source):
-        raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r})")
+        others = ", ".join(f"{count} {what}" for what, count in sorted(source.passed_over.items()))
+        passed_over = f"; passed over: {others}" if others else ""
+        raise ValueError(f"data.source={data.source} holds no photographs (data.dir={data.dir!r}){passed_over}")
     return source
+
+
+def _check_folders(data: Any) -> None:
+    """Raises ValueError where photographs are named that would not be looked at, or would be on both sides."""
+    for key in ("dir", "val_dir") if data.source != "folder" else ():
+        # TFDS has a folder of its own: it is one of photographs where some lie there, or in its own folders but downloads/.
+        own = key == "dir" and data.source == "tfds" and not _holds_photographs(Path(data.dir).expanduser())
+        if data[key] and not own:
+            raise ValueError(
+                f"data.{key}={data[key]!r} would not be looked at with data.source={data.source}; photographs of your own need "
+                "--config.data.source=folder"
+            )
+    if data.val_dir and data.dir:
+        one, other = (Path(os.path.realpath(os.path.expanduser(name))) for name in (data.dir, data.val_dir))
+        if one.is_relative_to(other) or other.is_relative_to(one):
+            raise ValueError(
+                f"data.val_dir={data.val_dir!r} and data.dir={data.dir!r} hold the same photographs: what is validated on must "
+                "not be trained on, so name two folders of which neither lies in the other"
+            )
+
+
+def _holds_photographs(folder: Path) -> bool:
+    """Whether there is a photograph, by its suffix, in a folder or in one of its folders but `downloads`."""
+    folders = [folder, *(one for one in folder.glob("*/") if one.name != "downloads")] if folder.is_dir() else []
+    return any(name.suffix.lower() in photos.SUFFIXES for one in folders for name in one.iterdir())
 
 
 def unit_hash(name: str, salt: str = "") -> float:

@@ -24,6 +24,11 @@ from colorjax.science.metrics import CHROMA_SCALE
 
 GREY, TRUTH = "grey", "truth"
 EXTREMES = 10  # so many best and worst pictures
+_MEASURED_BY = {  # keys that decide what is measured, and how; the others are of a training
+    *("image_size", "eval_batch_size", "lpips_weights", "panels", "model.dtype"),
+    *(f"data.{key}" for key in ("source", "dir", "names", "val_dir", "val_fraction", "limit", "limit_per_group")),
+    *(f"data.{key}" for key in ("min_size", "min_chroma", "cache", "cache_dir")),
+}
 _SAME_PHOTOGRAPHS = {"data.source", "data.dir", "data.names"}  # with data.val_fraction they decide what a run has not seen
 
 
@@ -115,7 +120,8 @@ def settings_of(
     with config.unlocked():  # what training alone needs
         config.data.balance, config.loss.rarity, config.loss.perceptual, config.loss.l1 = "none", 0.0, 0.0, 1.0
     check(config)
-    ours, notes = settings.flat(config.to_dict()), []
+    ours, idle = settings.flat(config.to_dict()), ", ".join(sorted(changes.keys() - _MEASURED_BY))
+    notes = [f"{idle} changes nothing here: the networks are measured as they are"] if idle else []
     for name, network in networks.items():
         theirs = settings.flat(network.config.to_dict())
         differ = [key for key in sorted(_SAME_PHOTOGRAPHS) if key not in changes and ours[key] != theirs[key]]
@@ -131,6 +137,17 @@ def settings_of(
         if ours["image_size"] != theirs["image_size"]:
             notes.append(f"{name} was trained at {theirs['image_size']} pixels and is measured at {ours['image_size']}")
     return config, notes
+
+
+def computing_in(networks: dict[str, checkpoint.Network], dtype: str) -> dict[str, checkpoint.Network]:
+    """The same networks, which compute in another `model.dtype`."""
+
+    def changed(network: checkpoint.Network) -> checkpoint.Network:
+        config = ConfigDict(network.config.to_dict())
+        config.model.dtype = dtype
+        return dataclasses.replace(network, config=config.lock())
+
+    return {name: changed(network) for name, network in networks.items()}
 
 
 def compare(

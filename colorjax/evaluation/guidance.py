@@ -18,11 +18,18 @@ Curve = list[dict[str, Any]]
 
 
 def counts_of(text: str) -> tuple[int, ...]:
-    """Numbers of hints written as "0,1,5,10,50". Raises ValueError."""
+    """Numbers of hints written as "0,1,5,10,50". Raises ValueError, for numbers outside 0..hints.LIMIT too."""
     try:
-        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+        counts = tuple(int(part) for part in text.split(",")) if text.strip() else ()
     except ValueError:
         raise ValueError(f"hints={text!r} must be whole numbers with commas between, as 0,1,5,10,50") from None
+    _check(counts)
+    return counts
+
+
+def _check(counts: Sequence[int]) -> None:
+    if not all(0 <= count <= hints.LIMIT for count in counts):
+        raise ValueError(f"hints={','.join(map(str, counts))} must be numbers of 0..{hints.LIMIT}")
 
 
 def guided(networks: dict[str, checkpoint.Network]) -> dict[str, checkpoint.Network]:
@@ -40,8 +47,7 @@ def curve(network: checkpoint.Network, photographs: Any, mesh: Mesh, counts: Seq
     The hints are true colours at points of `simulation.for_measuring`; those of a smaller number are among those of a larger.
     Raises ValueError for numbers outside 0..hints.LIMIT.
     """
-    if not all(0 <= count <= hints.LIMIT for count in counts):
-        raise ValueError(f"hints={','.join(map(str, counts))} must be numbers of 0..{hints.LIMIT}")
+    _check(counts)
     numbers = jax.device_put((network.params, network.stats), sharding.replicated(mesh))
     rows = []
     for count in sorted(set(counts)):

@@ -23,6 +23,7 @@ from colorjax.networks.unet import ResNetUNet
 __all__ = [
     "ANSWERS",
     "MODELS",
+    "check",
     "convolution",
     "full_size",
     "make",
@@ -43,8 +44,8 @@ _DTYPES = ("auto", "float32", "bfloat16")
 ANSWERS = (1, 2, 4)
 
 
-def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
-    """The network that `config.model` describes. Raises ValueError, listing what is legal, for unknown names."""
+def check(model: Any) -> None:
+    """Raise ValueError, listing what is legal, where `config.model` describes no network."""
     if model.name not in MODELS:
         raise ValueError(f"model.name={model.name!r} is unknown; legal are {', '.join(MODELS)}")
     if model.dtype not in _DTYPES:
@@ -59,6 +60,11 @@ def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
         raise ValueError(f"model.answer={model.answer} needs model.name=resnet_unet and model.stem=strided")
     if not 0 <= model.palette_gradient <= 1:
         raise ValueError(f"model.palette_gradient={model.palette_gradient} must be between 0 and 1")
+
+
+def make(model: Any, rngs: nnx.Rngs) -> nnx.Module:
+    """The network that `config.model` describes. Raises ValueError as `check`."""
+    check(model)
     options = {key: model[key] for key in ("width", "stem", "answer", "guided", "palette_gradient")}
     return MODELS[model.name](**options, dtype=_dtype(model.dtype), rngs=rngs)
 

@@ -9,7 +9,7 @@ import operator
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -165,12 +165,25 @@ def unknown_key(words: list[str], legal: list[str]) -> str:
     return ""
 
 
-def of_flags(error: Exception, legal: list[str]) -> str:
-    """An error of absl's flags in one sentence. legal: the names of the flags that there are."""
+def of_flags(error: Exception, legal: list[str], keys: list[str]) -> str:
+    """An error of absl's flags in one sentence. legal: the names of the flags that there are; keys: of the config's."""
     name = getattr(error, "flagname", None)
     if name is not None:
-        return f"there is no option --{name}{meant(name, [f'--{flag}' for flag in legal]) or '; --help lists all'}"
+        like = meant(name, [f"--{flag}" for flag in legal]) or meant(name, [f"--{key}" for key in keys], ".")
+        return f"there is no option --{name}{like or '; --help lists all'}"
     about, _, trace = str(error).removeprefix("flag ").partition(": Error whilst parsing config file:")
     words = " ".join(f"{about}: {trace.strip().splitlines()[-1]}".split()) if trace else " ".join(about.split())
     words = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", words)
+    words = re.sub(r"Failed to parse .* as a ConfigDict.*", "it has keys of its own, which configs/base.py explains", words)
+    words = re.sub(r"\('Non-boolean argument.*", "it must be True or False", words)
     return re.sub(r"could not convert string to float.*", "it must be a number", words)
+
+
+def run(main: Callable[[list[str]], None], argv: list[str]) -> None:
+    """A script; a package that `pip install .` does not bring is named instead of a traceback."""
+    try:
+        main(argv)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "colorjax":
+            raise
+        sys.exit(f'{Path(argv[0]).name}: {error.name} is not installed; pip install -e ".[train]" brings what training needs')

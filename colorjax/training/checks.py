@@ -4,7 +4,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from colorjax import checkpoint
+from colorjax import checkpoint, networks
 from colorjax.checkpoint import settings
 from colorjax.data import balance
 from colorjax.networks import perceptual
@@ -18,6 +18,7 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     *("seed", "weight_decay", "warmup_steps", "clip_norm", "discriminator.warmup_steps", "discriminator.clip_norm"),
+    *("checkpoint_every", "panels", "data.limit", "data.limit_per_group", "data.min_size", "data.min_chroma"),
     *(
         "loss.l1",
         "loss.delta_e",
@@ -68,6 +69,7 @@ def check(config: ConfigDict) -> None:
         raise ValueError(
             f"freeze={config.freeze!r} and encoder_rate={config.encoder_rate} need model.name=resnet_unet, which has an encoder"
         )
+    networks.check(config.model)
     states.frozen_stages(config.freeze)
     if config.loss.rarity and not config.loss.l1:
         raise ValueError(f"loss.rarity={config.loss.rarity} weights the pixels of L1, but loss.l1=0")

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from colorjax.networks.resnet import STAGES
@@ -28,6 +29,19 @@ def schedule(config: Any, steps_per_epoch: int, player: Any = None) -> optax.Sch
         return player.learning_rate * decay * rise
 
     return rate
+
+
+def held_down(config: Any, steps_per_epoch: int) -> str:
+    """What to say of a warm-up so long that a run never learns at half of its rate; "" of others."""
+    total = config.epochs * steps_per_epoch
+    highest = float(schedule(config, steps_per_epoch)(np.arange(min(total, config.warmup_steps + 1))).max(initial=0))
+    if not config.warmup_steps or highest >= config.learning_rate / 2:
+        return ""
+    return (
+        f"warmup_steps={config.warmup_steps} is long for a run of {total} steps: its learning rate rises to {highest:.1e} "
+        f"only, not to {config.learning_rate:g}. A shorter one, as --config.warmup_steps={total // 10}, lets it learn more, "
+        "and so does a larger --config.epochs"
+    )
 
 
 def make(config: Any, steps_per_epoch: int) -> Optimizers:

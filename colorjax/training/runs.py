@@ -231,16 +231,23 @@ def write_example(workdir: Path, image_u8: np.ndarray) -> None:
     figures.save_png(Image.fromarray(np.round(grey * 255).astype(np.uint8)), workdir / "example.png")
 
 
-def owes_validation(workdir: Path, step: int) -> bool:
-    """Whether the validation of this step was not measured: the run was stopped in it. The same in every process."""
-    rows = history.read_rows(workdir)
-    return sharding.texts(str(not any(row["kind"] == "validation" and row["step"] == step for row in rows)))[0] == "True"
+def validation_of(workdir: Path, step: int) -> dict[str, float]:
+    """The validation metrics of this step in metrics.jsonl; empty where a stop cut it off. The same in every process."""
+    rows = [row for row in _validations(workdir) if row["step"] == step]
+    return _metrics(json.loads(sharding.texts(json.dumps(rows[-1:]))[0]))
 
 
 def last_validation(workdir: Path) -> dict[str, float]:
     """The last validation metrics in metrics.jsonl; empty where there are none."""
-    rows = [row for row in history.read_rows(workdir) if row["kind"] == "validation"]
-    return {k: v for k, v in rows[-1].items() if k not in ("kind", "step", "epoch")} if rows else {}
+    return _metrics(_validations(workdir)[-1:])
+
+
+def _validations(workdir: Path) -> list[dict]:
+    return [row for row in history.read_rows(workdir) if row["kind"] == "validation"]
+
+
+def _metrics(rows: list[dict]) -> dict[str, float]:
+    return {key: value for row in rows for key, value in row.items() if key not in ("kind", "step", "epoch")}
 
 
 def next_commands(workdir: Path, values: dict[str, float]) -> str:

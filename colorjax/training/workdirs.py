@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,20 +22,61 @@ from colorjax.platform import sharding
 _FREE_KEYS = (
     *("epochs", "learning_rate", "warmup_steps", "weight_decay", "beta1", "clip_norm", "eval_batch_size"),
     *(f"discriminator.{key}" for key in ("learning_rate", "warmup_steps", "beta1", "clip_norm")),
-    *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by"),
+    *("pretrained", "init_from", "lpips_weights", "loss.perceptual_weights", "best_by", "looks"),
     *("log_every", "checkpoint_every", "keep_checkpoints", "panels", "data.cache", "data.cache_dir"),
     *("fsdp", *(f"distributed.{key}" for key in ("coordinator", "processes", "process", "timeout", "start_timeout"))),
 )
 _CONFIG, _REPORT, _PHOTOGRAPHS = "config.json", "data_report.json", "photographs.json"
 
 
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+    """No other run works in the folder meanwhile, nor finds it gone: it is made where it is not there.
+
+    The first process holds it for all. What a killed one held is free at once, and a new folder goes if it stays empty. Where
+    the file system or the platform knows no locks, nothing holds others off. Raises ValueError where another run is there, or
+    where the folder cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        sharding.on_first(lambda: _hold(workdir, stack))
+        yield
+
+
+def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
+    is_new = not workdir.exists()
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ValueError(f"{workdir} is a file; name a folder as --workdir") from None
+    except OSError as error:
+        raise ValueError(f"{workdir} cannot be made ({error.strerror}); name another --workdir") from error
+    if not os.access(workdir, os.W_OK | os.X_OK):
+        raise ValueError(f"{workdir} cannot be written to; name another --workdir")
+    if is_new:
+        stack.callback(_remove_if_empty, workdir)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    folder = os.open(workdir, os.O_RDONLY)
+    stack.callback(os.close, folder)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"another run works in {workdir}: wait until it has ended, or name another --workdir") from None
+    except OSError:  # as on some network drives
+        return
+
+
 def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.Roster, dict] | None:
     """The photographs and the data report that the run in `workdir` began with; None where none has begun.
 
     base: the default of every key; a run of before a key was trained as its default says.
-    Raises ValueError, showing each difference, where the run there is of other settings than `config`.
+    Raises ValueError, showing each difference, where the run there is of other settings than `config`; and where a new run
+    cannot start: see `_check_new`.
     """
-    if not any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")):
+    if not _has_checkpoint(workdir):
+        _check_new(workdir, config)
         return None
     before = settings.flat(settings.plain(base)) | settings.flat(_read(workdir / _CONFIG))
     after = settings.flat(settings.plain(config))
@@ -46,6 +88,31 @@ def began(workdir: Path, config: ConfigDict, base: ConfigDict) -> tuple[roster.R
     if not (workdir / _PHOTOGRAPHS).exists():
         return None
     return _read(workdir / _PHOTOGRAPHS, roster.read), _read(workdir / _REPORT)
+
+
+def _remove_if_empty(workdir: Path) -> None:
+    """What was made for a run that could not begin."""
+    with contextlib.suppress(OSError):  # it is not empty
+        workdir.rmdir()
+
+
+def _check_new(workdir: Path, config: ConfigDict) -> None:
+    """Raise ValueError where what a new run starts from is not there, or where it would lie among its photographs, for it
+    writes pictures."""
+    start, data = config.init_from, config.data
+    if start not in ("", checkpoint.PRETRAINED) and not Path(start).expanduser().exists():
+        raise ValueError(f"init_from={start} does not exist; it names a trained network, as a workdir")
+    for key in ("dir", "val_dir") if data.source == "folder" else ():
+        if data[key] and workdir.resolve().is_relative_to(Path(data[key]).expanduser().resolve()):
+            raise ValueError(
+                f"--workdir={workdir} lies among the photographs of data.{key}={data[key]}: what a run draws there would count "
+                "as photographs. Name a workdir outside of it"
+            )
+
+
+def _has_checkpoint(workdir: Path) -> bool:
+    """Whether there is something to go on from; what Orbax leaves of a save that was cut off has a longer name."""
+    return any(path.name.isdigit() for path in (workdir / checkpoint.CHECKPOINTS).glob("[0-9]*"))
 
 
 def _json(path: Path) -> Any:
@@ -68,7 +135,7 @@ def claim(workdir: Path, config: ConfigDict, photographs: Any) -> None:
     photographs: the data.Data of the run. Raises ValueError where the processes of a run see different ones.
     """
     report = workdir / _REPORT
-    began_unlisted = any((workdir / checkpoint.CHECKPOINTS).glob("[0-9]*")) and not (workdir / _PHOTOGRAPHS).exists()
+    began_unlisted = _has_checkpoint(workdir) and not (workdir / _PHOTOGRAPHS).exists()
     if began_unlisted and report.exists() and _read(report)["digest"] != photographs.report["digest"]:
         raise ValueError(f"{workdir} holds a run on other photographs; name another --workdir")
     digests = sharding.texts(photographs.report["digest"])
@@ -142,5 +209,6 @@ def describe_data(report: dict) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["left_out"].items())
         line += f"\nleft out: {reasons} (listed in data_report.json)"
     if report["passed_over"]:
-        line += f"\npassed over: {report['passed_over']} other files"
+        kinds = report.get("passed_over_kinds", {"other files": report["passed_over"]})  # runs of before have no kinds
+        line += "\npassed over: " + ", ".join(f"{count} {what}" for what, count in kinds.items())
     return line

@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 import os
+import re
 import struct
 from collections import Counter
 
@@ -18,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorjax import data, photos
-from colorjax.data import balance, pipeline, prepare, sources
+from colorjax.data import balance, listing, pipeline, prepare, sources
 from colorjax.science import color
-from colorjax.training import steps
+from colorjax.training import steps, workdirs
 
 
 def load(folder, process=(0, 1), everything=False, **changes):
@@ -84,6 +85,17 @@ def test_folder_finds_pictures_of_every_format_with_their_groups(tmp_path):
     assert loaded.report["validation"] == {"all": 7, "animals": 2, "my photos": 1, "people": 2, "scenery": 2}
     assert loaded.report["found"] == loaded.report["kept"] == 7 and loaded.report["left_out"] == {}
     assert sorted(visited(loaded.validation())) == list(range(7))
+
+
+def test_what_colorjax_or_a_system_made_is_no_truth_to_learn_from(tmp_path):
+    """A copy beside its grey source would be one, and the thumbnails of a storage server would be on both sides."""
+    made = ("a.colorized.jpg", "a.colorized.2.jpg", "a.uncertainty.png", "b/@eaDir/a.jpg", "b/.thumbnails/a.jpg")
+    taken = ("a.jpg", "b/colorized.jpg", "b/my.uncertainty.of.1920.jpg")
+    for number, name in enumerate((*made, *taken)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / name, colourful(number, SIZE, SIZE))
+    found = listing.below(tmp_path)
+    assert sorted(found.names) == sorted(taken) and found.passed_over == {"copies and maps that colorjax made": 3}
 
 
 def test_top_of_the_working_folder_is_a_group_with_a_name(tmp_path, monkeypatch):
@@ -179,9 +191,13 @@ def test_nothing_left_to_train_on_says_so(tmp_path):
     save(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8))
     loaded = load(tmp_path, data__cache=False)
     assert loaded.report["left_out"] == {"grey": 1} and len(loaded.validation_indices) == 0
-    with pytest.raises(ValueError, match="no photograph is left to train on"):
+    with pytest.raises(ValueError, match=r"no photograph is left to train on; data_report\.json lists"):
         loaded.train()
     assert list(loaded.validation()) == []
+    for number in range(3):
+        save(tmp_path / f"{number}.png", colourful(number, SIZE, SIZE))
+    with pytest.raises(ValueError, match=r"left to train on; all 3 are held out \(data\.val_fraction=0\.99999\)"):
+        load(tmp_path, data__cache=False, data__val_fraction=0.99999).train()
 
 
 # The split
@@ -735,6 +751,17 @@ def test_missing_folder(tmp_path, monkeypatch, directory):
         load(directory)
 
 
+def test_pictures_that_are_passed_over_are_named(tmp_path):
+    for name in ("a.NEF", "b/c.nef", "d.gif", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    raw = r"passed over: 1 GIFs \(save them as PNG\), 1 other files, 2 raw files of cameras \(develop them to TIFF\)"
+    with pytest.raises(ValueError, match=rf"holds no photographs .*; {raw}$"):
+        load(tmp_path)
+    save(tmp_path / "a.png", colourful(0, SIZE, SIZE))
+    assert re.search(rf"\n{raw}$", workdirs.describe_data(load(tmp_path, data__cache=False).report))
+
+
 def test_empty_folder(tmp_path):
     (tmp_path / "notes.txt").write_text("no photographs")
     with pytest.raises(ValueError, match=r"data\.source=folder holds no photographs \(data\.dir='.*'\)"):
@@ -928,3 +955,23 @@ def test_validation_on_photographs_of_other_sources(folder, tmp_path):
         load(folder, data__val_dir=str(tmp_path / "others"), data__val_fraction=1e-9)
     with pytest.raises(ValueError, match=r"data\.val_dir='nowhere' is not a folder"):
         load(folder, data__val_dir="nowhere")
+
+
+def test_the_same_photographs_are_not_on_both_sides(folder, tmp_path):
+    """Neither where one folder lies in the other, nor by a link."""
+    (tmp_path / "link").symlink_to(folder / "people")
+    for one, other in ((folder, folder / "people"), (folder / "people", folder), (folder, folder), (folder, tmp_path / "link")):
+        with pytest.raises(ValueError, match="hold the same photographs: what is validated on must not be trained on"):
+            load(one, data__val_dir=str(other), data__val_fraction=0.5)
+
+
+def test_photographs_that_a_source_would_not_look_at_are_refused(folder, tmp_path):
+    """Else a training that was to be of one's own photographs would be of others, or TFDS would put its data among them."""
+    for source, key in (("sample", "dir"), ("sample", "val_dir"), ("tfds", "dir"), ("tfds", "val_dir")):
+        config = settings(data__source=source, data__names="lfw", **{f"data__{key}": str(folder)})
+        with pytest.raises(ValueError, match=rf"data\.{key}=.* would not be looked at .* --config\.data\.source=folder"):
+            sources.make(config)
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "extracted.jpg").touch()  # as TFDS leaves them
+    with pytest.raises(ValueError, match=r"data\.names is empty"):
+        sources.make(settings(data__source="tfds", data__names="", data__dir=str(tmp_path)))

@@ -231,8 +231,8 @@ def test_a_run_of_before_a_key_was_goes_on_with_its_default(album, tmp_path):
     before = json.loads(path.read_text())
     path.write_text(json.dumps({k: v for k, v in before.items() if json.dumps(v) != json.dumps(defaults.to_dict()[k])}))
     began_run(album, tmp_path / "run")
-    path.write_text(json.dumps(before | {"looks": [0.5, 1.5]}))
-    with pytest.raises(ValueError, match=r"holds another run.*\n  looks: \[0.5, 1.5\] there, \[1.0\] now"):
+    path.write_text(json.dumps(before | {"freeze": "layer1"}))
+    with pytest.raises(ValueError, match=r"holds another run.*\n  freeze: 'layer1' there, '' now"):
         began_run(album, tmp_path / "run")
 
 

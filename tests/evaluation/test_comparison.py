@@ -15,7 +15,7 @@ from helpers.tiny import config as tiny
 from PIL import Image
 
 from colorjax import checkpoint
-from colorjax.evaluation import comparison, evaluators, figures
+from colorjax.evaluation import comparison, evaluators, figures, guidance
 from colorjax.evaluation.history import read_rows
 from colorjax.networks import state
 from colorjax.science import color
@@ -313,6 +313,49 @@ def test_weights_trained_elsewhere_are_measured_anywhere(tmp_path, runs):
     with pytest.raises(OSError, match="/not/here"):
         evaluate.evaluate(trained, None, runs[2])
     assert list(evaluate.evaluate(trained, None, runs[2] | {"lpips_weights": ""})) == ["grey", "run"]
+
+
+def test_photographs_that_are_not_here_are_asked_for(tmp_path, monkeypatch, runs):
+    """Those of the training are found below ~ too; a release has none; and what a run would not look at is refused."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").symlink_to(runs[2]["data.dir"])
+    (tmp_path / "file").touch()
+    trained = workdir(tmp_path / "run", data__source="folder", data__dir="~/photos")
+    with pytest.raises(ValueError, match=f"--out={tmp_path}/file is no folder"):  # the next to be looked at
+        evaluate.evaluate("~/run", "~/file", {})
+    assert evaluate._default_out("~/run") == tmp_path / "run" / "report"
+    (tmp_path / "photos").unlink()
+    with pytest.raises(ValueError, match=r"the photographs of the training, ~/photos, are not here; name others"):
+        evaluate.evaluate(trained, None, {})
+    checkpoint.export(checkpoint.load(trained), tmp_path / "weights")
+    with pytest.raises(ValueError, match=r"no photographs come with this network; name others .*--config\.data\.dir=DIR"):
+        evaluate.evaluate(tmp_path / "weights", None, {})
+    with pytest.raises(ValueError, match=r"would not be looked at with data\.source=sample"):
+        evaluate.evaluate(runs[0], None, {"data.dir": runs[2]["data.dir"]})
+    with pytest.raises(ValueError, match=r"data\.dir='nowhere' is not a folder"):
+        evaluate.evaluate(trained, None, {"data.dir": "nowhere"})
+    with pytest.raises(ValueError, match=r"data\.names is empty"):  # and no word of the folder of another source
+        evaluate.evaluate(trained, None, {"data.source": "tfds"})
+
+
+def test_settings_of_a_training_change_nothing_and_that_is_said(report, runs, capsys):
+    """But precision does what it says: bfloat16 has 8 bits."""
+    changes = {"learning_rate": 1.0, "looks": (2.0,), "model.dtype": "bfloat16"}
+    rounded = evaluate.evaluate(runs[0], None, runs[2] | changes)["cool"]["all"]["l1"]["mean"]
+    assert "learning_rate, looks changes nothing here" in capsys.readouterr().err
+    exact = report[0]["cool"]["all"]["l1"]["mean"]
+    assert rounded != exact and rounded == pytest.approx(exact, rel=0.02)
+
+
+def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path, runs):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "report"):
+        with pytest.raises(ValueError, match=r"--out=.* is no folder and cannot be made one"):
+            evaluate.evaluate(runs[0], out, runs[2] | {"data.dir": "nowhere"})
+    with pytest.raises(ValueError, match=r"none of 12 photographs was held out \(data\.val_fraction=0\.0\); --split=all"):
+        evaluate.evaluate(runs[0], None, runs[2] | {"data.val_fraction": 0.0}, split="validation")
+    with pytest.raises(ValueError, match=r"hints=0,1001 must be numbers of 0\.\.1000"):
+        guidance.counts_of("0,1001")
 
 
 # Figures

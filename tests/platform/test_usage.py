@@ -159,6 +159,13 @@ QUICK = "--config=configs/quick.py"
         ),
         ("train.py", [QUICK, "--config.data.dri=x"], "there is no key --config.data.dri; did you mean --config.data.dir?"),
         ("train.py", [QUICK, "--config.epochs=abc"], "--config.epochs=abc: it must be a whole number"),
+        ("train.py", [QUICK, "--config.data.flip=maybe"], "--config.data.flip=maybe: it must be True or False"),
+        (
+            "train.py",
+            [QUICK, "--config.model=shallow"],
+            "--config.model=shallow: it has keys of its own, which configs/base.py",
+        ),
+        ("train.py", [QUICK, "--batch_size=4"], "there is no option --batch_size; did you mean --config.batch_size?"),
         ("train.py", [QUICK, "--workdr=x"], "there is no option --workdr; did you mean --workdir?"),
         ("train.py", [QUICK], "--workdir=DIR is missing: where the run is kept, as runs/quick"),
         ("evaluate.py", [], "--ckpt=DIR is missing: a workdir, one of its checkpoints/STEP, an exported folder, or pretrained"),
@@ -174,7 +181,16 @@ def test_a_typo_ends_with_one_sentence(script, words, expected):
     assert text.startswith(f"{script}: {expected}") and "\n" not in text
 
 
+def test_a_package_that_only_training_needs_is_named_with_the_way_to_have_it():
+    def main(_):
+        import a_package_of_training  # noqa: F401
+
+    with pytest.raises(SystemExit, match=r"^train\.py: a_package_of_training is not installed; pip install -e .*\[train\]"):
+        usage.run(main, ["somewhere/train.py"])
+
+
 def test_measuring_pretrained_alone_says_what_it_needs(tmp_path):
+    (tmp_path / "photos").mkdir()  # the name that their config has, but not the folder
     text = said("evaluate.py", "--ckpt=pretrained", cwd=tmp_path)
     assert text.endswith("are not here; name others to measure on, in colour: --config.data.dir=DIR") and "\n" not in text
 

@@ -136,6 +136,19 @@ def test_a_smooth_schedule_falls_with_every_step_of_a_single_epoch():
     np.testing.assert_allclose(rates, 0.5 * (1 + np.cos(np.pi * np.arange(9) / 8)), atol=1e-6)
 
 
+def test_a_warm_up_that_holds_a_run_down_is_told():
+    """As that of finetune.py with 54 photographs in batches of 16, which take 20 steps."""
+    config = base.get_config()
+    config.schedule, config.warmup_steps, config.learning_rate, config.epochs = "smooth", 50, 1e-4, 5
+    told = optim.held_down(config, 4)
+    highest = optim.schedule(config, 4)(np.arange(20)).max()
+    assert f"a run of 20 steps: its learning rate rises to {highest:.1e} only" in told
+    assert "as --config.warmup_steps=2, lets it learn more" in told
+    assert not optim.held_down(config, 60)
+    config.warmup_steps = 0
+    assert not optim.held_down(config, 4)
+
+
 def test_a_constant_schedule_stays_and_unknown_stages_are_refused():
     config = base.get_config()
     config.schedule, config.warmup_steps, config.learning_rate = "constant", 2, 1.0

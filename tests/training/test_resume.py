@@ -119,6 +119,7 @@ def test_a_stop_during_validation_saves_at_once_and_validates_after_the_restart(
     train.train(config(), tmp_path)
     assert history(tmp_path) == history(straight)
     assert_same(restored(tmp_path), restored(straight))
+    assert checkpoint.load(tmp_path).source.name == checkpoint.load(straight).source.name  # the best
 
 
 def test_a_stop_before_the_first_step_ends_well(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,12 @@ from helpers.tiny import config as tiny
 from PIL import Image
 
 from colorjax import checkpoint
+from colorjax.checkpoint import networks
 from colorjax.evaluation.history import read_rows
+from colorjax.networks import state
+from colorjax.platform import sharding
+from colorjax.training import optim, workdirs
+from configs import base
 
 sys.path.insert(0, str(ROOT))
 import evaluate
@@ -147,10 +154,15 @@ def test_non_finite_loss_stops_with_step_and_name(tmp_path):
         ({"image_size": 8}, "image_size=8 must be at least 16"),
         ({"model__answer": 4, "image_size": 64, "loss__perceptual": 0.1}, "image_size=64 must be at least 128"),
         ({"looks": (3.0,)}, r"looks=\(3.0,\) must be one scale or several, each between 0.5 and 2"),
+        ({"checkpoint_every": -1}, "checkpoint_every=-1 must not be negative"),  # else it saved after every step
+        ({"panels": -1}, "panels=-1 must not be negative"),
+        ({"data__limit": -1}, "data.limit=-1 must not be negative"),
+        ({"model__dtype": "float16", "data__source": "web"}, "model.dtype='float16' is unknown"),  # before photographs are read
         ({"data__val_fraction": 1.0}, "data.val_fraction=1.0 must be"),
         ({"data__source": "web"}, "data.source='web' is unknown; legal are tfds, folder, sample"),
         ({"model__name": "vgg"}, "model.name='vgg' is unknown; legal are resnet_unet, shallow"),
         ({"pretrained": "nowhere.pth"}, "width=64"),
+        ({"init_from": "nowhere", "data__source": "web"}, "init_from=nowhere does not exist"),  # before photographs are read
     ],
 )
 def test_wrong_settings_name_key_value_and_what_is_legal(changes, message, tmp_path):
@@ -243,6 +255,11 @@ def test_damaged_and_missing_checkpoints_are_named(run, tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match="holds no checkpoint"):
         checkpoint.load(tmp_path)
     checkpoint.export(checkpoint.load(run[0]), tmp_path / "w")
+    for inside in (run[0] / "checkpoints", tmp_path / "w" / "weights"):
+        with pytest.raises(checkpoint.CheckpointError, match=f"holds no checkpoint .*; did you mean {inside.parent}"):
+            checkpoint.load(inside)
+    with pytest.raises(checkpoint.CheckpointError, match=r"config\.json is a file; .*; did you mean "):
+        checkpoint.load(run[0] / "config.json")
     victim = max((p for p in (tmp_path / "w" / "weights").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
@@ -272,6 +289,41 @@ def test_a_failed_first_start_does_not_claim_the_workdir(tmp_path):
     with pytest.raises(ValueError, match="not a folder"):
         train.train(tiny(model__name="shallow", data__source="folder", data__dir="nowhere"), tmp_path)
     train.train(tiny(model__name="shallow", epochs=1), tmp_path)
+
+
+def test_a_workdir_holds_one_run_at_a_time(tmp_path, monkeypatch):
+    """What a second one would find, an unfinished checkpoint, it would set aside as damaged."""
+    with workdirs.held(tmp_path / "new" / "run"), pytest.raises(ValueError, match=r"another run works in .*run: wait"):
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "new" / "run")
+    with pytest.raises(ValueError, match="not a folder"):  # it is free again, and the photographs are looked at
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "new" / "run")
+    assert not (tmp_path / "new" / "run").exists()  # for nothing began
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="run cannot be written to; name another --workdir"):
+        patch.setattr(os, "access", lambda *_: False)
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; name a folder as --workdir"):
+        train.train(tiny(data__dir="nowhere", data__source="folder"), tmp_path / "file")
+
+
+def test_a_workdir_among_its_photographs_is_refused(tmp_path):
+    """The panels that it draws would be new photographs when it goes on."""
+    (tmp_path / "photos").mkdir()
+    for key in ("dir", "val_dir"):
+        with pytest.raises(ValueError, match=rf"--workdir=.*/run lies among the photographs of data\.{key}="):
+            train.train(tiny(**{"data__source": "folder", f"data__{key}": str(tmp_path)}), tmp_path / "photos" / "run")
+    with pytest.raises(ValueError, match="holds no photographs"):
+        train.train(tiny(data__source="folder", data__dir=str(tmp_path / "photos")), tmp_path / "photos-run")
+
+
+def test_a_first_save_that_was_cut_off_does_not_claim_the_workdir(tmp_path):
+    (tmp_path / "config.json").write_text(tiny(seed=5).to_json_best_effort())
+    (tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir(parents=True)
+    assert workdirs.began(tmp_path, tiny(), base.get_config()) is None
+    (tmp_path / "checkpoints" / "6").mkdir()
+    with pytest.raises(ValueError, match=r"seed: 5 there, 0 now"):
+        workdirs.began(tmp_path, tiny(), base.get_config())
+    assert workdirs.began(tmp_path, tiny(seed=5, looks=(0.8, 1.2)), base.get_config()) is None  # no list of photographs, either
 
 
 def test_other_photographs_in_a_started_workdir_are_refused(run, monkeypatch):
@@ -305,8 +357,6 @@ def test_a_run_without_any_readable_photograph_stops(tmp_path, monkeypatch):
 def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
     import jax.numpy as jnp
 
-    from colorjax.networks import state
-
     config = tiny()
     with checkpoint.Checkpoints(tmp_path, keep=2) as checkpoints:
         for step, value in enumerate([0.5, 0.1, 0.3, float("nan"), 0.4], start=1):
@@ -314,6 +364,40 @@ def test_the_best_checkpoint_outlives_the_latest_and_nonsense(tmp_path):
             now = state.TrainState(jnp.int32(step), arrays, arrays, arrays, jnp.zeros(2))
             checkpoints.save(now, config, {"l1": value})
     assert checkpoint_steps(tmp_path) == [2, 4, 5]
+
+
+def measured(folder, values):
+    """A workdir with a checkpoint for each l1; None: it is measured only after it was saved."""
+    config = tiny(model__name="shallow")
+    shapes = state.abstract(config, optim.make(config, 6), sharding.make_mesh())
+    now = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    for step, value in enumerate(values, start=1):
+        with checkpoint.Checkpoints(folder, keep=2) as checkpoints:
+            now.step = np.array(step, np.int32)
+            checkpoints.save(now, config, value and {"l1": value})
+            if value is None:
+                checkpoints.note({"l1": 0.1})
+    return folder
+
+
+def test_a_checkpoint_that_a_run_deletes_while_it_is_read_is_not_missed(tmp_path, monkeypatch):
+    load, tried = networks._load_step, []
+
+    def of_a_run_in_progress(step):
+        tried.append(step.name)
+        if len(tried) == 1:
+            shutil.rmtree(step / "network")
+        return load(step)
+
+    monkeypatch.setattr(networks, "_load_step", of_a_run_in_progress)
+    assert checkpoint.load(measured(tmp_path, [0.3, 0.1])).source.name == "1" and tried == ["2", "1"]
+
+
+def test_a_checkpoint_that_was_measured_after_a_stop_may_be_the_best(tmp_path):
+    """It was saved when its validation was cut off; what was measured on the next start is whole, kept and found."""
+    measured(tmp_path, [None, 0.3, 0.2, 0.4, 0.5])
+    assert checkpoint_steps(tmp_path) == [1, 4, 5] and checkpoint.load(tmp_path).source.name == "1"
+    checkpoint.checksums.verify(tmp_path / "checkpoints" / "1")
 
 
 def test_evaluate_refuses_what_does_not_fit_the_weights(run):
