@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from colorjax.film import chroma
-from colorjax.film.containers import matroska
+from colorjax.film.containers import matroska, planes
 from colorjax.film.containers.reading import Film
 
 _SIDE_DATA = {"A53_CC": "closed captions inside its pictures", "AFD": "its active format description"}
@@ -25,6 +25,11 @@ _SIDE_DATA |= {"DOVI_METADATA": "its Dolby Vision", "DOVI_RPU_BUFFER": "its Dolb
 _SIDE_DATA |= {
     "FILM_GRAIN_PARAMS": "the grain that players add to it",
     "AMBIENT_VIEWING_ENVIRONMENT": "the light it was made for",
+}
+_SIDE_DATA |= {
+    "EXIF": "EXIF inside its pictures",
+    "LCEVC": "what sharpens its pictures (LCEVC)",
+    "VIEW_ID": "which eye it is for",
 }
 _SHOWN = ("the shape of its pixels", "its matrix", "its range", "its primaries", "its transfer")
 _MARKS = 1 << 12 | 1 << 24  # of a timecode in a group of pictures: bits that are no part of its numbers
@@ -51,7 +56,7 @@ class Looks:
 
     def add(self, frame: av.VideoFrame) -> None:
         """Look at the next one."""
-        self.kinds |= {data.type.name for data in frame.side_data if self._says(frame, data)}
+        self.kinds |= {name for name, data in planes.beside(frame).items() if self._says(frame, name, data)}
         if frame.interlaced_frame:
             order = self._fields.of(frame)
             self._order = self._order or order
@@ -66,14 +71,14 @@ class Looks:
         self._last = said
         self._number += 1
 
-    def _says(self, frame: av.VideoFrame, data: Any) -> bool:
+    def _says(self, frame: av.VideoFrame, name: str, data: bytes) -> bool:
         """Whether there is more in it than encoders write where nobody told them anything."""
-        if data.type.name == "PANSCAN":
-            _, width, height, *places = struct.unpack("<3i6h", bytes(data)[:24])
+        if name == "PANSCAN":
+            _, width, height, *places = struct.unpack("<3i6h", data[:24])
             return any(places) or (width, height) not in ((0, 0), (16 * frame.width, 16 * frame.height))
-        if data.type.name == "GOP_TIMECODE":  # a count of frames from 0 needs no words
+        if name == "GOP_TIMECODE":  # a count of frames from 0 needs no words
             if self._number == 0:
-                self._counts = int.from_bytes(bytes(data)[:8], sys.byteorder) & ~_MARKS < _FEW
+                self._counts = int.from_bytes(data[:8], sys.byteorder) & ~_MARKS < _FEW
             return not self._counts
         return True
 

@@ -1,6 +1,7 @@
 """Samples of frames as arrays, and arrays as frames; each sample is the one that the decoder gave."""
 
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ _PLANAR |= {"p012le": "yuv420p12le", "p212le": "yuv422p12le", "p412le": "yuv444p
 _PLANAR |= {"y210le": "yuv422p10le", "y212le": "yuv422p12le", "xv30le": "yuv444p10le", "vuyx": "yuv444p", "vuya": "yuva444p"}
 _PLANAR |= {"v30xle": "yuv444p10le", "ayuv64le": "yuva444p16le"}
 _WIDE_RGB = ("rgb48le", "rgb48be", "bgr48le", "bgr48be", "rgba64le", "rgba64be", "bgra64le", "bgra64be")
+_UNNAMED = {"28": "LCEVC", "29": "VIEW_ID", "30": "REFERENCE_DISPLAYS", "31": "EXIF"}  # kinds of which PyAV 18 has no names
 
 
 def kind(name: str) -> str:
@@ -46,6 +48,24 @@ def bits(name: str) -> int:
 def has_alpha(name: str) -> bool:
     """Whether pixels say how much of them is seen."""
     return name.startswith(("yuva", "ya", "gbrap", "rgba", "bgra", "argb", "abgr", "vuya", "ayuv"))
+
+
+def beside(frame: av.VideoFrame) -> dict[str, bytes]:
+    """What a frame says beside its samples, by FFmpeg's name of its kind; what PyAV has no name for comes without content."""
+    try:
+        return {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError as error:  # "31 is not a valid Type", and of the others nothing is told
+        number = str(error).split()[0]
+        return beside(_without(frame, number)) | {_UNNAMED.get(number, number): b""}
+
+
+def _without(frame: av.VideoFrame, number: str) -> av.VideoFrame:
+    """A frame without what it says of the kind of this number."""
+    graph = av.filter.Graph()
+    node = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
+    graph.link_nodes(node, graph.add("sidedata", f"delete:type={number}"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def luma(frame: av.VideoFrame) -> np.ndarray:

@@ -148,8 +148,8 @@ class Reel:
     def _picture(self, frame: av.VideoFrame, pts: int) -> coloring.Picture:
         facts, is_interlaced = self.facts, frame.interlaced_frame or self._survey.all_interlaced
         if facts.kind == "rgb":
-            return coloring.Levels(planes.rgb(frame), facts.bits, facts.turns, pts, is_interlaced)
-        return coloring.Video(planes.luma(frame), facts.coding, facts.turns, pts, is_interlaced)
+            return coloring.Levels(planes.rgb(frame), facts.bits, facts.pose, pts, is_interlaced)
+        return coloring.Video(planes.luma(frame), facts.coding, facts.pose, pts, is_interlaced)
 
     def part(self, path: Path) -> "Part":
         """A place for a shot's frames."""
