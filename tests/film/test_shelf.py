@@ -1,5 +1,7 @@
 """What films of a real shelf say of themselves: how they are held, what lies beside their samples, where they come from."""
 
+import os
+
 import av
 import numpy as np
 import pytest
@@ -49,3 +51,34 @@ def test_what_pyav_has_no_name_for_hides_nothing_else(tmp_path, colour, capsys):
         list(next(container.decode(video=0)).side_data)
     assert colour(tmp_path / "grey.mov", tmp_path / "colour.mkv") == 0
     assert "not carried: EXIF inside its pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source, said", [("testsrc2=s=96x64", True), ("testsrc2=s=96x64,hue=s=0", False)])
+@pytest.mark.parametrize("name", ["grey.mkv", "scans/%d.png"])
+def test_a_film_in_colour_is_told(tmp_path, colour, capsys, source, said, name):
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    codec = ("-c:v", "ffv1") if name == "grey.mkv" else ()
+    ffmpeg("ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-frames:v", "2", *codec, str(place))
+    given = place if place.is_file() else place.parent
+    assert colour(given, tmp_path / "colour.mkv" if place.is_file() else tmp_path / "out", "--only-shots") == 0
+    assert ("it is in colour already: its own colours are painted over" in capsys.readouterr().err) == said
+
+
+def test_chapters_of_a_mov_are_not_called_lost(tmp_path, colour, capsys):
+    words = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=80\ntitle=Eins\n"
+    (tmp_path / "words.txt").write_text(words)
+    source, pictures = tmp_path / "grey.mov", film(tmp_path / "pictures.mkv", "yuv420p", codec="mpeg4", frames=2)
+    inputs = ("-i", str(pictures), "-i", str(tmp_path / "words.txt"), "-map_metadata", "1", "-map_chapters", "1")
+    ffmpeg("ffmpeg", "-v", "error", *inputs, "-map", "0", "-c", "copy", str(source))
+    with av.open(str(source)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "data"]
+    assert colour(source, tmp_path / "colour.mkv") == 0 and "not carried" not in capsys.readouterr().err
+    with av.open(str(tmp_path / "colour.mkv")) as container:
+        assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["Eins"]
+
+
+def test_a_pipe_is_refused_before_it_is_waited_for(tmp_path, colour, capsys):
+    os.mkfifo(tmp_path / "pipe.mkv")
+    assert colour(tmp_path / "pipe.mkv", tmp_path / "colour.mkv") == 2
+    assert "is a pipe or a device, and a film is read several times: write it into a file first" in capsys.readouterr().err

@@ -87,6 +87,13 @@ def rgb(frame: av.VideoFrame) -> np.ndarray:
     return frame.to_ndarray(format="rgb48le" if name in _WIDE_RGB else "rgb24")
 
 
+def small(frame: av.VideoFrame, side: int) -> np.ndarray:
+    """R, G and B, (h, w, 3) uint8, its long side at most `side` pixels: to be looked at."""
+    scale = min(1.0, side / max(frame.width, frame.height))
+    width, height = (max(1, round(length * scale)) for length in (frame.width, frame.height))
+    return frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+
+
 def _samples(frame: av.VideoFrame, index: int, width: int, count: int = 1) -> np.ndarray:
     """(H, W), or of several in a pixel (H, W, count), in the machine's byte order."""
     plane = frame.planes[index]

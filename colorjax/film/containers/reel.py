@@ -93,7 +93,7 @@ class Reel:
         finally:
             film.close()
         clock = assembling.Clock(facts.time_base, pts, _last(int(step), pts, facts))
-        notes = reading.doubts(facts)
+        notes = [*reading.doubts(facts), *looks.doubts(seen.coloured)]
         notes += [f"{mended} frames had a time that was not after the one before: they follow it evenly"] if mended else []
         lost = looks.lost(seen.kinds) + seen.changes(self.how.keeps_luma)
         problems = looks.problems(film, self._promise, clock)

@@ -112,6 +112,8 @@ def _work(args: argparse.Namespace) -> job.Work:
     provenance.source_type_uri(args.source_type)
     if not args.film.exists():
         raise ValueError(f"{args.film}: no such file or folder")
+    if not (args.film.is_file() or args.film.is_dir()):
+        raise ValueError(f"{args.film} is a pipe or a device, and a film is read several times: write it into a file first")
     if args.out.name in ("", ".."):
         raise ValueError(f"--out {args.out} has no name of its own: name a file, or a new folder")
     try:
