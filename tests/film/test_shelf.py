@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from helpers.films import ffmpeg, film
 
-from colorjax.film import coloring
-from colorjax.film.containers import planes, reading
+from colorjax import cli
+from colorjax.film import coloring, lists
+from colorjax.film.containers import planes, reading, reel
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 ONE = 1 << 16
@@ -82,3 +83,36 @@ def test_a_pipe_is_refused_before_it_is_waited_for(tmp_path, colour, capsys):
     os.mkfifo(tmp_path / "pipe.mkv")
     assert colour(tmp_path / "pipe.mkv", tmp_path / "colour.mkv") == 2
     assert "is a pipe or a device, and a film is read several times: write it into a file first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "said"),
+    [
+        ("--shots", None, "no such file"),
+        ("--shots", "0\n3 dissolve 2 to 4\n", "line 2: 'dissolve 2' lacks its last frame; it is written as dissolve 121-147"),
+        ("--hints", None, "no such file"),
+        ("--hints", "{", "is no JSON"),
+    ],
+)
+def test_what_people_write_is_read_before_the_film_is_looked_at(tmp_path, colour, capsys, monkeypatch, option, content, said):
+    source, mine = film(tmp_path / "grey.mkv", frames=1), tmp_path / "mine.txt"
+    if content:
+        mine.write_text(content)
+    monkeypatch.setattr(reel.Reel, "look_through", None)
+    assert colour(source, tmp_path / "colour.mkv", option, mine) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "colour.mkv.work").exists()
+
+
+@pytest.mark.parametrize("words", ["dissolve 3-5", "dissolve 3 - 5", "dissolve 3\u20135", "the dissolve 3-5, by hand"])
+def test_a_dissolve_may_be_written_with_room(tmp_path, words):
+    (tmp_path / "shots.txt").write_text(f"0\n4 {words}\n", encoding="utf-8")
+    assert [shot.opening and shot.opening[:2] for shot in lists.read(tmp_path / "shots.txt", 9)] == [None, (3, 6)]
+
+
+def test_verify_knows_the_folder_in_which_it_is(tmp_path, colour, capsys, monkeypatch):
+    assert colour(film(tmp_path / "grey.mkv", "gray", frames=1), tmp_path / "colour.mkv") == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    assert cli.main(["verify", "."]) == 0
+    monkeypatch.chdir(tmp_path / "below")
+    assert cli.main(["verify", ".."]) == 0 and capsys.readouterr().out.count("colour.mkv.json: as it says") == 2

@@ -19,6 +19,7 @@ from colorjax.film.containers import reel
 from colorjax.film.containers.reading import FilmError
 from colorjax.film.jobs import job, places
 from colorjax.platform import caching
+from colorjax.science import hints
 from colorjax.science.hints import HintError
 from colorjax.science.tints import MAX_STRENGTH
 
@@ -125,6 +126,7 @@ def _work(args: argparse.Namespace) -> job.Work:
     options = job.Options(args.strength, args.source_type, settings, args.shots, given, args.overwrite)
     work = job.Work(source, args.out, options)
     _check_places(work, args)
+    _check_lists(work.options)
     work.keys = companions.keys_of(Options(**signing(args)))
     return work
 
@@ -139,6 +141,14 @@ def _check_places(work: job.Work, args: argparse.Namespace) -> None:
     places.check(args.film, args.out, work.folder, written, [path for path in read if path])
     if args.report:
         places.check_report(args.report, args.out, work.folder)
+
+
+def _check_lists(options: job.Options) -> None:
+    """Read what somebody wrote before anything is looked at, which may take hours. Raises ShotError, HintError, OSError."""
+    if options.shots and not options.shots.is_fifo():  # which can be read once
+        lists.read(options.shots, lists.LONGEST_FILM)
+    if options.hints and not options.hints.is_fifo():
+        hints.read(options.hints)
 
 
 def _source(args: argparse.Namespace) -> Any:
