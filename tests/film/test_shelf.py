@@ -116,3 +116,14 @@ def test_verify_knows_the_folder_in_which_it_is(tmp_path, colour, capsys, monkey
     assert cli.main(["verify", "."]) == 0
     monkeypatch.chdir(tmp_path / "below")
     assert cli.main(["verify", ".."]) == 0 and capsys.readouterr().out.count("colour.mkv.json: as it says") == 2
+
+
+def test_other_video_streams_are_named_by_their_numbers(tmp_path):
+    source = film(tmp_path / "one.mkv", frames=1)
+    for count, said in ((2, "colour into its other video stream (1): copied"), (3, "streams (1, 2): copied")):
+        inputs = [word for number in range(count) for word in ("-i", str(source))]
+        maps = [word for number in range(count) for word in ("-map", str(number))]
+        ffmpeg("ffmpeg", "-v", "error", "-y", *inputs, *maps, "-c", "copy", str(tmp_path / "grey.mkv"))
+        opened = reading.opened(tmp_path / "grey.mkv")
+        assert said in opened.lost[0]
+        opened.close()

@@ -207,7 +207,12 @@ def _described(path: Path, container: Any) -> Film:
         raise FilmError(f"its colours are coded by matrix {matrix} (ITU-T H.273), which is not known here: convert it to bt709")
     says_alpha = stream.metadata.get(ALPHA, "0") != "0"  # of VP8 and VP9, whose decoders pass over it
     lost = ["its transparency"] if planes.has_alpha(frame.format.name) or says_alpha else []
-    lost += [f"its {len(streams) - 1} other video streams, which are copied uncoloured"] if len(streams) > 1 else []
+    others = [str(other.index) for other in streams[1:]]
+    lost += (
+        [f"colour into its other video stream{'s' * (len(others) > 1)} ({', '.join(others)}): copied as found"]
+        if others
+        else []
+    )
     film.lost = tuple(lost)
     return film
 
