@@ -1,5 +1,6 @@
 """What films of a real shelf say of themselves: how they are held, what lies beside their samples, where they come from."""
 
+import errno
 import os
 
 import av
@@ -10,6 +11,7 @@ from helpers.films import ffmpeg, film
 from colorjax import cli
 from colorjax.film import coloring, lists
 from colorjax.film.containers import planes, reading, reel
+from colorjax.film.jobs import command
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 ONE = 1 << 16
@@ -127,3 +129,19 @@ def test_other_video_streams_are_named_by_their_numbers(tmp_path):
         opened = reading.opened(tmp_path / "grey.mkv")
         assert said in opened.lost[0]
         opened.close()
+
+
+def test_a_report_that_has_no_room_is_told_apart_from_the_copy(tmp_path, colour, capsys, monkeypatch):
+    source, kept = film(tmp_path / "grey.mkv", "gray", frames=1), command.report
+
+    def full(path, _):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(command, "report", full)
+    words = (source, tmp_path / "colour.mkv", "--report", tmp_path / "report.csv")
+    assert colour(*words) == 1
+    told = capsys.readouterr().err
+    assert "report.csv cannot be written" in told and "the copy is done, and the same command writes the report" in told
+    assert "no room is left" not in told and (tmp_path / "colour.mkv").exists()
+    monkeypatch.setattr(command, "report", kept)
+    assert colour(*words) == 0 and (tmp_path / "report.csv").exists()

@@ -89,13 +89,18 @@ def _coloured(work: job.Work, args: argparse.Namespace) -> int:
         _say(f"{work.source.path}: not carried: {words}")
     for line in _hints(about["shots"]):
         _say(line)
+    failed = bool(survey.problems)
     if args.report:
-        report(args.report, about["shots"])
+        try:
+            report(args.report, about["shots"])
+        except OSError as error:
+            failed, again = True, "the copy is done, and the same command writes the report"
+            _say(f"--report {args.report} cannot be written: {photos.in_words(error, with_name=False)}; {again}")
     moved = sum(row["lightness_moved"] * (row["end"] - row["first"]) for row in about["shots"]) / survey.count
     kept = "every sample of luma is the source's" if about["settings"]["keeps_luma"] else "luma was encoded anew"
     kept = "lightness is the source's" if about["settings"]["chroma"] == "rgb" and about["settings"]["keeps_luma"] else kept
     print(photos.legible(f"coloured {work.source.path} -> {work.out}: {many}, {kept}, L* moved by {moved:.2f} on average"))
-    return 1 if survey.problems else 0
+    return 1 if failed else 0
 
 
 def _work(args: argparse.Namespace) -> job.Work:
