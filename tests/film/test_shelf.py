@@ -6,7 +6,7 @@ import os
 import av
 import numpy as np
 import pytest
-from helpers.films import ffmpeg, film
+from helpers.films import ffmpeg, film, probe
 
 from colorjax import cli
 from colorjax.film import coloring, lists
@@ -145,3 +145,20 @@ def test_a_report_that_has_no_room_is_told_apart_from_the_copy(tmp_path, colour,
     assert "no room is left" not in told and (tmp_path / "colour.mkv").exists()
     monkeypatch.setattr(command, "report", kept)
     assert colour(*words) == 0 and (tmp_path / "report.csv").exists()
+
+
+@pytest.mark.parametrize("mode", ["left_right", "top_bottom", "mono"])
+def test_two_eyes_in_a_picture_keep_their_place_and_the_shape_of_pixels(tmp_path, colour, capsys, mode):
+    film(tmp_path / "one.mkv", frames=1)
+    words = ("-c", "copy", "-metadata:s:v", f"stereo_mode={mode}", str(tmp_path / "grey.mkv"))
+    ffmpeg("ffmpeg", "-v", "error", "-i", str(tmp_path / "one.mkv"), "-aspect", "16:9", *words)
+    assert colour(tmp_path / "grey.mkv", tmp_path / "colour.mkv") == 0 and "two eyes" not in capsys.readouterr().err
+    what = "sample_aspect_ratio:stream_tags=stereo_mode:stream_side_data=type"
+    assert probe(tmp_path / "grey.mkv", what) == probe(tmp_path / "colour.mkv", what)
+
+
+def test_pixels_of_any_shape_are_written(tmp_path, colour):
+    source = film(tmp_path / "grey.mkv", frames=1)
+    ffmpeg("ffmpeg", "-v", "error", "-i", str(source), "-c", "copy", "-aspect", "16:1", str(tmp_path / "flat.mkv"))
+    assert colour(tmp_path / "flat.mkv", tmp_path / "colour.mkv") == 0
+    assert probe(tmp_path / "colour.mkv", "sample_aspect_ratio") == {"sample_aspect_ratio": "12:1"}

@@ -83,6 +83,8 @@ class Looks:
         if name == "PANSCAN":
             _, width, height, *places = struct.unpack("<3i6h", data[:24])
             return any(places) or (width, height) not in ((0, 0), (16 * frame.width, 16 * frame.height))
+        if name == "STEREO3D":  # 0 is of flat pictures
+            return any(data[:4])
         if name == "GOP_TIMECODE":  # a count of frames from 0 needs no words
             if self._number == 0:
                 self._counts = int.from_bytes(data[:8], sys.byteorder) & ~_MARKS < _FEW

@@ -95,7 +95,8 @@ class Reel:
         clock = assembling.Clock(facts.time_base, pts, _last(int(step), pts, facts))
         notes = [*reading.doubts(facts), *looks.doubts(seen.coloured)]
         notes += [f"{mended} frames had a time that was not after the one before: they follow it evenly"] if mended else []
-        lost = looks.lost(seen.kinds) + seen.changes(self.how.keeps_luma)
+        is_said = self._out.suffix.lower() == ".mkv" and "stereo_mode" in film.stream.metadata  # which is carried as a tag
+        lost = looks.lost(seen.kinds - {"STEREO3D"} if is_said else seen.kinds) + seen.changes(self.how.keeps_luma)
         problems = looks.problems(film, self._promise, clock)
         survey |= Survey(len(pts), clock, seen.interlaced, problems, notes, lost, seen.all_interlaced).as_dict()
 
