@@ -153,7 +153,7 @@ def test_two_eyes_in_a_picture_keep_their_place_and_the_shape_of_pixels(tmp_path
     words = ("-c", "copy", "-metadata:s:v", f"stereo_mode={mode}", str(tmp_path / "grey.mkv"))
     ffmpeg("ffmpeg", "-v", "error", "-i", str(tmp_path / "one.mkv"), "-aspect", "16:9", *words)
     assert colour(tmp_path / "grey.mkv", tmp_path / "colour.mkv") == 0 and "two eyes" not in capsys.readouterr().err
-    what = "sample_aspect_ratio:stream_tags=stereo_mode:stream_side_data=type"
+    what = "sample_aspect_ratio" if mode == "mono" else "sample_aspect_ratio:stream_tags=stereo_mode:stream_side_data=type"
     assert probe(tmp_path / "grey.mkv", what) == probe(tmp_path / "colour.mkv", what)
 
 
