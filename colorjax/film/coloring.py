@@ -29,6 +29,25 @@ class Picture(Protocol):
         """L* 0..100 (h, w) float32, its long side at most `size` pixels, upright."""
 
 
+class Pose(NamedTuple):
+    """How a stored picture comes upright: by quarter turns, anticlockwise, and then as in a mirror, left to right, or not."""
+
+    turns: int = 0
+    mirrored: bool = False
+
+    def shown(self, plane: np.ndarray) -> np.ndarray:
+        """A plane (h, w, ...) as players show it."""
+        turned = np.rot90(plane, self.turns)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
+
+    def stored(self, plane: np.ndarray) -> np.ndarray:
+        """A plane that is shown, as it is stored."""
+        return np.ascontiguousarray(np.rot90(plane[:, ::-1] if self.mirrored else plane, -self.turns))
+
+
+UPRIGHT = Pose()  # of a picture that is stored as it is shown
+
+
 class Coloured(NamedTuple):
     """A frame of a shot, and what the network says of it: L* (h, w) that it saw, ab (h, w, 2)."""
 
@@ -160,11 +179,11 @@ def working_shape(shape: tuple[int, int], size: int) -> tuple[int, int]:
 
 @dataclass
 class Video:
-    """A frame whose Y' stays: its plane, how its codes are to be read, and how often it is turned by a quarter."""
+    """A frame whose Y' stays: its plane, how its codes are to be read, and how it comes upright."""
 
     luma: np.ndarray
     coding: chroma.Coding
-    turns: int
+    pose: Pose
     pts: int
     is_interlaced: bool
 
@@ -172,11 +191,11 @@ class Video:
         """See `Picture`."""
         shape = working_shape(self.luma.shape, size)
         small = cv2.resize(self.luma, shape[::-1], interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(np.rot90(chroma.lightness_table(self.coding)[small], self.turns))
+        return self.pose.shown(chroma.lightness_table(self.coding)[small])
 
     def painted(self, answer: Coloured, strength: float, coding: chroma.Coding, layout: str) -> chroma.Painted:
         """Cb and Cr for it; in strips, which bounds the memory."""
-        lightness, ab = (np.ascontiguousarray(np.rot90(plane, -self.turns)) for plane in (answer.lightness, answer.ab))
+        lightness, ab = map(self.pose.stored, (answer.lightness, answer.ab))
         scaled, own, luma = Upsampler(lightness, ab, self.luma.shape), chroma.lightness_table(self.coding), self.recoded(coding)
         found: dict[int, chroma.Painted] = {}
 
@@ -205,7 +224,7 @@ class Levels:
 
     image: np.ndarray
     bits: int
-    turns: int = 0
+    pose: Pose = UPRIGHT
     pts: int = 0
     is_interlaced: bool = False
     about: Any = field(default=None, repr=False)  # what else is needed to write it
@@ -221,11 +240,11 @@ class Levels:
     def seen(self, size: int) -> np.ndarray:
         """See `Picture`."""
         small = pixels.small_grey(self.image, working_shape(self.image.shape[:2], size))
-        return np.ascontiguousarray(np.rot90(color.grey_to_lightness(small), self.turns))
+        return self.pose.shown(color.grey_to_lightness(small))
 
     def painted(self, answer: Coloured, strength: float) -> tuple[np.ndarray, float, float]:
         """(R, G and B as levels of its own bits (H, W, 3), mean |dL*|, mean chroma)."""
-        lightness, ab = (np.ascontiguousarray(np.rot90(plane, -self.turns)) for plane in (answer.lightness, answer.ab))
+        lightness, ab = map(self.pose.stored, (answer.lightness, answer.ab))
         image, scaled = self.image, Upsampler(lightness, ab, self.image.shape[:2])
         result = np.empty((*image.shape[:2], 3), image.dtype)
 

@@ -26,7 +26,8 @@ _HEAD = """# The shots of {name}, {count} frames, as colorjax found them.
 """
 _SEAL = "# As colorjax wrote it: "  # and a digest of what stands above
 _OF = re.compile(r"# The shots of (.*), (\d+) frames, as colorjax")
-_DISSOLVE = re.compile(r"\bdissolve\s+(\d{1,9})-(\d{1,9})\b", re.ASCII)
+_DISSOLVE = re.compile(r"\bdissolve\s+(\d{1,9})(?:\s*[-\u2013]\s*(\d{1,9})\b)?", re.ASCII)
+LONGEST_FILM = 10**9  # frames: more than a line can name
 
 
 class Dissolve(NamedTuple):
@@ -119,6 +120,8 @@ def read(path: Path, count: int) -> list[Shot]:
         if firsts[-1] >= count:
             raise ShotError(f"{path}, line {number}: there is no frame {words[0]}; the film has {count}, the first is 0")
         if found := _DISSOLVE.search(line):
+            if found[2] is None:
+                raise ShotError(f"{path}, line {number}: {found[0]!r} lacks its last frame; it is written as dissolve 121-147")
             first, last = map(int, found.groups())
             if not first <= firsts[-1] <= last or last - first >= LONGEST:
                 words = f"the dissolve {first}-{last} must have frame {firsts[-1]} in it, and at most {LONGEST} frames"

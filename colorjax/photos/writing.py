@@ -269,5 +269,6 @@ class atomic:
             if kind is None:
                 os.replace(self._temporary, self._path)
         finally:
-            self._stream.close()
+            with contextlib.suppress(OSError):  # a full disk says so at each try to empty the buffer
+                self._stream.close()
             self._temporary.unlink(missing_ok=True)

@@ -608,6 +608,14 @@ def test_permissions_follow_the_umask(tmp_path, mask):
 # --- atomic ---
 
 
+def test_atomic_leaves_nothing_where_the_buffer_cannot_be_emptied(tmp_path):
+    """As on a full disk: what is written last is refused, and refused again when the file is closed."""
+    with pytest.raises(OSError, match="Bad file descriptor"), photos.atomic(tmp_path / "a.bin") as stream:
+        stream.write(b"x")
+        os.close(stream.fileno())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_exception_leaves_neither_target_nor_temporary(tmp_path, error):
     with pytest.raises(error), photos.atomic(tmp_path / "new" / "a.bin") as stream:

@@ -158,7 +158,8 @@ def is_of_film(path: Path) -> bool:
 
 def named(path: Path) -> list[Path]:
     """The sidecars that a user means: those below a folder, the one itself, or that of a copy."""
-    if is_of_film(beside := path.with_name(path.name + SUFFIX)):  # of a film, or of a folder that is one
+    whole = Path(os.path.abspath(path)) if path.name in ("", "..") else path  # "." and ".." have a name, too
+    if whole.name and is_of_film(beside := whole.with_name(whole.name + SUFFIX)):  # of a film, or of a folder that is one
         return [beside]
     if path.is_dir():
         return find(path)

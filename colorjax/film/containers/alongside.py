@@ -14,6 +14,7 @@ from colorjax.film.containers import matroska, reading
 _COVERS = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "gif": ("gif", "image/gif")}
 _COVERS |= {"tiff": ("tif", "image/tiff"), "webp": ("webp", "image/webp"), "bmp": ("bmp", "image/bmp")}
 _OF_ATTACHMENTS = ("filename", "mimetype")
+_CHAPTERS = av.stream.Discard.all  # MOV has their names in a track, which FFmpeg passes over
 _STILL = av.stream.Disposition.attached_pic
 
 
@@ -45,7 +46,8 @@ class Alongside:
                 self._notes.append(f"its cover, stream {stream.index} ({codec}): .mkv can hold it")
             return
         if stream.type in ("data", "attachment", "unknown") and (name != "matroska" or stream.type != "attachment"):
-            if stream.type != "data" or "timecode" not in stream.metadata:  # which is carried as a tag
+            is_carried = "timecode" in stream.metadata or stream.discard == _CHAPTERS  # as a tag, and as chapters
+            if stream.type != "data" or not is_carried:
                 self._notes.append(words)
             return
         if name == "mp4" and codec.startswith("pcm_"):

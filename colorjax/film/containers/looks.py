@@ -8,9 +8,11 @@ from typing import Any
 
 import av
 
+from colorjax.archive.plan import IN_COLOUR
 from colorjax.film import chroma
-from colorjax.film.containers import matroska
+from colorjax.film.containers import matroska, planes
 from colorjax.film.containers.reading import Film
+from colorjax.science import toning
 
 _SIDE_DATA = {"A53_CC": "closed captions inside its pictures", "AFD": "its active format description"}
 _SIDE_DATA |= {"MASTERING_DISPLAY_METADATA": "its mastering display", "CONTENT_LIGHT_LEVEL": "its light level"}
@@ -26,15 +28,22 @@ _SIDE_DATA |= {
     "FILM_GRAIN_PARAMS": "the grain that players add to it",
     "AMBIENT_VIEWING_ENVIRONMENT": "the light it was made for",
 }
+_SIDE_DATA |= {
+    "EXIF": "EXIF inside its pictures",
+    "LCEVC": "what sharpens its pictures (LCEVC)",
+    "VIEW_ID": "which eye it is for",
+}
 _SHOWN = ("the shape of its pixels", "its matrix", "its range", "its primaries", "its transfer")
 _MARKS = 1 << 12 | 1 << 24  # of a timecode in a group of pictures: bits that are no part of its numbers
 _FEW = 4  # pictures: so many may be read before the first is shown
 _LARGEST = 2**26  # bytes of an index that are looked through
+OFTEN, _SIDE = 12, 96  # frames, of which one is looked at in colour, and its size
 _MOST = 8  # changes of which each has words of its own
 
 
 class Looks:
-    """What is seen of frames, one by one. kinds: of side data, as FFmpeg names them. changes: in words.
+    """What is seen of frames, one by one. kinds: of side data, as FFmpeg names them. changes: in words. coloured: of some
+    frames, whether they are in colour.
 
     The order of fields is that of the first interlaced frame: "tff" or "bff"; or, where no frame says that it is interlaced,
     that of which the film's header speaks.
@@ -48,10 +57,13 @@ class Looks:
         self.kinds: set[str] = set()
         self._counts = False  # its timecode, from 0
         self._changes: list[str] = []
+        self.coloured: list[bool] = []
 
     def add(self, frame: av.VideoFrame) -> None:
         """Look at the next one."""
-        self.kinds |= {data.type.name for data in frame.side_data if self._says(frame, data)}
+        self.kinds |= {name for name, data in planes.beside(frame).items() if self._says(frame, name, data)}
+        if self._number % OFTEN == 0 and self._film.facts.kind != "grey":
+            self.coloured.append(toning.is_in_colour(planes.small(frame, _SIDE)))
         if frame.interlaced_frame:
             order = self._fields.of(frame)
             self._order = self._order or order
@@ -66,14 +78,16 @@ class Looks:
         self._last = said
         self._number += 1
 
-    def _says(self, frame: av.VideoFrame, data: Any) -> bool:
+    def _says(self, frame: av.VideoFrame, name: str, data: bytes) -> bool:
         """Whether there is more in it than encoders write where nobody told them anything."""
-        if data.type.name == "PANSCAN":
-            _, width, height, *places = struct.unpack("<3i6h", bytes(data)[:24])
+        if name == "PANSCAN":
+            _, width, height, *places = struct.unpack("<3i6h", data[:24])
             return any(places) or (width, height) not in ((0, 0), (16 * frame.width, 16 * frame.height))
-        if data.type.name == "GOP_TIMECODE":  # a count of frames from 0 needs no words
+        if name == "STEREO3D":  # 0 is of flat pictures
+            return any(data[:4])
+        if name == "GOP_TIMECODE":  # a count of frames from 0 needs no words
             if self._number == 0:
-                self._counts = int.from_bytes(bytes(data)[:8], sys.byteorder) & ~_MARKS < _FEW
+                self._counts = int.from_bytes(data[:8], sys.byteorder) & ~_MARKS < _FEW
             return not self._counts
         return True
 
@@ -119,6 +133,11 @@ def _named(name: str, value: Any) -> str:
     if name == _SHOWN[2]:
         return {1: "limited", 2: "full"}.get(value, "not said")
     return "not said" if value is None or (isinstance(value, int) and value == 2) else str(value)
+
+
+def doubts(coloured: list[bool]) -> list[str]:
+    """That a film is in colour already, in words, where most of the frames are that were looked at."""
+    return [IN_COLOUR] if 2 * sum(coloured) > len(coloured) else []
 
 
 def lost(kinds: set[str]) -> list[str]:

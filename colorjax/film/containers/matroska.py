@@ -4,6 +4,7 @@ is put into the finished file.
 RFC 9559 (Matroska) and RFC 8794 (EBML): an element is an identifier, a length and its content.
 """
 
+import math
 import os
 import zlib
 from collections.abc import Callable
@@ -17,6 +18,8 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO, _CRC, _VOID = (
 _WIDTH, _HEIGHT, _UNIT = (bytes.fromhex(name) for name in ("54B0", "54BA", "54B2"))
 _CROPS = tuple(bytes.fromhex(name) for name in ("54AA", "54BB", "54CC", "54DD"))
 _NAME, _DELAY = bytes.fromhex("536E"), bytes.fromhex("56AA")
+_STEREO = bytes.fromhex("53B8")  # StereoMode: how many eyes lie beside, and above, each other
+_EYES = dict.fromkeys((1, 8, 9, 11), (2, 1)) | dict.fromkeys((2, 3, 6, 7), (1, 2)) | dict.fromkeys((4, 5), (2, 2))
 _EBML = bytes.fromhex("1A45DFA3")
 _HEAD = 2**24  # bytes in which the tracks are looked for; attachments come behind them
 ROOM = 16 * "_"  # at the end of the title of a track of sound, which `set_delays` takes away
@@ -30,13 +33,12 @@ def set_aspect(path: Path, width: int, height: int, aspect: Fraction) -> bool:
     Returns False, and leaves the file as it is, where there is no room for it: FFmpeg leaves some in each track.
     """
     done: list[bool] = []
-    shown = _display(width, height, aspect)
 
     def change(_: int, children: Children) -> Children | None:
         if done or not any(name == _VIDEO for name, _ in children):
             return None
         done.append(True)
-        return [(name, _shaped(value, *shown) if name == _VIDEO else value) for name, value in children]
+        return [(name, _shaped(value, width, height, aspect) if name == _VIDEO else value) for name, value in children]
 
     return _amended(path, change) and bool(done)
 
@@ -100,10 +102,10 @@ def _amended(path: Path, change: Callable[[int, Children], Children | None]) -> 
     return True
 
 
-def _display(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+def _display(width: Fraction, height: Fraction, aspect: Fraction) -> tuple[int, int]:
     """The size at which it is shown: only its proportion counts."""
-    shown = Fraction(width) * aspect
-    return (int(shown), height) if shown.denominator == 1 else (width * aspect.numerator, height * aspect.denominator)
+    whole = math.lcm((width * aspect).denominator, height.denominator)
+    return int(width * aspect * whole), int(height * whole)
 
 
 def _tracks(stream: BinaryIO) -> tuple[int, int] | None:
@@ -169,10 +171,13 @@ def _changed(tracks: bytes, change: Callable[[int, Children], Children | None]) 
     return bytes(result) if number else None
 
 
-def _shaped(video: bytes, width: int, height: int) -> bytes:
-    """What is said of pictures, with the size at which they are shown."""
+def _shaped(video: bytes, width: int, height: int, aspect: Fraction) -> bytes:
+    """What is said of pictures, with the size at which they, or what one eye sees of them, are shown."""
+    stereo = next((int.from_bytes(inner, "big") for child, inner in _children(video) if child == _STEREO), 0)
+    across, down = _EYES.get(stereo, (1, 1))
+    shown, high = _display(Fraction(width, across), Fraction(height, down), aspect)
     kept = [(child, inner) for child, inner in _children(video) if child not in (_WIDTH, _HEIGHT, _UNIT, _VOID)]
-    return b"".join(_written(child, inner, 1) for child, inner in kept) + _number(_WIDTH, width) + _number(_HEIGHT, height)
+    return b"".join(_written(child, inner, 1) for child, inner in kept) + _number(_WIDTH, shown) + _number(_HEIGHT, high)
 
 
 def _track(children: Children, size: int) -> bytes | None:

@@ -1,6 +1,7 @@
 """Samples of frames as arrays, and arrays as frames; each sample is the one that the decoder gave."""
 
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ _PLANAR |= {"p012le": "yuv420p12le", "p212le": "yuv422p12le", "p412le": "yuv444p
 _PLANAR |= {"y210le": "yuv422p10le", "y212le": "yuv422p12le", "xv30le": "yuv444p10le", "vuyx": "yuv444p", "vuya": "yuva444p"}
 _PLANAR |= {"v30xle": "yuv444p10le", "ayuv64le": "yuva444p16le"}
 _WIDE_RGB = ("rgb48le", "rgb48be", "bgr48le", "bgr48be", "rgba64le", "rgba64be", "bgra64le", "bgra64be")
+_UNNAMED = {"28": "LCEVC", "29": "VIEW_ID", "30": "REFERENCE_DISPLAYS", "31": "EXIF"}  # kinds of which PyAV 18 has no names
 
 
 def kind(name: str) -> str:
@@ -48,6 +50,24 @@ def has_alpha(name: str) -> bool:
     return name.startswith(("yuva", "ya", "gbrap", "rgba", "bgra", "argb", "abgr", "vuya", "ayuv"))
 
 
+def beside(frame: av.VideoFrame) -> dict[str, bytes]:
+    """What a frame says beside its samples, by FFmpeg's name of its kind; what PyAV has no name for comes without content."""
+    try:
+        return {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError as error:  # "31 is not a valid Type", and of the others nothing is told
+        number = str(error).split()[0]
+        return beside(_without(frame, number)) | {_UNNAMED.get(number, number): b""}
+
+
+def _without(frame: av.VideoFrame, number: str) -> av.VideoFrame:
+    """A frame without what it says of the kind of this number."""
+    graph = av.filter.Graph()
+    node = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
+    graph.link_nodes(node, graph.add("sidedata", f"delete:type={number}"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
+
+
 def luma(frame: av.VideoFrame) -> np.ndarray:
     """Y', or the grey, (H, W) uint8 or uint16: a view of the frame while it lives."""
     name = frame.format.name
@@ -65,6 +85,13 @@ def rgb(frame: av.VideoFrame) -> np.ndarray:
         green, blue, red = (_samples(frame, plane, frame.width) for plane in range(3))
         return np.stack([red, green, blue], axis=-1)
     return frame.to_ndarray(format="rgb48le" if name in _WIDE_RGB else "rgb24")
+
+
+def small(frame: av.VideoFrame, side: int) -> np.ndarray:
+    """R, G and B, (h, w, 3) uint8, its long side at most `side` pixels: to be looked at."""
+    scale = min(1.0, side / max(frame.width, frame.height))
+    width, height = (max(1, round(length * scale)) for length in (frame.width, frame.height))
+    return frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
 
 
 def _samples(frame: av.VideoFrame, index: int, width: int, count: int = 1) -> np.ndarray:

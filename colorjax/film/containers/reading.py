@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
-from colorjax.film import chroma
+from colorjax.film import chroma, coloring
 from colorjax.film.containers import planes
 
 ALPHA = "alpha_mode"  # the tag of pictures in Matroska that have transparency beside them
@@ -36,7 +37,7 @@ class Facts:
 
     kind: "yuv", "grey" or "rgb". rate: frames a second. aspect: width of a pixel over its height. matrix, primaries,
     transfer: of ITU-T H.273, 2 where the film does not say. full: the range. display: the nine numbers that turn the picture
-    upright, or None. turns: by how many quarters it is turned, anticlockwise. said: whether (matrix, range) are the film's
+    upright, or None. pose: what they do, to the next quarter. said: whether (matrix, range) are the film's
     words, or guessed. interlaced: "tff" or "bff", the upper or the lower field first; "" for whole frames. fields: what the
     header says of their order, as FFmpeg names it: "tt", "bb", "tb" (the lower is shown first), "bt"; "" where it is silent.
     """
@@ -55,7 +56,7 @@ class Facts:
     primaries: int
     transfer: int
     display: tuple[int, ...] | None
-    turns: int
+    pose: coloring.Pose
     said: tuple[bool, bool]
     interlaced: str = ""
     fields: str = ""
@@ -68,7 +69,7 @@ class Facts:
     @property
     def upright(self) -> tuple[int, int]:
         """(height, width) as it is shown."""
-        return (self.width, self.height) if self.turns % 2 else (self.height, self.width)
+        return (self.width, self.height) if self.pose.turns % 2 else (self.height, self.width)
 
 
 @dataclass
@@ -206,7 +207,12 @@ def _described(path: Path, container: Any) -> Film:
         raise FilmError(f"its colours are coded by matrix {matrix} (ITU-T H.273), which is not known here: convert it to bt709")
     says_alpha = stream.metadata.get(ALPHA, "0") != "0"  # of VP8 and VP9, whose decoders pass over it
     lost = ["its transparency"] if planes.has_alpha(frame.format.name) or says_alpha else []
-    lost += [f"its {len(streams) - 1} other video streams, which are copied uncoloured"] if len(streams) > 1 else []
+    others = [str(other.index) for other in streams[1:]]
+    lost += (
+        [f"colour into its other video stream{'s' * (len(others) > 1)} ({', '.join(others)}): copied as found"]
+        if others
+        else []
+    )
     film.lost = tuple(lost)
     return film
 
@@ -218,7 +224,8 @@ def _facts(frame: av.VideoFrame, stream: Any, kind: str) -> Facts:
     says_matrix = frame.colorspace not in (0, _UNKNOWN)
     small = frame.height <= 576 and frame.width <= 1024
     guess = 1 if not small else 6 if frame.height in (480, 486, 240, 243) else 5
-    display = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    display = planes.beside(frame).get("DISPLAYMATRIX")
+    display = tuple(map(int, np.frombuffer(display, np.int32))) if display else None
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     return Facts(
         width=frame.width,
@@ -234,11 +241,19 @@ def _facts(frame: av.VideoFrame, stream: Any, kind: str) -> Facts:
         full=full,
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
-        display=tuple(map(int, np.frombuffer(display, np.int32))) if display else None,
-        turns=round(frame.rotation / 90) % 4 if display else 0,
+        display=display,
+        pose=_pose(display) if display else coloring.UPRIGHT,
         said=(says_matrix, says_range or name.startswith("yuvj")),
         fields=_FIELDS.get(stream.codec_context.field_order, ""),
     )
+
+
+def _pose(display: tuple[int, ...]) -> coloring.Pose:
+    """What a display matrix does (ISO/IEC 14496-12, 6.2.2): a point at x, y is shown at a x + c y, b x + d y."""
+    a, b, _, c, d, *_ = display
+    mirrored = a * d - b * c < 0
+    angle = math.atan2(b, -a if mirrored else a)  # clockwise
+    return coloring.Pose(round(-angle / (math.pi / 2)) % 4, mirrored)
 
 
 def doubts(facts: Facts) -> list[str]:

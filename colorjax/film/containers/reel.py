@@ -93,9 +93,10 @@ class Reel:
         finally:
             film.close()
         clock = assembling.Clock(facts.time_base, pts, _last(int(step), pts, facts))
-        notes = reading.doubts(facts)
+        notes = [*reading.doubts(facts), *looks.doubts(seen.coloured)]
         notes += [f"{mended} frames had a time that was not after the one before: they follow it evenly"] if mended else []
-        lost = looks.lost(seen.kinds) + seen.changes(self.how.keeps_luma)
+        is_said = self._out.suffix.lower() == ".mkv" and "stereo_mode" in film.stream.metadata  # which is carried as a tag
+        lost = looks.lost(seen.kinds - {"STEREO3D"} if is_said else seen.kinds) + seen.changes(self.how.keeps_luma)
         problems = looks.problems(film, self._promise, clock)
         survey |= Survey(len(pts), clock, seen.interlaced, problems, notes, lost, seen.all_interlaced).as_dict()
 
@@ -148,8 +149,8 @@ class Reel:
     def _picture(self, frame: av.VideoFrame, pts: int) -> coloring.Picture:
         facts, is_interlaced = self.facts, frame.interlaced_frame or self._survey.all_interlaced
         if facts.kind == "rgb":
-            return coloring.Levels(planes.rgb(frame), facts.bits, facts.turns, pts, is_interlaced)
-        return coloring.Video(planes.luma(frame), facts.coding, facts.turns, pts, is_interlaced)
+            return coloring.Levels(planes.rgb(frame), facts.bits, facts.pose, pts, is_interlaced)
+        return coloring.Video(planes.luma(frame), facts.coding, facts.pose, pts, is_interlaced)
 
     def part(self, path: Path) -> "Part":
         """A place for a shot's frames."""

@@ -19,6 +19,7 @@ _DEEP = {bits: f"p{bits}le" for bits in (9, 10, 12, 14, 16)} | {8: "p"}
 _RGB = {8: "bgr0", 9: "gbrp9le", 10: "gbrp10le", 12: "gbrp12le", 14: "gbrp14le", 16: "gbrp16le"}
 _SLICES = 4  # of a frame: each is checked, and coded, by itself
 _LONGEST_DELAY = 300  # frames between decoding and showing
+_WIDEST = 10  # times as wide as high: other shapes of a pixel no encoder takes, and the container alone has them
 _TINY = 64 * 64  # pixels, below which FFV1 may not have so many
 
 
@@ -154,7 +155,7 @@ class Part:
         options = dict(CODECS[how.codec].options)
         order = {"": "progressive", "tff": "tt", "bff": "bb"}[facts.interlaced]
         options["field_order"] = facts.fields or order if facts.interlaced else order
-        if facts.aspect:
+        if facts.aspect and facts.aspect <= _WIDEST:
             options["aspect"] = f"{facts.aspect.numerator}/{facts.aspect.denominator}"
         if facts.width * facts.height < _TINY:
             options.pop("slices", None)

@@ -19,6 +19,7 @@ from colorjax.film.containers import reel
 from colorjax.film.containers.reading import FilmError
 from colorjax.film.jobs import job, places
 from colorjax.platform import caching
+from colorjax.science import hints
 from colorjax.science.hints import HintError
 from colorjax.science.tints import MAX_STRENGTH
 
@@ -88,13 +89,18 @@ def _coloured(work: job.Work, args: argparse.Namespace) -> int:
         _say(f"{work.source.path}: not carried: {words}")
     for line in _hints(about["shots"]):
         _say(line)
+    failed = bool(survey.problems)
     if args.report:
-        report(args.report, about["shots"])
+        try:
+            report(args.report, about["shots"])
+        except OSError as error:
+            failed, again = True, "the copy is done, and the same command writes the report"
+            _say(f"--report {args.report} cannot be written: {photos.in_words(error, with_name=False)}; {again}")
     moved = sum(row["lightness_moved"] * (row["end"] - row["first"]) for row in about["shots"]) / survey.count
     kept = "every sample of luma is the source's" if about["settings"]["keeps_luma"] else "luma was encoded anew"
     kept = "lightness is the source's" if about["settings"]["chroma"] == "rgb" and about["settings"]["keeps_luma"] else kept
     print(photos.legible(f"coloured {work.source.path} -> {work.out}: {many}, {kept}, L* moved by {moved:.2f} on average"))
-    return 1 if survey.problems else 0
+    return 1 if failed else 0
 
 
 def _work(args: argparse.Namespace) -> job.Work:
@@ -112,6 +118,8 @@ def _work(args: argparse.Namespace) -> job.Work:
     provenance.source_type_uri(args.source_type)
     if not args.film.exists():
         raise ValueError(f"{args.film}: no such file or folder")
+    if not (args.film.is_file() or args.film.is_dir()):
+        raise ValueError(f"{args.film} is a pipe or a device, and a film is read several times: write it into a file first")
     if args.out.name in ("", ".."):
         raise ValueError(f"--out {args.out} has no name of its own: name a file, or a new folder")
     try:
@@ -123,6 +131,7 @@ def _work(args: argparse.Namespace) -> job.Work:
     options = job.Options(args.strength, args.source_type, settings, args.shots, given, args.overwrite)
     work = job.Work(source, args.out, options)
     _check_places(work, args)
+    _check_lists(work.options)
     work.keys = companions.keys_of(Options(**signing(args)))
     return work
 
@@ -137,6 +146,14 @@ def _check_places(work: job.Work, args: argparse.Namespace) -> None:
     places.check(args.film, args.out, work.folder, written, [path for path in read if path])
     if args.report:
         places.check_report(args.report, args.out, work.folder)
+
+
+def _check_lists(options: job.Options) -> None:
+    """Read what somebody wrote before anything is looked at, which may take hours. Raises ShotError, HintError, OSError."""
+    if options.shots and not options.shots.is_fifo():  # which can be read once
+        lists.read(options.shots, lists.LONGEST_FILM)
+    if options.hints and not options.hints.is_fifo():
+        hints.read(options.hints)
 
 
 def _source(args: argparse.Namespace) -> Any:

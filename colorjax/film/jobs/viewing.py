@@ -152,7 +152,7 @@ class Viewing:
             def seen(small: np.ndarray) -> None:
                 if len(offsets) > most:
                     raise FilmError(f"it has more than {most} frames, the most that is taken here; give a part of it")
-                Image.fromarray(np.rot90(small, work.source.facts.turns)).save(smalls, "JPEG", quality=_THUMB)
+                Image.fromarray(work.source.facts.pose.shown(small)).save(smalls, "JPEG", quality=_THUMB)
                 offsets.append(smalls.tell())
 
             work.source.seen = seen
@@ -236,7 +236,7 @@ class Viewing:
         facts = source.facts
         height, width = facts.upright
         aspect = float(facts.aspect or 1)
-        shape = {"width": width, "height": height, "aspect": 1 / aspect if facts.turns % 2 else aspect}
+        shape = {"width": width, "height": height, "aspect": 1 / aspect if facts.pose.turns % 2 else aspect}
         return shape | {"rate": float(facts.rate), "bits": facts.bits, "codec": facts.codec, "promised": source.promised}
 
     @property

@@ -18,10 +18,11 @@ import numpy as np
 from colorjax import photos
 from colorjax.archive import provenance, sidecar
 from colorjax.film import coloring
-from colorjax.film.containers import assembling, reel, writing
+from colorjax.film.containers import assembling, looks, reel, writing
 from colorjax.film.containers.reading import FilmError
 from colorjax.film.lists import Shot
 from colorjax.film.sequences import dpx
+from colorjax.science import toning
 
 _SUFFIXES = (".dpx", ".tif", ".tiff", ".png")
 _FRAMES = ".frames"
@@ -142,7 +143,7 @@ class Sequence:
 
     def look_through(self, survey: dict[str, Any]) -> Iterator[np.ndarray]:
         """Small grey frames; see `reel.Reel.look_through`."""
-        problems, kept = [], []
+        problems, kept, coloured = [], [], []
         for number, path in enumerate(self._files):
             try:
                 frame = self._read(path)
@@ -153,10 +154,13 @@ class Sequence:
                 problems.append(f"{path.name} is of another size or depth than the first: the copy ends before it")
                 break
             kept.append(number)
+            if number % looks.OFTEN == 0:
+                coloured.append(toning.is_in_colour(frame.image))
             yield np.round(frame.seen(160) * 2.55).astype(np.uint8)
         clock = assembling.Clock(1 / self._rate, kept, 1)
         logarithmic = isinstance(self._about, dpx.Header) and dpx.is_logarithmic(self._about)
         notes = ["its levels are logarithmic, and are taken as they are: look at the colours"] if logarithmic else []
+        notes += looks.doubts(coloured)
         survey |= reel.Survey(len(kept), clock, "", problems, [*gaps(self._files), *notes]).as_dict()
 
     def settle(self, survey: reel.Survey) -> list[str]:
