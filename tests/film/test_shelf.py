@@ -162,3 +162,26 @@ def test_pixels_of_any_shape_are_written(tmp_path, colour):
     ffmpeg("ffmpeg", "-v", "error", "-i", str(source), "-c", "copy", "-aspect", "16:1", str(tmp_path / "flat.mkv"))
     assert colour(tmp_path / "flat.mkv", tmp_path / "colour.mkv") == 0
     assert probe(tmp_path / "colour.mkv", "sample_aspect_ratio") == {"sample_aspect_ratio": "12:1"}
+
+
+def test_a_stream_whose_codec_changes_on_the_way_is_told(tmp_path, colour, capsys):
+    """The decoder of one takes pieces of the other, and says nothing of them."""
+    for name, codec in (("a", "libx264"), ("b", "mpeg2video")):
+        words = (
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=s=96x64:r=24,hue=s=0",
+            "-frames:v",
+            "9",
+            "-c:v",
+            codec,
+            "-bf",
+            "0",
+            "-f",
+            "mpegts",
+        )
+        ffmpeg("ffmpeg", "-v", "error", *words, str(tmp_path / name))
+    (tmp_path / "grey.ts").write_bytes((tmp_path / "a").read_bytes() + (tmp_path / "b").read_bytes())
+    assert colour(tmp_path / "grey.ts", tmp_path / "colour.mkv") == 1
+    assert "9 pieces of its pictures gave no picture; does its codec change on the way?" in capsys.readouterr().err

@@ -127,6 +127,9 @@ class Fields:
         return "tff"
 
 
+_SILENT = 6  # pieces without a picture, as before the first whole one, are not told
+
+
 def _named(name: str, value: Any) -> str:
     if name == _SHOWN[1]:
         return chroma.MATRICES[value][0] if value in chroma.MATRICES else "not said"
@@ -188,7 +191,12 @@ def promise(film: Film) -> tuple[int, bool | None]:
 def problems(film: Film, promised: tuple[int, bool | None], clock: Any) -> list[str]:
     """What of a film that was read to its end is not there, in words. promised: what `promise` told."""
     (frames, is_short), found = promised, [film.ends] if film.ends else []
-    for count, what in ((film.damaged, "could not be decoded"), (film.marked, "came damaged, or with a gap before")):
+    silent = film.silent - film.damaged if not film.ends else 0
+    for count, what in (
+        (film.damaged, "could not be decoded"),
+        (film.marked, "came damaged, or with a gap before"),
+        (silent if silent > _SILENT else 0, "gave no picture; does its codec change on the way?"),
+    ):
         if count:
             found.append(f"{'1 piece' if count == 1 else f'{count} pieces'} of its pictures {what}")
     if is_short is None and clock.pts:  # a header counts frames that are not stored, too: the one before is shown longer

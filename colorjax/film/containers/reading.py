@@ -24,6 +24,7 @@ _NO_FILMS |= dict.fromkeys(("tty", "bin", "xbin", "adf", "idf"), "text, and no f
 _PICTURE = "a single picture: colour it by `colorjax colorize`, or give the folder in which the pictures of a film lie"
 _FIELDS = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}  # FFmpeg's numbers
 _TRANSFERS = {16: "PQ (HDR)", 18: "HLG (HDR)", 8: "linear light", 9: "logarithmic", 10: "logarithmic"}
+_UNSEEN = ("vp8", "vp9", "av1")  # codecs with frames that are only to be referred to
 _LARGEST_GAP = 3600  # seconds: of a clock that jumps by more, the rest is another film's
 
 
@@ -77,7 +78,7 @@ class Film:
     """A film that is open.
 
     ends: why it ends before its end. damaged: how many pieces could not be decoded. marked: how many are marked as damaged, or
-    have something missing before them.
+    have something missing before them. silent: how many gave no picture, without an error: what comes is of another codec.
     """
 
     path: Path
@@ -88,6 +89,7 @@ class Film:
     ends: str = ""
     damaged: int = 0
     marked: int = 0
+    silent: int = 0
     _left: Iterator[Any] = field(default_factory=lambda: iter(()))
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -126,11 +128,18 @@ class Film:
             except av.error.FFmpegError:
                 self.damaged, frames = self.damaged + 1, []
             self.marked += any(piece.is_corrupt for piece in (packet, *frames) if piece is not None)
-            yield from frames
+            if packet is not None and packet.size and not packet.is_discard and self.stream.name not in _UNSEEN:
+                self.silent += 1
+            yield from self._counted(frames)
             if packet is None:
                 break
         with contextlib.suppress(av.error.FFmpegError):  # what the decoder still holds
-            yield from self.stream.decode(None)
+            yield from self._counted(self.stream.decode(None))
+
+    def _counted(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        for frame in frames:
+            self.silent -= 1 + frame.interlaced_frame  # two fields may come in two pieces
+            yield frame
 
     def close(self) -> None:
         """Give the file back."""
