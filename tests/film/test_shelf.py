@@ -184,4 +184,4 @@ def test_a_stream_whose_codec_changes_on_the_way_is_told(tmp_path, colour, capsy
         ffmpeg("ffmpeg", "-v", "error", *words, str(tmp_path / name))
     (tmp_path / "grey.ts").write_bytes((tmp_path / "a").read_bytes() + (tmp_path / "b").read_bytes())
     assert colour(tmp_path / "grey.ts", tmp_path / "colour.mkv") == 1
-    assert "9 pieces of its pictures gave no picture; does its codec change on the way?" in capsys.readouterr().err
+    assert "pieces of its pictures gave no picture; does its codec change on the way?" in capsys.readouterr().err
