@@ -375,7 +375,7 @@ def test_whatever_a_decoder_says_of_a_piece_it_is_passed_over(tmp_path, error):
     def broken(packet):
         raise error(1, "no")
 
-    film_.stream = SimpleNamespace(decode=broken)
+    film_.stream = SimpleNamespace(decode=broken, name=kept.name)
     assert list(frames) == [] and film_.damaged >= 2
     film_.stream = kept
     film_.close()
