@@ -49,6 +49,7 @@ def get_config() -> ConfigDict:
     config.loss.perceptual_net = "resnet18"  # whose features: resnet18 | alex | squeeze (these two make it LPIPS)
     config.loss.perceptual_weights = ""  # file of them ("" = `pretrained` or torchvision; for LPIPS `lpips_weights`)
     config.loss.colourfulness = 0.0  # weight of how far colourfulness is from the truth's, over 50 and squared (0 = without)
+    config.loss.skin = 0.0  # weight of the chroma distance of pixels that look like skin (0 = without)
     config.loss.palette = 0.01  # guided networks: weight of the palette's cross-entropy; it names each point's colour bin
     config.loss.hints = 0.2  # guided networks: weight of the L1 of the pixels that hints colour, which are few
     config.loss.adversarial = 0.0  # weight of the discriminator's opinion (0 = without a discriminator)

@@ -1,8 +1,6 @@
 """How far the colour of skin is off, by its lightness; a part of `judge.py`.
 
-A pixel looks like skin where its true colour has Cb in 77..127 and Cr in 133..173, levels of ITU-R BT.601 (Chai and Ngan: Face
-segmentation using skin-color map in videophone applications, 1999). It is a rough rule: it takes wood, sand, brick and fur as
-well, and misses skin in coloured light. It does not ask for lightness: rules in RGB that do miss dark skin.
+Which pixels look like skin by their true colour is what `metrics.is_skin` says.
 
 These pixels are split into three by their true L*, the same number in each. The bounds between them stay what they are in each
 draw of the bootstrap. Errors and chroma are means over the pixels, in Lab units.
@@ -11,8 +9,8 @@ draw of the bootstrap. Errors and chroma are means over the pixels, in Lab units
 import numpy as np
 
 from colorjax.evaluation import evaluators
+from colorjax.science import metrics
 
-CB, CR = (77, 127), (133, 173)
 LIGHTNESS_STEP = 0.1  # of the bins in which skin is counted: the thirds are equal up to one
 THIRDS = ("dark", "middle", "light")
 MEASURED = {
@@ -24,17 +22,9 @@ MEASURED = {
 }
 
 
-def is_skin(rgb: np.ndarray) -> np.ndarray:
-    """Where colours (..., 3) uint8 look like skin by their chroma alone: Chai and Ngan 1999."""
-    levels = rgb.astype(np.float32) / 255
-    cb = 128 + levels @ np.float32([-37.797, -74.203, 112.0])
-    cr = 128 + levels @ np.float32([112.0, -93.786, -18.214])
-    return (cb >= CB[0]) & (cb <= CB[1]) & (cr >= CR[0]) & (cr <= CR[1])
-
-
 def counted(rgb: np.ndarray, lab: np.ndarray, ab: np.ndarray) -> np.ndarray:
     """Of the pixels that look like skin, by bins of L*: their number, and the sums of what MEASURED names, (bins, 6)."""
-    skin = is_skin(rgb)
+    skin = np.asarray(metrics.is_skin(rgb.astype(np.float32) / 255))
     true, ours = lab[skin], ab[skin]
     off = ours - true[:, 1:]
     columns = (np.linalg.norm(off, axis=-1), np.linalg.norm(true[:, 1:], axis=-1), np.linalg.norm(ours, axis=-1), *off.T)

@@ -5,7 +5,7 @@ Reduction over pictures happens in `evaluators`, nowhere else.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from colorjax.science import color
 
@@ -31,6 +31,18 @@ def at_points(
     rows, columns = points[..., 0], points[..., 1]
     luma, pred = (jax.vmap(lambda picture, y, x: picture[y, x])(batch, rows, columns) for batch in (luma, pred))
     return color.delta_e_2000(to_lab(luma, pred), to_lab(luma, wanted))
+
+
+def is_skin(rgb: Float[Array, "*b h w 3"]) -> Bool[Array, "*b h w"]:
+    """Where colours look like skin by their chroma alone; rgb in 0..1.
+
+    Cb is in 77..127 and Cr in 133..173, levels of ITU-R BT.601 (Chai and Ngan: Face segmentation using skin-color map in
+    videophone applications, 1999). It is a rough rule: it takes wood, sand, brick and fur as well, and misses skin in coloured
+    light. It does not ask for lightness: rules in RGB that do miss dark skin.
+    """
+    cb = 128 + (rgb * jnp.array([-37.797, -74.203, 112.0])).sum(-1)
+    cr = 128 + (rgb * jnp.array([112.0, -93.786, -18.214])).sum(-1)
+    return (cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)
 
 
 def colourfulness(rgb: Float[Array, "b h w 3"], absolute: bool = False) -> Float[Array, " b"]:

@@ -25,6 +25,7 @@ _NOT_NEGATIVE = (
         "loss.psnr",
         "loss.perceptual",
         "loss.colourfulness",
+        "loss.skin",
         "loss.hints",
         "loss.palette",
         "loss.adversarial",

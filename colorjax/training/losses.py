@@ -50,6 +50,15 @@ def psnr(rgb: Float[Array, "b h w 3"], rgb_target: Float[Array, "b h w 3"]) -> F
     return jnp.log10(((rgb - rgb_target) ** 2).mean((1, 2, 3)) + 1e-4) / 10
 
 
+def skin(
+    pred: Float[Array, "b h w 2"], target: Float[Array, "b h w 2"], rgb_target: Float[Array, "b h w 3"]
+) -> Float[Array, " b"]:
+    """Distance of chroma (ab/110) where the true colour looks like skin (`metrics.is_skin`), summed, over all pixels: a face
+    that is off costs the more the larger it is. rgb_target in 0..1."""
+    off = jnp.sqrt(((pred - target) ** 2).sum(-1) + 1e-6)
+    return (off * metrics.is_skin(rgb_target)).mean((1, 2))
+
+
 def mean(values: Float[Array, " b"], mask: Float[Array, " b"]) -> Float[Array, ""]:
     """Mean over the pictures whose mask is 1; 0 where there are none."""
     return (values * mask).sum() / jnp.maximum(mask.sum(), 1.0)
@@ -74,7 +83,8 @@ def rare_weights(table: Float[Array, "side side"], target: Float[Array, "*b h w 
 class Reconstruction:
     """What a prediction costs beside the truth: weighted L1, and the other terms that are asked for.
 
-    weights: of the terms, {"l1", "delta_e", "psnr", "perceptual", "colourfulness", "hints"}; rarity in 0..1: how far L1 counts
+    weights: of the terms, {"l1", "delta_e", "psnr", "perceptual", "colourfulness", "skin", "hints"};
+    rarity in 0..1: how far L1 counts
     rare colours more. frozen: the arrays that the terms need and that are not trained, to be passed to `__call__`, so that no
     program has them compiled into it.
     """
@@ -106,6 +116,8 @@ class Reconstruction:
             terms["psnr"] = psnr(rgb, rgb_target)
         if self.weights["colourfulness"]:
             terms["colourfulness"] = colourfulness(rgb, rgb_target)
+        if self.weights["skin"]:
+            terms["skin"] = skin(pred, target, rgb_target)
         if self.distance is not None:
             terms["perceptual"] = self.distance(frozen["perceptual"], rgb, rgb_target)
         if hints is not None and self.weights["hints"]:
@@ -127,7 +139,7 @@ def reconstruction(config: Any, ab_counts: np.ndarray) -> Reconstruction:
         else:
             network = perceptual.lpips(loss.perceptual_net, loss.perceptual_weights or config.lpips_weights)
         frozen["perceptual"], distance = network.weights, network.distance
-    weights = {name: loss[name] for name in ("l1", "delta_e", "psnr", "perceptual", "colourfulness", "hints")}
+    weights = {name: loss[name] for name in ("l1", "delta_e", "psnr", "perceptual", "colourfulness", "skin", "hints")}
     return Reconstruction(weights, loss.rarity, frozen, distance)
 
 

@@ -68,6 +68,24 @@ def test_rarity_blends_from_plain_l1():
     assert values[1] == pytest.approx((values[0] + values[2]) / 2, rel=1e-5) and values[2] > 10 * values[0]
 
 
+# Skin
+
+
+def test_colours_that_look_like_skin_cost_once_more():
+    """Faces of any lightness do, the sky does not; what is right costs next to nothing, and gradients are finite there."""
+    rgb = jnp.array([[[[0.95, 0.80, 0.70], [0.75, 0.55, 0.42], [0.30, 0.19, 0.13], [0.45, 0.62, 0.85]]]])
+    np.testing.assert_array_equal(metrics.is_skin(rgb), [[[True, True, True, False]]])
+    lab = color.rgb_to_lab(rgb)
+    luma, target = lab[..., :1] / 50 - 1, lab[..., 1:] / metrics.CHROMA_SCALE
+    loss = losses.reconstruction(tiny(loss__skin=2.0, loss__l1=0.0, loss__perceptual=0.0), np.zeros(bins.COUNT))
+    cost = jax.jit(lambda pred: loss(loss.frozen, luma, pred, target)[0].sum())
+    grey = np.linalg.norm(target, axis=-1)
+    assert cost(0 * target) == pytest.approx(2 * grey[0, 0, :3].sum() / 4, rel=1e-3)
+    assert cost(target) < 0.01 and np.isfinite(jax.grad(cost)(target)).all()
+    pull = jax.grad(cost)(0 * target)
+    assert (pull[0, 0, 3] == 0).all() and (jnp.abs(pull[0, 0, :3]).sum(-1) > 0.1).all()
+
+
 # Colourfulness
 
 
