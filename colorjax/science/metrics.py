@@ -40,8 +40,8 @@ def is_skin(rgb: Float[Array, "*b h w 3"]) -> Bool[Array, "*b h w"]:
     videophone applications, 1999). It is a rough rule: it takes wood, sand, brick and fur as well, and misses skin in coloured
     light. It does not ask for lightness: rules in RGB that do miss dark skin.
     """
-    cb = 128 + (rgb * jnp.array([-37.797, -74.203, 112.0])).sum(-1)
-    cr = 128 + (rgb * jnp.array([112.0, -93.786, -18.214])).sum(-1)
+    cb = 128 + rgb @ jnp.array([-37.797, -74.203, 112.0])
+    cr = 128 + rgb @ jnp.array([112.0, -93.786, -18.214])
     return (cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)
 
 
