@@ -1,7 +1,8 @@
 """What a network does as people meet it: photographs go through `Colorizer`, and the copies are compared with the truth.
 
     python benchmarks/quality/judge.py --ckpt=DIR --photos=DIR
-        [--half=choosing|final | --held-out-of=WORKDIR | --held-out[=0.1] | --names=LIST.json] [--every=N] [--size=N] [--flip]
+        [--half=choosing|final | --held-out-of=WORKDIR | --held-out[=0.1] | --names=LIST.json]
+        [--every=N [--first=M]] [--size=N] [--flip]
         [--lpips=WEIGHTS] [--aims=unseen|plates] [--skin-group=people] [--out=FOLDER]
 
 Photographs are read, cropped and left out (unreadable, tiny, grey) as evaluate.py does it: the middle square at 256 pixels.
@@ -14,7 +15,7 @@ Which photographs: all below `--photos`, unless one of these chooses.
   --held-out-of  those that a run kept for validation, by its photographs.json; `--photos` is the folder that it was trained on
   --held-out     those that the hash of their names holds out of training, at that fraction
   --names        a list of names below `--photos`
-  --every        each N-th of them, in the order of names
+  --every        each N-th of them, in the order of names, from the first-th on (`--first`, 0 to N - 1)
 
 Aims: how much nearer to the truth than the grey picture the release wants to be, on photographs of sources that nothing was
 trained on (`unseen`) or on plates of 1905 to 1915 (`plates`). The groups people, animals and scenery each are to reach two
@@ -88,7 +89,7 @@ def chosen(args: argparse.Namespace, names: list[str]) -> np.ndarray:
     place = {name: index for index, name in enumerate(names)}
     if missing := sum(name not in place for name in wanted):
         raise ValueError(f"{missing} of the {len(wanted)} photographs asked for are not below {args.photos}")
-    return np.array([place[name] for name in sorted(set(wanted))], np.int64)[:: args.every]
+    return np.array([place[name] for name in sorted(set(wanted))], np.int64)[args.first :: args.every]
 
 
 class Judge:
@@ -255,6 +256,7 @@ def main() -> None:
     which.add_argument("--held-out", type=_share, nargs="?", const=0.1, metavar="FRACTION", help="those held out by their hash")
     which.add_argument("--names", type=Path, help="JSON: a list of names below --photos")
     parser.add_argument("--every", type=common.positive, default=1, help="of those, each so many")
+    parser.add_argument("--first", type=int, default=0, help="from this one on, 0 to `every` - 1")
     parser.add_argument("--size", type=int, help="the working size (default: that of the training)")
     parser.add_argument("--flip", action="store_true", help="average with the answer for the mirrored photograph")
     parser.add_argument("--lpips", help="weights of LPIPS(alex): a folder, or files separated by commas")
