@@ -38,6 +38,7 @@ _MARKS = 1 << 12 | 1 << 24  # of a timecode in a group of pictures: bits that ar
 _FEW = 4  # pictures: so many may be read before the first is shown
 _LARGEST = 2**26  # bytes of an index that are looked through
 OFTEN, _SIDE = 12, 96  # frames, of which one is looked at in colour, and its size
+_SILENT = 6  # pieces without a picture, as before the first whole one, are not told
 _MOST = 8  # changes of which each has words of its own
 
 
@@ -125,9 +126,6 @@ class Fields:
         except (av.error.EOFError, av.error.BlockingIOError):
             return "bff"
         return "tff"
-
-
-_SILENT = 6  # pieces without a picture, as before the first whole one, are not told
 
 
 def _named(name: str, value: Any) -> str:
