@@ -19,12 +19,13 @@ def test_a_half_is_that_of_sets(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
 
-    def chosen(half, every):
-        asked = Namespace(half=half, every=every, photos=tmp_path, held_out_of=None, held_out=None, names=None)
+    def chosen(half, every, first=0):
+        asked = Namespace(half=half, every=every, first=first, photos=tmp_path, held_out_of=None, held_out=None, names=None)
         return [names[place] for place in judge.chosen(asked, names)]
 
-    final = [truth.relative_to(tmp_path).as_posix() for truth, *_ in sets.pairs(str(tmp_path), "final", 3)]
-    assert chosen("final", 3) == final and 3 < len(final) < 14
+    for first in range(3):
+        final = [truth.relative_to(tmp_path).as_posix() for truth, *_ in sets.pairs(str(tmp_path), "final", 3, first)]
+        assert chosen("final", 3, first) == final and 3 < len(final) < 14
     assert sorted(chosen("choosing", 1) + chosen("final", 1)) == sorted(names)
 
 
