@@ -26,7 +26,11 @@ from colorjax.film import steadying
 from colorjax.film.jobs import arguments
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.usefixtures("quick_compile")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
+    pytest.mark.usefixtures("quick_compile"),
+]
 
 
 @pytest.fixture

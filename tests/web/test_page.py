@@ -22,7 +22,7 @@ from colorjax.web.sessions import Limits, Sessions
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")]
 
 HOSTS = ["127.0.0.1"]
 WIDE, PHONE, SIDE = ({"width": width, "height": height} for width, height in ((1280, 800), (390, 844), (844, 390)))
